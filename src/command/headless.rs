@@ -1,0 +1,130 @@
+//! A window without the cockpit: the pilot at the keys, a line for each event, and an exit status.
+
+use std::sync::Arc;
+
+use color_eyre::eyre::Result;
+use tokio::time::{Duration, interval};
+
+use super::session::{Session, actor};
+use crate::cli::Exit;
+use crate::conductor::clock;
+use crate::core::event::{Outcome, Record};
+use crate::core::state::Phase;
+use crate::core::{Command, Intent, State, describe, gate, pilot, schedule};
+use crate::demo;
+use crate::types::BatchId;
+
+/// How often the pilot looks, beside at every event: some things become due as time passes.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Who decides what is done next.
+pub enum AtTheKeys {
+    /// The pilot.
+    Pilot,
+    /// The engineer of the demo's story, who goes on where the pilot stops.
+    Story,
+    /// Nobody: what was asked for is finished, then it ends.
+    Finisher {
+        /// The batches whose rollback was asked for.
+        asked: Vec<BatchId>,
+    },
+}
+
+/// Runs a session to its end and prints a line for each event.
+pub async fn run(mut session: Session, keys: AtTheKeys, out: &mut dyn std::io::Write) -> Result<Exit> {
+    let start = Arc::clone(&session.start);
+    // What is printed goes record by record. What is decided goes by the loop's own state, in which
+    // all that follows from a record has followed: between two records hosts are read and not cut.
+    let mut told = (*start).clone();
+    let mut look = interval(LOOK);
+    let mut last: Option<(u64, Intent)> = None;
+    let mut held = false;
+    let mut taken_in = false;
+    loop {
+        tokio::select! {
+            record = session.handles.records.recv() => match record {
+                Some(record) => {
+                    tell(&mut told, &record, out)?;
+                    if told.ended.is_some() {
+                        break;
+                    }
+                }
+                None => break,
+            },
+            _ = look.tick() => {}
+            _ = tokio::signal::ctrl_c() => {
+                // As in the cockpit: a hold, not an end; what runs finishes. The second one leaves it there.
+                if held {
+                    break;
+                }
+                held = true;
+                session.send(pilot::hold("Ctrl-C"))?;
+            }
+        }
+        let state = Arc::clone(&session.handles.views.borrow().state);
+        let intent = match &keys {
+            // A window that was picked up is not this process's before the loop says so.
+            _ if start.plan.is_some() && state.resumed == start.resumed => None,
+            AtTheKeys::Pilot => pilot::next(&state, clock::now()),
+            AtTheKeys::Story => demo::story(&state, clock::now()),
+            AtTheKeys::Finisher { asked } => {
+                taken_in = taken_in || asked.iter().all(|batch| is_taken_in(&start, &state, batch));
+                (taken_in && finished(&state)).then_some(Intent::End)
+            }
+        };
+        if let Some(intent) = intent
+            && last.as_ref() != Some(&(state.seq, intent.clone()))
+        {
+            let _ = session.handles.commands.send(Command { actor: actor(), intent: intent.clone() });
+            last = Some((state.seq, intent));
+        }
+    }
+    let outcome = told.ended.map(|(_, outcome)| outcome);
+    if outcome == Some(Outcome::Held) {
+        say_why(&told, out)?;
+    }
+    session.finish().await;
+    Ok(outcome.map_or(if held { Exit::Held } else { Exit::Internal }, Exit::from))
+}
+
+/// What holds: the hold itself, and the gates of the batch that would come next.
+fn say_why(state: &State, out: &mut dyn std::io::Write) -> Result<()> {
+    for held in &state.held {
+        writeln!(out, "HOLD  {}", held.why.shown())?;
+    }
+    let Some(batch) = schedule::next(state) else { return Ok(()) };
+    let judged = gate::judge(state, batch, clock::now());
+    for judgement in judged.iter().filter(|judgement| !judgement.state.passes()) {
+        let (word, gate) = (judgement.state.word(), judgement.gate);
+        writeln!(out, "{word:<5} {gate} of {}: {}", batch.label(), judgement.reason)?;
+        for line in &judgement.evidence {
+            writeln!(out, "        {line}")?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the loop has heard that a batch is to be rolled back, or was about it already.
+fn is_taken_in(start: &State, state: &State, batch: &BatchId) -> bool {
+    let (Some(before), Some(batch)) = (start.batches.get(batch), state.batches.get(batch)) else {
+        return true;
+    };
+    batch.wanted_back
+        || batch.rollback_started != before.rollback_started
+        || matches!(before.phase, Phase::RollingBack | Phase::RolledBack | Phase::Comparing)
+}
+
+/// Whether everything that was asked for has come to an end.
+fn finished(state: &State) -> bool {
+    !state.in_order().any(|batch| batch.wanted_back || batch.phase.running())
+        && state.in_order().all(|batch| batch.phase != Phase::RolledBack)
+}
+
+fn tell(state: &mut State, record: &Record, out: &mut dyn std::io::Write) -> Result<()> {
+    state.apply(record);
+    if let Some(line) = describe::line(state, record) {
+        writeln!(out, "{} {line}", record.at.format("%H:%M:%S%.3fZ"))?;
+        out.flush()?;
+    }
+    Ok(())
+}

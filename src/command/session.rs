@@ -1,0 +1,248 @@
+//! What every command that talks to hosts shares: the plan read, the recording opened, the loop
+//! started with its hosts.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use color_eyre::eyre::{Result, eyre};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use crate::conductor::shell::{self, Handles};
+use crate::conductor::{Conductor, clock};
+use crate::core::event::{Actor, Purpose};
+use crate::core::{Command, Intent, Rehearsal, State};
+use crate::host::act::Hosts;
+use crate::host::ask::Asker;
+use crate::host::{Destination, Link, Settings, Target};
+use crate::journal::{self, Header, MemoryLog, Recording, Take};
+use crate::plan::{self, Plan};
+use crate::types::{Epoch, HostName, Time};
+
+/// A plan and the text that it was read from.
+pub struct ReadPlan {
+    /// The plan.
+    pub plan: Plan,
+    /// Its text, to be sealed.
+    pub text: String,
+}
+
+/// A mistake of the one who called: a plan with errors, a name that is not there. Exit status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+/// A file that could not be read or written. Exit status 40.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct FileError(pub String);
+
+/// Reads a plan; every error in it at once.
+pub fn read_plan(file: &Path) -> Result<ReadPlan> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| FileError(format!("the plan {name} can't be read: {e}; holdpoint init writes one")))?;
+    let plan = plan::read(&name, &text).map_err(|errors| UsageError(errors.to_string()))?;
+    Ok(ReadPlan { plan, text })
+}
+
+/// The folder of a new recording.
+pub fn new_folder(asked: Option<&Path>, name: &str, now: Time) -> Result<PathBuf> {
+    match asked {
+        Some(folder) => Ok(folder.to_owned()),
+        None => Ok(journal::default_root()?.join(journal::folder_name(now, name))),
+    }
+}
+
+/// The rehearsal that a window stands on: the one named, or the newest of the baseline's.
+pub fn rehearsal(named: Option<&Path>, plan: &Plan) -> Result<Option<Rehearsal>> {
+    let found = match (named, plan.reference()) {
+        (Some(folder), _) => match journal::rehearsal_in(folder)? {
+            Some(rehearsal) => Some(rehearsal),
+            None => {
+                return Err(UsageError(format!("{} holds no complete rehearsal", folder.display())).into());
+            }
+        },
+        (None, Some(baseline)) => {
+            let found = journal::find_rehearsal(&journal::default_root()?, baseline)?;
+            for (path, why) in &found.skipped {
+                tracing::warn!("{} was not looked at: {why}", path.display());
+            }
+            found.newest.map(|(_, rehearsal)| rehearsal)
+        }
+        (None, None) => None,
+    };
+    Ok(found)
+}
+
+/// Hosts of a plan, not yet connected.
+pub fn askers(plan: &Plan, settings: &Arc<Settings>) -> Vec<Asker> {
+    let targets =
+        plan.reached().map(|(name, ssh)| Target { host: name.clone(), destination: destination(ssh) });
+    targets.map(|target| Asker::new(Link::new(target, Arc::clone(settings)))).collect()
+}
+
+fn destination(ssh: &str) -> Destination {
+    match ssh {
+        "local" => Destination::Local,
+        ssh => Destination::Ssh(ssh.to_owned()),
+    }
+}
+
+/// A running loop.
+pub struct Session {
+    /// Its channels.
+    pub handles: Handles,
+    /// Its task: ends when the recording has ended and is on the disk.
+    pub task: JoinHandle<()>,
+    /// The hosts, to say goodbye.
+    pub askers: Vec<Asker>,
+    /// Where it is recorded; `None` when it is not.
+    pub folder: Option<PathBuf>,
+    /// The state that it began with: empty, but for a window that was picked up.
+    pub start: Arc<State>,
+}
+
+impl Session {
+    /// Sends a command in the name of whoever runs this process.
+    pub fn send(&self, intent: Intent) -> Result<()> {
+        let command = Command { actor: actor(), intent };
+        self.handles.commands.send(command).map_err(|_| eyre!("the loop has ended"))
+    }
+
+    /// Lets the loop end: what is journalled is on the disk when this returns.
+    pub async fn finish(self) {
+        let Self { handles, task, askers, .. } = self;
+        drop(handles.commands);
+        if let Err(error) = task.await {
+            tracing::error!("the loop ended badly: {error}");
+        }
+        for asker in askers {
+            asker.link().close().await;
+        }
+    }
+}
+
+/// Who runs this process, by login name.
+pub fn actor() -> Actor {
+    let name = ["USER", "LOGNAME"].iter().find_map(|key| std::env::var(key).ok());
+    let name = name.and_then(|name| name.parse().ok());
+    name.map_or_else(|| Actor::Person(crate::types::PersonName::operator()), Actor::Person)
+}
+
+/// A word that names this process in the journal.
+pub fn session_word() -> String {
+    use std::hash::{BuildHasher, Hasher};
+    format!("{:016x}", std::collections::hash_map::RandomState::new().build_hasher().finish())
+}
+
+/// An epoch higher than that of every window before it, on every host: seconds since 1970. A window
+/// that is picked up takes at least one more than it had.
+pub fn epoch(now: Time, had: Epoch) -> Epoch {
+    u64::try_from(now.timestamp()).unwrap_or(0).max(had + 1)
+}
+
+/// Opens a window or rehearsal with a recording of its own.
+pub fn open(
+    read: ReadPlan,
+    purpose: Purpose,
+    rehearsal: Option<Rehearsal>,
+    folder: PathBuf,
+    settings: &Arc<Settings>,
+) -> Result<Session> {
+    let now = clock::now();
+    let word = session_word();
+    let header =
+        Header { program: env!("CARGO_PKG_VERSION").into(), created: now, recording: session_word().into() };
+    let recording = Recording::create(&folder, &read.text, &header, &word)?;
+    let (wake, notify) = waker();
+    let log = recording.log(wake)?;
+    let conductor = Conductor::new(log, State::default(), word, epoch(now, 0));
+    let askers = askers(&read.plan, settings);
+    let start = Arc::clone(conductor.state());
+    let (handles, task) = spawn(conductor, &askers, notify);
+    let session = Session { handles, task, askers, folder: Some(folder), start };
+    session.send(Intent::Open { purpose, plan: Box::new(read.plan), rehearsal: rehearsal.map(Box::new) })?;
+    Ok(session)
+}
+
+/// Picks a recording up: its lock taken, its epoch raised.
+///
+/// # Errors
+/// Where another process writes to it, or it is damaged and only `take` of what is sound was not asked for.
+pub fn pick_up(folder: &Path, take: Take, settings: &Arc<Settings>) -> Result<Session> {
+    let word = session_word();
+    let opened = Recording::open(folder, &word, take)?;
+    if let Some(aside) = &opened.aside {
+        tracing::warn!("the journal's torn end was set aside: {}", aside.display());
+    }
+    let mut state = State::default();
+    opened.records.iter().for_each(|record| state.apply(record));
+    let plan = state.plan.clone().ok_or_else(|| {
+        UsageError(format!(
+            "{} holds no window: its journal ends before the plan was sealed",
+            folder.display()
+        ))
+    })?;
+    // Told and not stopped: a rollback must not fail for a file that it doesn't need.
+    if let Err(why) = Recording::sealed_plan(folder, plan.hash) {
+        tracing::warn!("{why}; the plan in the journal is followed");
+    }
+    let (wake, notify) = waker();
+    let log = opened.recording.log(wake)?;
+    let epoch = epoch(clock::now(), state.epoch);
+    let conductor = Conductor::new(log, state, word, epoch);
+    let askers = askers(&plan, settings);
+    let start = Arc::clone(conductor.state());
+    let (handles, task) = spawn(conductor, &askers, notify);
+    let session = Session { handles, task, askers, folder: Some(folder.to_owned()), start };
+    session.send(Intent::Resume)?;
+    Ok(session)
+}
+
+/// How much of a journal a command that picks it up was told to take.
+pub fn taken(sound_prefix: bool) -> Take {
+    if sound_prefix { Take::SoundPrefix } else { Take::Whole }
+}
+
+/// A check: nothing is recorded.
+pub fn look(plan: Plan, rehearsal: Option<Rehearsal>, settings: &Arc<Settings>) -> Result<Session> {
+    let conductor = Conductor::new(MemoryLog::new(), State::default(), session_word(), 0);
+    let askers = askers(&plan, settings);
+    // A log in memory has its news at once and wakes nobody.
+    let start = Arc::clone(conductor.state());
+    let (handles, task) = spawn(conductor, &askers, Arc::new(Notify::new()));
+    let session = Session { handles, task, askers, folder: None, start };
+    session.send(Intent::Open {
+        purpose: Purpose::Check,
+        plan: Box::new(plan),
+        rehearsal: rehearsal.map(Box::new),
+    })?;
+    Ok(session)
+}
+
+fn waker() -> (journal::Wake, Arc<Notify>) {
+    let notify = Arc::new(Notify::new());
+    let waked = Arc::clone(&notify);
+    (Box::new(move || waked.notify_one()), notify)
+}
+
+fn spawn<L: journal::EventLog + Send + 'static>(
+    conductor: Conductor<L>,
+    askers: &[Asker],
+    notify: Arc<Notify>,
+) -> (Handles, JoinHandle<()>) {
+    let hosts = Hosts::new(askers.iter().cloned(), Arc::new(clock::now));
+    shell::spawn(conductor, hosts, notify)
+}
+
+/// The hosts that a command is about: all, or the one named.
+pub fn chosen(askers: Vec<Asker>, host: Option<&HostName>) -> Result<Vec<Asker>> {
+    let Some(name) = host else { return Ok(askers) };
+    let names: Vec<String> = askers.iter().map(|asker| asker.host().to_string()).collect();
+    let chosen: Vec<Asker> = askers.into_iter().filter(|asker| asker.host() == name).collect();
+    if chosen.is_empty() {
+        return Err(UsageError(format!("{name} is not in the plan; it has {}", names.join(", "))).into());
+    }
+    Ok(chosen)
+}

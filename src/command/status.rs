@@ -1,0 +1,146 @@
+//! `holdpoint status`: where a window stands, and what each host's helper says. Takes no lock.
+
+use std::path::Path;
+
+use color_eyre::eyre::Result;
+use serde_json::{Value, json};
+use tokio::time::{Duration, timeout};
+
+use super::{screen, session};
+use crate::cli::{Exit, Status};
+use crate::core::event::Failure;
+use crate::core::state::{Batch, State};
+use crate::core::{describe, schedule};
+use crate::host::ask::Asker;
+use crate::host::operation::{OperationReport, OperationState};
+use crate::host::verb::Verb;
+use crate::journal::{Recording, Take};
+use crate::types::{HostName, Untrusted};
+
+/// How long one host is waited for.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// What a host's helper says.
+struct Said {
+    host: HostName,
+    words: Result<Vec<String>, String>,
+}
+
+pub async fn status(args: Status, ssh: Option<&Path>) -> Result<Exit> {
+    let journal = Recording::read(&args.recording, Take::Whole)?;
+    let mut state = State::default();
+    journal.known().for_each(|record| state.apply(record));
+    let Some(plan) = state.plan.clone() else {
+        let what = format!(
+            "{} holds no window: its journal ends before the plan was sealed",
+            args.recording.display()
+        );
+        return Err(session::FileError(what).into());
+    };
+    let mut said = Vec::new();
+    if !args.offline {
+        let (settings, _prompt) = screen::settings(ssh);
+        let asked = session::askers(&plan, &settings).into_iter().map(|asker| {
+            let batches: Vec<Batch> = state.batches_of(asker.host()).map(|batch| (**batch).clone()).collect();
+            tokio::spawn(async move {
+                let words = timeout(LONGEST, ask(&asker, &batches)).await;
+                let words = words.unwrap_or_else(|_| Err("no answer in 20s".to_owned()));
+                asker.link().close().await;
+                Said { host: asker.host().clone(), words }
+            })
+        });
+        for asked in asked.collect::<Vec<_>>() {
+            said.push(asked.await?);
+        }
+    }
+    if args.json {
+        println!("{}", Untrusted::json(&as_json(&state, &said).to_string()));
+    } else {
+        print(&state, &said);
+    }
+    let silent = said.iter().any(|said| said.words.is_err());
+    Ok(if silent { Exit::Unreachable } else { Exit::Done })
+}
+
+/// What the helper says of itself and of the newest operation of each batch.
+async fn ask(asker: &Asker, batches: &[Batch]) -> Result<Vec<String>, String> {
+    let words = |failure: Failure| failure.what.shown();
+    let helper = asker.greet().await.map_err(words)?;
+    let mut lines = Vec::new();
+    match helper.why_not {
+        None => lines.push(format!("enrolled, epoch {}", helper.epoch)),
+        Some(why) => return Ok(vec![format!("not enrolled: {}", why.shown())]),
+    }
+    for batch in batches {
+        let Some(operation) = batch.operation.clone() else { continue };
+        let answer = asker.ask(&Verb::Read { operation, offset: 0, wait: 0 }, 0).await;
+        let report = answer.map_err(words).and_then(|answer| {
+            let section = answer.section("state").ok_or("no state")?;
+            OperationReport::parse(section).map_err(|e| e.to_string())
+        });
+        lines.push(match report {
+            Ok(report) => format!("{}: {} {}", batch.label(), report.kind.word(), state_word(report.state)),
+            Err(why) => format!("{}: {why}", batch.label()),
+        });
+    }
+    Ok(lines)
+}
+
+fn state_word(state: OperationState) -> String {
+    match state {
+        OperationState::Running => "running".to_owned(),
+        OperationState::Done(0) => "done".to_owned(),
+        OperationState::Done(exit) => format!("failed, status {exit}"),
+        OperationState::Unknown => "UNKNOWN".to_owned(),
+    }
+}
+
+fn as_json(state: &State, said: &[Said]) -> Value {
+    let batch = |batch: &Batch| {
+        json!({
+            "batch": batch.id,
+            "label": batch.label(),
+            "host": batch.host,
+            "state": batch.phase.word(),
+            "since": batch.since,
+            "changes": batch.changes.len(),
+            "failure": batch.failure.as_ref().map(|failure| &failure.what),
+        })
+    };
+    let host = |said: &Said| match &said.words {
+        Ok(lines) => json!({ "host": said.host, "says": lines, "error": Value::Null }),
+        Err(why) => json!({ "host": said.host, "says": Value::Null, "error": why }),
+    };
+    json!({
+        "format": "holdpoint.status/1",
+        "purpose": state.purpose,
+        "seq": state.seq,
+        "at": state.at,
+        "ended": state.ended.map(|(_, outcome)| outcome),
+        "abort_by": schedule::abort_by(state).map(|abort_by| abort_by.at),
+        "batches": state.in_order().map(|b| batch(b)).collect::<Vec<_>>(),
+        "hosts": said.iter().map(host).collect::<Vec<_>>(),
+    })
+}
+
+fn print(state: &State, said: &[Said]) {
+    let purpose = state.purpose.map(describe::purpose).unwrap_or("nothing");
+    let at = state.at.map_or_else(|| "-".to_owned(), |at| at.format("%Y-%m-%d %H:%M:%SZ").to_string());
+    println!("{purpose}, last event {} at {at}", state.seq);
+    match state.ended {
+        Some((_, outcome)) => println!("ended: {}", describe::outcome(outcome)),
+        None => println!("not ended: it runs, or it was cut off (holdpoint resume, holdpoint rollback)"),
+    }
+    if let Some(abort_by) = schedule::abort_by(state) {
+        println!("abort-by {}", abort_by.at.format("%Y-%m-%d %H:%MZ"));
+    }
+    for batch in state.in_order() {
+        println!("  {:<20} {:<10} {} changes", batch.label(), batch.phase.word(), batch.changes.len());
+    }
+    for said in said {
+        match &said.words {
+            Ok(lines) => lines.iter().for_each(|line| println!("  {}: {line}", said.host)),
+            Err(why) => println!("  {}: {why}", said.host),
+        }
+    }
+}

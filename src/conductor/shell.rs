@@ -1,0 +1,184 @@
+//! The loop in tokio: channels in order of priority, effects as tasks, views to whoever draws.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::{Conductor, Turn, clock};
+use crate::core::event::{LogLine, Record};
+use crate::core::{Answer, Command, Input, Sample, Started, View};
+use crate::journal::EventLog;
+use crate::types::Seq;
+
+/// How often time is looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// Log lines are gathered this long into one record.
+const GATHER: Duration = Duration::from_millis(100);
+/// Bytes of log lines in one record, at most; what is beyond is counted.
+const GATHERED_BYTES: usize = 64 * 1024;
+/// Samples that wait; a prober that finds it full waits in turn, so none is dropped.
+const SAMPLES: usize = 4_096;
+
+/// Where an effect reports to.
+#[derive(Clone)]
+pub struct Outbox {
+    answers: mpsc::UnboundedSender<Input>,
+    samples: mpsc::Sender<Input>,
+    lines: Arc<Mutex<Lines>>,
+}
+
+#[derive(Default)]
+struct Lines {
+    kept: Vec<LogLine>,
+    bytes: usize,
+    left_out: u64,
+}
+
+impl Outbox {
+    /// The one answer of an effect.
+    pub fn answer(&self, id: Seq, answer: Answer) {
+        // A loop that has ended waits for no answer.
+        let _ = self.answers.send(Input::Answer { id, answer: Box::new(answer) });
+    }
+
+    /// Something on the way. What belongs to an answer (facts, lost and back) goes the answers' way,
+    /// so that it is there before the answer; probe results wait while the loop is behind.
+    pub async fn sample(&self, id: Seq, sample: Sample) {
+        let flood = match &sample {
+            Sample::Seen { .. } => true,
+            Sample::Greeted { .. } | Sample::Learnt { .. } | Sample::Lost { .. } | Sample::Back { .. } => {
+                false
+            }
+        };
+        let input = Input::Sample { id, sample: Box::new(sample) };
+        if flood {
+            let _ = self.samples.send(input).await;
+        } else {
+            let _ = self.answers.send(input);
+        }
+    }
+
+    /// A log line; left out and counted when there are too many.
+    pub fn line(&self, line: LogLine) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = line.text.raw().len() + 64;
+        if lines.bytes + bytes > GATHERED_BYTES {
+            lines.left_out += 1;
+        } else {
+            lines.bytes += bytes;
+            lines.kept.push(line);
+        }
+    }
+
+    fn gathered(&self) -> Option<Input> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.kept.is_empty() && lines.left_out == 0 {
+            return None;
+        }
+        let Lines { kept, left_out, .. } = std::mem::take(&mut *lines);
+        Some(Input::Lines { lines: kept, left_out })
+    }
+}
+
+/// Whoever carries effects out: each is started as a task of its own and answers once.
+pub trait Outside {
+    /// Starts one effect. Must not block.
+    fn start(&self, started: Started, outbox: &Outbox);
+}
+
+/// The handles of a running loop.
+pub struct Handles {
+    /// Where commands go; they are served before everything else.
+    pub commands: mpsc::UnboundedSender<Command>,
+    /// What is to be drawn.
+    pub views: watch::Receiver<View>,
+    /// Every committed record, for whoever prints them.
+    pub records: mpsc::UnboundedReceiver<Record>,
+}
+
+/// Puts a conductor into a task. It ends when the recording has ended and everything is on the
+/// disk, or when all command senders are gone; `wake` is notified by the log.
+pub fn spawn<L, O>(
+    conductor: Conductor<L>,
+    outside: O,
+    wake: Arc<Notify>,
+) -> (Handles, tokio::task::JoinHandle<()>)
+where
+    L: EventLog + Send + 'static,
+    O: Outside + Send + 'static,
+{
+    let (commands, inbox) = mpsc::unbounded_channel();
+    let (views_out, views) = watch::channel(conductor.view());
+    let (records_out, records) = mpsc::unbounded_channel();
+    let task = tokio::spawn(run(conductor, outside, wake, inbox, views_out, records_out));
+    (Handles { commands, views, records }, task)
+}
+
+async fn run<L: EventLog, O: Outside>(
+    mut conductor: Conductor<L>,
+    outside: O,
+    wake: Arc<Notify>,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+    views: watch::Sender<View>,
+    records: mpsc::UnboundedSender<Record>,
+) {
+    let (answers_in, mut answers) = mpsc::unbounded_channel();
+    let (samples_in, mut samples) = mpsc::channel(SAMPLES);
+    let outbox = Outbox { answers: answers_in, samples: samples_in, lines: Arc::default() };
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut gather = tokio::time::interval(GATHER);
+    gather.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut steps = clock::Steps::new();
+    // A recording that had ended is picked up to go on: its first command is waited for.
+    let mut begun = conductor.state().ended.is_none();
+    loop {
+        // Keys first, then the log and time, then answers, then samples.
+        let turn = tokio::select! {
+            biased;
+            command = commands.recv() => match command {
+                Some(command) => {
+                    begun = true;
+                    conductor.step(&Input::Command(command), clock::now())
+                }
+                None => break,
+            },
+            () = wake.notified() => conductor.news(clock::now()),
+            _ = tick.tick() => {
+                let input = steps.stepped().map_or(Input::Tick, Input::ClockStepped);
+                conductor.step(&input, clock::now())
+            }
+            Some(answer) = answers.recv() => conductor.step(&answer, clock::now()),
+            _ = gather.tick() => match outbox.gathered() {
+                Some(lines) => conductor.step(&lines, clock::now()),
+                None => continue,
+            },
+            Some(sample) = samples.recv() => conductor.step(&sample, clock::now()),
+        };
+        publish(turn, &conductor, &outside, &outbox, &views, &records);
+        if begun && conductor.state().ended.is_some() && conductor.behind() == 0 {
+            break;
+        }
+    }
+}
+
+fn publish<L: EventLog, O: Outside>(
+    turn: Turn,
+    conductor: &Conductor<L>,
+    outside: &O,
+    outbox: &Outbox,
+    views: &watch::Sender<View>,
+    records: &mpsc::UnboundedSender<Record>,
+) {
+    for started in turn.start {
+        outside.start(started, outbox);
+    }
+    if !turn.records.is_empty() || turn.health {
+        views.send_replace(conductor.view());
+    }
+    for record in turn.records {
+        // Nobody may be printing.
+        let _ = records.send(record);
+    }
+}

@@ -1,0 +1,739 @@
+//! Any event there can be, for tests that must hold for all of them. Values are as wild as their
+//! types allow, so what a strategy here can't make, a journal can't hold.
+
+use std::net::{IpAddr, SocketAddr};
+
+use chrono::{DateTime, TimeDelta};
+use proptest::collection::{btree_map, vec};
+use proptest::option::of;
+use proptest::prelude::*;
+use proptest::result::maybe_ok;
+use proptest::sample::select;
+
+use super::change::{Change, Frozen, Rehearsal, Standing};
+use super::event::*;
+use super::state::Round;
+use crate::facts::{self, Domain, Fact};
+use crate::plan::{self, Plan};
+use crate::types::*;
+
+/// A name of the type that is asked for.
+fn name<T: std::str::FromStr<Err = NameError> + std::fmt::Debug>(
+    pattern: &'static str,
+) -> impl proptest::strategy::Strategy<Value = T> {
+    pattern.prop_map(|text| text.parse().expect("the pattern is the type's"))
+}
+
+type Any<T> = BoxedStrategy<T>;
+
+/// A host of a few, so that events meet.
+pub fn host() -> Any<HostName> {
+    name("(web|db|test)[1-3]|[A-Za-z0-9][A-Za-z0-9._-]{0,8}").boxed()
+}
+
+/// A batch of a few.
+pub fn batch() -> Any<BatchId> {
+    name("(web|db)[1-3]-[1-3]|[a-z0-9][a-z0-9.-]{0,8}").boxed()
+}
+
+fn customer() -> Any<CustomerName> {
+    name("[A-Za-z0-9][A-Za-z0-9._-]{0,8}").boxed()
+}
+
+fn person() -> Any<PersonName> {
+    name("[A-Za-z0-9][A-Za-z0-9._@-]{0,8}").boxed()
+}
+
+fn package_name() -> Any<PackageName> {
+    name("[a-z0-9][a-z0-9+.-]{1,8}").boxed()
+}
+
+fn arch() -> Any<Arch> {
+    name("amd64|all|[a-z0-9][a-z0-9-]{0,5}").boxed()
+}
+
+fn package() -> Any<PackageId> {
+    (package_name(), arch()).prop_map(|(name, arch)| PackageId::new(name, arch)).boxed()
+}
+
+fn operation() -> Any<OperationId> {
+    name("[a-z0-9][a-z0-9.-]{0,8}").boxed()
+}
+
+fn unit() -> Any<UnitName> {
+    name("[A-Za-z0-9:_.@\\\\-]{1,8}").boxed()
+}
+
+fn interface() -> Any<IfName> {
+    name("[a-z][a-z0-9@.]{0,8}").boxed()
+}
+
+fn boot() -> Any<BootId> {
+    name("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").boxed()
+}
+
+fn version() -> Any<Version> {
+    "([0-9]{1,3}:)?[0-9][0-9a-zA-Z.+~]{0,6}(-[0-9a-z.+~]{1,4})?"
+        .prop_map(|text| text.parse().expect("the pattern is a version's"))
+        .boxed()
+}
+
+fn sha256() -> Any<Sha256> {
+    any::<[u8; 32]>().prop_map(Sha256::from_bytes).boxed()
+}
+
+fn blake3() -> Any<Blake3> {
+    any::<[u8; 32]>().prop_map(Blake3::from_bytes).boxed()
+}
+
+/// Text of every kind of character, those that act on terminals more often than chance has them.
+fn text() -> Any<String> {
+    let wild = select(
+        &['\u{1b}', '\u{9b}', '\u{202e}', '\u{200b}', '\n', '"', '\\', '\u{7f}', '\u{e0041}', '\0'][..],
+    );
+    prop_oneof!["[ -~]{0,12}", vec(prop_oneof![wild, any::<char>()], 0..12).prop_map(String::from_iter),]
+        .boxed()
+}
+
+fn untrusted() -> Any<Untrusted> {
+    prop_oneof![
+        20 => text().prop_map(Untrusted::new),
+        1 => (4_000..5_000_usize).prop_map(|n| Untrusted::new("\u{202e}x".repeat(n / 4))),
+    ]
+    .boxed()
+}
+
+/// A moment within a century, to the nanosecond.
+pub fn time() -> Any<Time> {
+    (0..3_155_760_000_i64, 0..1_000_000_000_u32)
+        .prop_map(|(secs, nanos)| DateTime::from_timestamp(secs, nanos).expect("a time"))
+        .boxed()
+}
+
+fn span() -> Any<Span> {
+    prop_oneof![0..100_000_u64, any::<u64>()].prop_map(Span::ms).boxed()
+}
+
+fn few<T: Clone + std::fmt::Debug + 'static>(each: Any<T>) -> Any<Vec<T>> {
+    vec(each, 0..3).boxed()
+}
+
+fn texts() -> Any<Vec<Untrusted>> {
+    few(untrusted())
+}
+
+fn failure() -> Any<Failure> {
+    let kind = select(
+        &[
+            FailureKind::Unreachable,
+            FailureKind::HostKey,
+            FailureKind::Login,
+            FailureKind::NotEnrolled,
+            FailureKind::Refused,
+            FailureKind::Malformed,
+            FailureKind::Failed,
+            FailureKind::TimedOut,
+            FailureKind::Local,
+        ][..],
+    );
+    (kind, untrusted()).prop_map(|(kind, what)| Failure { kind, what }).boxed()
+}
+
+fn result<T: Clone + std::fmt::Debug + 'static>(ok: Any<T>) -> Any<Result<T, Failure>> {
+    maybe_ok(ok, failure()).boxed()
+}
+
+// --- the plan
+
+/// A text that a plan may hold: one line of visible characters.
+fn line() -> Any<String> {
+    "[ -~\u{e9}\u{6f22}\u{1f574}]{0,12}".boxed()
+}
+
+fn destination() -> Any<String> {
+    "(ops@)?[a-z0-9]{1,8}".boxed()
+}
+
+fn target() -> Any<plan::ProbeTarget> {
+    use plan::ProbeTarget as T;
+    prop_oneof![
+        Just(T::Ping),
+        any::<u16>().prop_map(|port| T::Tcp { port }),
+        (any::<u16>(), of(line())).prop_map(|(port, name)| T::Tls { port, name }),
+        (any::<bool>(), line(), any::<u16>(), line()).prop_map(|(tls, host, port, path)| T::Http {
+            tls,
+            host,
+            port,
+            path
+        }),
+        line().prop_map(|name| T::Dns { name }),
+        line().prop_map(|database| T::Postgres { database }),
+        few(line()).prop_map(|argv| T::Exec { argv }),
+    ]
+    .boxed()
+}
+
+fn vantage() -> Any<plan::VantageKind> {
+    use plan::VantageKind as V;
+    select(&[V::Outside, V::Inside, V::Peer][..]).boxed()
+}
+
+fn limit() -> Any<plan::Limit> {
+    any::<(u32, u32)>().prop_map(|(fails, of)| plan::Limit { fails, of }).boxed()
+}
+
+fn probe() -> Any<plan::Probe> {
+    (target(), vantage(), span(), span(), span(), limit(), any::<bool>())
+        .prop_map(|(target, from, every, timeout, delay, fails, required)| plan::Probe {
+            target,
+            from,
+            every,
+            timeout,
+            delay,
+            fails,
+            required,
+        })
+        .boxed()
+}
+
+fn class() -> Any<plan::Class> {
+    use plan::Class as C;
+    select(&[C::Kernel, C::Libc, C::Init, C::Network, C::Server, C::Library, C::Leaf][..]).boxed()
+}
+
+fn policy() -> Any<plan::Policy> {
+    use plan::{AutoRollback as A, Strategy as S};
+    let auto = select(&[A::Armed, A::Ask, A::Off][..]);
+    let strategy = select(&[S::SecurityFirst, S::Source, S::Class, S::OneByOne, S::All, S::Listed][..]);
+    let spans = (span(), span(), span(), span(), span());
+    let rest = (any::<(u32, bool, bool)>(), few(class()), few(line()), few(host()), of(line()));
+    (spans, auto, strategy, rest)
+        .prop_map(|((confirm_within, bake, rehearsal_max_age, margin, countdown), auto_rollback, strategy, rest)| {
+            let ((max_changes, allow_removals, snapshots), alone, second_person, order, snapshot_archive) = rest;
+            plan::Policy {
+                confirm_within,
+                bake,
+                max_changes,
+                alone,
+                allow_removals,
+                rehearsal_max_age,
+                margin,
+                auto_rollback,
+                countdown,
+                strategy,
+                second_person,
+                order,
+                snapshots,
+                snapshot_archive,
+            }
+        })
+        .boxed()
+}
+
+fn live_host() -> Any<plan::Host> {
+    (host(), destination(), of(line()), of(line()), few(line()), any::<u64>())
+        .prop_map(|(name, ssh, group, console, logs, weight)| plan::Host {
+            name,
+            ssh,
+            group,
+            console,
+            logs,
+            weight,
+        })
+        .boxed()
+}
+
+fn plan_customer() -> Any<plan::Customer> {
+    (customer(), host(), any::<u64>(), of(any::<IpAddr>()), few(probe()), of(line()))
+        .prop_map(|(name, host, weight, address, probes, zone)| plan::Customer {
+            name,
+            host,
+            weight,
+            address,
+            probes,
+            zone,
+        })
+        .boxed()
+}
+
+fn abort_line() -> Any<plan::AbortLine> {
+    let probes =
+        prop_oneof![Just(plan::AbortProbes::Required), customer().prop_map(plan::AbortProbes::Customer),];
+    (probes, vantage(), limit())
+        .prop_map(|(probes, from, fails)| plan::AbortLine { probes, from, fails })
+        .boxed()
+}
+
+fn accept() -> Any<plan::Accept> {
+    (host(), line(), line(), line(), line(), time())
+        .prop_map(|(host, domain, item, fingerprint, reason, until)| plan::Accept {
+            host,
+            domain,
+            item,
+            fingerprint,
+            reason,
+            until,
+        })
+        .boxed()
+}
+
+fn hook() -> Any<plan::Hook> {
+    let when = select(&[plan::HookWhen::Before, plan::HookWhen::After][..]);
+    (when, few(line()), few(line())).prop_map(|(when, argv, undo)| plan::Hook { when, argv, undo }).boxed()
+}
+
+fn plan_person() -> Any<plan::Person> {
+    let role = select(&[plan::Role::Approver, plan::Role::Watcher][..]);
+    (person(), line(), role).prop_map(|(name, key, role)| plan::Person { name, key, role }).boxed()
+}
+
+/// A plan, not one that makes sense.
+pub fn plan() -> Any<Plan> {
+    let window = (line(), of(line()), time(), time())
+        .prop_map(|(name, ticket, opens, closes)| plan::Window { name, ticket, opens, closes });
+    let baseline = of((host(), destination()).prop_map(|(host, ssh)| plan::Baseline { host, ssh }));
+    let batches = few((of(host()), few(package_name()))
+        .prop_map(|(host, packages)| plan::ListedBatch { host, packages })
+        .boxed());
+    let vantages = few((host(), destination()).prop_map(|(name, ssh)| plan::Vantage { name, ssh }).boxed());
+    let first = (blake3(), window, baseline, few(live_host()), few(plan_customer()), policy(), batches);
+    let second = (
+        few(plan_person()),
+        of(line()),
+        few(probe()),
+        few(abort_line()),
+        few(accept()),
+        few(hook()),
+        vantages,
+    );
+    (first, second)
+        .prop_map(|(first, second)| {
+            let (hash, window, baseline, hosts, customers, policy, batches) = first;
+            let (people, tls_ca, controls, aborts, accepts, hooks, vantages) = second;
+            Plan {
+                hash,
+                window,
+                baseline,
+                hosts,
+                customers,
+                policy,
+                batches,
+                people,
+                tls_ca,
+                controls,
+                aborts,
+                accepts,
+                hooks,
+                vantages,
+            }
+        })
+        .boxed()
+}
+
+/// A rehearsal.
+pub fn rehearsal() -> Any<Rehearsal> {
+    let frozen = (package(), of(version()), version(), sha256())
+        .prop_map(|(package, from, to, sha256)| Frozen { package, from, to, sha256 });
+    let times = (span(), span(), of(span()), span());
+    (host(), time(), any::<u64>(), few(frozen.boxed()), times, any::<bool>())
+        .prop_map(|(baseline, at, seq, set, (apply, rollback, reboot, verify), identical)| Rehearsal {
+            baseline,
+            at,
+            seq,
+            set,
+            apply,
+            rollback,
+            reboot,
+            verify,
+            identical,
+        })
+        .boxed()
+}
+
+// --- facts
+
+fn fact<T: Clone + std::fmt::Debug + 'static>(known: Any<T>) -> Any<Fact<T>> {
+    prop_oneof![4 => known.prop_map(Fact::Known), 1 => untrusted().prop_map(Fact::Unknown)].boxed()
+}
+
+fn network() -> Any<facts::Network> {
+    let address = (interface(), any::<IpAddr>(), any::<u8>(), untrusted(), any::<bool>()).prop_map(
+        |(interface, address, prefix, scope, dynamic)| facts::Address {
+            interface,
+            address,
+            prefix,
+            scope,
+            dynamic,
+        },
+    );
+    let route = (untrusted(), untrusted(), of(any::<IpAddr>()), of(interface()), untrusted(), any::<u32>())
+        .prop_map(|(table, destination, gateway, interface, protocol, metric)| facts::Route {
+            table,
+            destination,
+            gateway,
+            interface,
+            protocol,
+            metric,
+        });
+    (few(address.boxed()), few(route.boxed()))
+        .prop_map(|(addresses, routes)| facts::Network { addresses, routes })
+        .boxed()
+}
+
+fn updates() -> Any<facts::Updates> {
+    use facts::KeptWhy as K;
+    let why = select(&[K::Hold, K::Pin, K::Phased, K::Dependency][..]);
+    let kept = (package(), version(), of(version()), why)
+        .prop_map(|(package, from, candidate, why)| facts::Kept { package, from, candidate, why });
+    let what = (package(), of(version()), version(), any::<bool>());
+    let whence =
+        (untrusted(), package_name(), untrusted(), of(any::<u64>()), of(sha256()), few(package_name()));
+    let pending = (what, whence).prop_map(|((package, from, to, security), whence)| {
+        let (origin, source, section, size, sha256, needs) = whence;
+        facts::Pending { package, from, to, security, origin, source, section, size, sha256, needs }
+    });
+    (few(pending.boxed()), few(kept.boxed()), of(time()))
+        .prop_map(|(pending, kept, lists_at)| facts::Updates { pending, kept, lists_at })
+        .boxed()
+}
+
+fn domain() -> Any<Domain> {
+    let system = (untrusted(), untrusted(), arch(), untrusted(), any::<bool>(), any::<i64>()).prop_map(
+        |(id, release, arch, hostname, systemd, clock_offset_ms)| facts::System {
+            id,
+            release,
+            arch,
+            hostname,
+            systemd,
+            clock_offset_ms,
+        },
+    );
+    let booted = (boot(), any::<u64>(), untrusted(), texts(), of(any::<bool>()), few(package_name()))
+        .prop_map(|(boot_id, init_started, kernel, kernels, reboot_required, reboot_asked_by)| facts::Boot {
+            boot_id,
+            init_started,
+            kernel,
+            kernels,
+            reboot_required,
+            reboot_asked_by,
+        });
+    let protocol = select(&[facts::Protocol::Tcp, facts::Protocol::Udp][..]);
+    // A flow label and a scope are no part of an address in text.
+    let socket = any::<(IpAddr, u16)>().prop_map(SocketAddr::from);
+    let listener = (protocol, socket, of(untrusted())).prop_map(|(protocol, at, program)| facts::Listener {
+        protocol,
+        at,
+        program,
+    });
+    let installed = (version(), untrusted(), any::<bool>(), any::<bool>())
+        .prop_map(|(version, status, auto, held)| facts::Installed { version, status, auto, held });
+    let packages = (btree_map(package(), installed, 0..3), texts())
+        .prop_map(|(installed, audit)| facts::Packages { installed, audit });
+    let filesystem = (untrusted(), any::<u64>(), any::<u64>())
+        .prop_map(|(mount, free, size)| facts::Filesystem { mount, free, size });
+    let replaced = (any::<u32>(), untrusted(), of(unit())).prop_map(|(pid, program, unit)| facts::Replaced {
+        pid,
+        program,
+        unit,
+    });
+    prop_oneof![
+        fact(system.boxed()).prop_map(Domain::System),
+        fact(booted.boxed()).prop_map(Domain::Boot),
+        fact(network()).prop_map(Domain::Network),
+        fact(few(listener.boxed())).prop_map(Domain::Listeners),
+        fact(packages.boxed()).prop_map(Domain::Packages),
+        fact(updates()).prop_map(Domain::Updates),
+        fact(few(unit()).prop_map(|failed| facts::Services { failed }).boxed()).prop_map(Domain::Services),
+        fact(few(filesystem.boxed())).prop_map(Domain::Storage),
+        fact(few(replaced.boxed())).prop_map(Domain::Replaced),
+        fact(texts().prop_map(|holders| facts::Locks { holders }).boxed()).prop_map(Domain::Locks),
+    ]
+    .boxed()
+}
+
+// --- events, a strategy for each group
+
+fn scope() -> Any<HoldScope> {
+    prop_oneof![
+        Just(HoldScope::Window),
+        host().prop_map(HoldScope::Host),
+        batch().prop_map(HoldScope::Batch),
+    ]
+    .boxed()
+}
+
+/// Any event of the window.
+pub fn window_event() -> Any<WindowEvent> {
+    use WindowEvent as E;
+    let purpose = select(&[Purpose::Check, Purpose::Rehearsal, Purpose::Run][..]);
+    let outcome = select(
+        &[
+            Outcome::Done,
+            Outcome::RolledBack,
+            Outcome::Held,
+            Outcome::RollbackIncomplete,
+            Outcome::Unreachable,
+        ][..],
+    );
+    prop_oneof![
+        (purpose, plan(), of(rehearsal()), text()).prop_map(|(purpose, plan, rehearsal, program)| {
+            E::Opened { purpose, plan: Box::new(plan), rehearsal: rehearsal.map(Box::new), program }
+        }),
+        text().prop_map(|program| E::Resumed { program }),
+        (scope(), untrusted()).prop_map(|(scope, why)| E::Held { scope, why }),
+        scope().prop_map(|scope| E::Released { scope }),
+        untrusted().prop_map(|note| E::Marked { note }),
+        any::<i64>().prop_map(|by_ms| E::ClockStepped { by_ms }),
+        (time(), span(), untrusted()).prop_map(|(since, lasted, why)| E::Gap { since, lasted, why }),
+        (any::<u64>(), untrusted()).prop_map(|(id, what)| E::Stale { id, what }),
+        outcome.prop_map(|outcome| E::Ended { outcome }),
+    ]
+    .boxed()
+}
+
+/// Any event of a host.
+pub fn host_event() -> Any<HostEvent> {
+    use HostEvent as E;
+    let helper = (any::<bool>(), of(untrusted()), any::<u64>())
+        .prop_map(|(enrolled, why_not, epoch)| HelperState { enrolled, why_not, epoch });
+    prop_oneof![
+        host().prop_map(|host| E::ReadStarted { host }),
+        (host(), helper).prop_map(|(host, helper)| E::Greeted { host, helper }),
+        (host(), domain()).prop_map(|(host, domain)| E::Learnt { host, domain: Box::new(domain) }),
+        (host(), any::<u64>(), of(failure())).prop_map(|(host, started, failure)| E::ReadEnded {
+            host,
+            started,
+            failure
+        }),
+        (host(), untrusted()).prop_map(|(host, why)| E::Lost { host, why }),
+        host().prop_map(|host| E::Back { host }),
+    ]
+    .boxed()
+}
+
+fn change() -> Any<Change> {
+    use Standing as S;
+    let standing = select(&[S::Same, S::OtherFrom, S::Newer, S::Older, S::Untested, S::Missing, S::Kept][..]);
+    let what = (package(), of(version()), version(), of(sha256()), of(version()), standing);
+    let rest = (any::<bool>(), package_name(), class(), of(any::<u64>()), few(package_name()), untrusted());
+    (what, rest)
+        .prop_map(|((package, from, to, sha256, rehearsed, standing), rest)| {
+            let (security, source, class, size, needs, origin) = rest;
+            Change {
+                package,
+                from,
+                to,
+                sha256,
+                rehearsed,
+                standing,
+                security,
+                source,
+                class,
+                size,
+                needs,
+                origin,
+            }
+        })
+        .boxed()
+}
+
+fn proof() -> Any<Proof> {
+    let file = (package(), of(version()), version(), sha256(), of(sha256()))
+        .prop_map(|(package, from, to, new, old)| ProofFile { package, from, to, new, old });
+    (few(file.boxed()), texts(), texts(), of(untrusted()), any::<u64>(), any::<u64>())
+        .prop_map(|(files, missing, beyond, reverse, space_needed, space_free)| Proof {
+            files,
+            missing,
+            beyond,
+            reverse,
+            space_needed,
+            space_free,
+        })
+        .boxed()
+}
+
+fn apply_report() -> Any<ApplyReport> {
+    (span(), texts(), few(unit()), any::<bool>())
+        .prop_map(|(took, etc_changed, restarted, reboot_required)| ApplyReport {
+            took,
+            etc_changed,
+            restarted,
+            reboot_required,
+        })
+        .boxed()
+}
+
+fn rollback_report() -> Any<RollbackReport> {
+    (span(), texts(), texts(), texts(), few(unit()))
+        .prop_map(|(took, etc_restored, etc_left, network_restored, restarted)| RollbackReport {
+            took,
+            etc_restored,
+            etc_left,
+            network_restored,
+            restarted,
+        })
+        .boxed()
+}
+
+fn verify_report() -> Any<VerifyReport> {
+    (texts(), texts(), any::<u64>(), texts())
+        .prop_map(|(audit, wrong, etc_same, etc_differs)| VerifyReport {
+            audit,
+            wrong,
+            etc_same,
+            etc_differs,
+        })
+        .boxed()
+}
+
+fn identity() -> Any<Identity> {
+    (any::<[u64; 4]>(), texts())
+        .prop_map(|([packages, files, addresses, listeners], differs)| Identity {
+            packages,
+            files,
+            addresses,
+            listeners,
+            differs,
+        })
+        .boxed()
+}
+
+/// Any event of a batch.
+pub fn batch_event() -> Any<BatchEvent> {
+    use BatchEvent as E;
+    let found = select(&[Inspected::NeverBegan, Inspected::Unknown][..]);
+    let id = any::<u64>;
+    let forward =
+        prop_oneof![
+            (batch(), host(), any::<u32>(), few(change()))
+                .prop_map(|(batch, host, number, changes)| E::Planned { batch, host, number, changes }),
+            (batch(), untrusted()).prop_map(|(batch, why)| E::Dropped { batch, why }),
+            (batch(), operation()).prop_map(|(batch, operation)| E::StageStarted { batch, operation }),
+            (batch(), id(), result(proof())).prop_map(|(batch, started, result)| E::Staged {
+                batch,
+                started,
+                result
+            }),
+            (batch(), operation()).prop_map(|(batch, operation)| E::ApplyStarted { batch, operation }),
+            (batch(), id(), result(apply_report())).prop_map(|(batch, started, result)| E::Applied {
+                batch,
+                started,
+                result
+            }),
+            (batch(), boot()).prop_map(|(batch, was)| E::RebootStarted { batch, was }),
+            (batch(), id(), result((boot(), span()).boxed()))
+                .prop_map(|(batch, started, result)| E::Rebooted { batch, started, result }),
+            (batch(), any::<bool>())
+                .prop_map(|(batch, after_rollback)| E::VerifyStarted { batch, after_rollback }),
+        ];
+    let back = prop_oneof![
+        (batch(), id(), result(verify_report()), of(identity()), span()).prop_map(
+            |(batch, started, result, identity, took)| E::Verified { batch, started, result, identity, took }
+        ),
+        (batch(), text()).prop_map(|(batch, grounds)| E::Confirmed { batch, grounds }),
+        (batch(), untrusted()).prop_map(|(batch, why)| E::RollbackQueued { batch, why }),
+        (batch(), operation()).prop_map(|(batch, operation)| E::RollbackStarted { batch, operation }),
+        (batch(), id(), result(rollback_report())).prop_map(|(batch, started, result)| E::RolledBack {
+            batch,
+            started,
+            result
+        }),
+        batch().prop_map(|batch| E::InspectStarted { batch }),
+        (batch(), id(), found, untrusted()).prop_map(|(batch, started, found, why)| E::Inspected {
+            batch,
+            started,
+            found,
+            why
+        }),
+    ];
+    prop_oneof![forward, back].boxed()
+}
+
+/// Any decision about a gate.
+pub fn gate_event() -> Any<GateEvent> {
+    prop_oneof![
+        (text(), batch(), untrusted(), untrusted(), untrusted(), time()).prop_map(
+            |(gate, batch, failing, reason, watch, until)| GateEvent::Waived {
+                gate,
+                batch,
+                failing,
+                reason,
+                watch,
+                until,
+            }
+        ),
+        (host(), package_name()).prop_map(|(host, package)| GateEvent::Left { host, package }),
+    ]
+    .boxed()
+}
+
+/// Any event of a probe.
+pub fn probe_event() -> Any<ProbeEvent> {
+    let probe = (customer(), any::<u16>()).prop_map(|(customer, index)| ProbeId { customer, index });
+    let outcome = prop_oneof![
+        (span(), untrusted()).prop_map(|(took, said)| ProbeOutcome::Ok { took, said }),
+        untrusted().prop_map(|why| ProbeOutcome::Fail { why }),
+        untrusted().prop_map(|why| ProbeOutcome::Broken { why }),
+    ];
+    prop_oneof![
+        Just(ProbeEvent::WatchStarted),
+        (probe, outcome).prop_map(|(probe, outcome)| ProbeEvent::Seen { probe, outcome }),
+        (any::<u64>(), untrusted()).prop_map(|(started, why)| ProbeEvent::WatchEnded { started, why }),
+    ]
+    .boxed()
+}
+
+/// Any event of a rehearsal.
+pub fn rehearsal_event() -> Any<RehearsalEvent> {
+    let round = select(&[Round::First, Round::Back, Round::Second][..]);
+    prop_oneof![
+        round.prop_map(|round| RehearsalEvent::RoundStarted { round }),
+        rehearsal().prop_map(|rehearsal| RehearsalEvent::Frozen { rehearsal: Box::new(rehearsal) }),
+    ]
+    .boxed()
+}
+
+/// Any samples.
+pub fn samples() -> Any<Samples> {
+    let source = prop_oneof![Just(LogSource::Holdpoint), operation().prop_map(LogSource::Operation)];
+    let line = (host(), source, time(), untrusted()).prop_map(|(host, source, at, text)| LogLine {
+        host,
+        source,
+        at,
+        text,
+    });
+    (few(line.boxed()), any::<u64>()).prop_map(|(lines, left_out)| Samples { lines, left_out }).boxed()
+}
+
+/// Any event of any group.
+pub fn event() -> Any<Event> {
+    prop_oneof![
+        window_event().prop_map(Event::Window),
+        host_event().prop_map(Event::Host),
+        batch_event().prop_map(Event::Batch),
+        gate_event().prop_map(Event::Gate),
+        probe_event().prop_map(Event::Probe),
+        rehearsal_event().prop_map(Event::Rehearsal),
+        samples().prop_map(Event::Samples),
+    ]
+    .boxed()
+}
+
+fn actor() -> Any<Actor> {
+    prop_oneof![person().prop_map(Actor::Person), Just(Actor::Holdpoint)].boxed()
+}
+
+/// Records with any events, numbered from 1, their times never going back.
+pub fn records(most: usize) -> Any<Vec<Record>> {
+    let each = (actor(), "[a-z0-9]{1,8}", any::<u64>(), event(), 0..5_000_i64);
+    (time(), vec(each, 0..=most))
+        .prop_map(|(mut at, all)| {
+            let numbered = (1..).zip(all);
+            let record = |(seq, (actor, session, epoch, event, after))| {
+                at += TimeDelta::milliseconds(after);
+                Record { seq, at, actor, session, epoch, event }
+            };
+            numbered.map(record).collect()
+        })
+        .boxed()
+}

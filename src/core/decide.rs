@@ -1,0 +1,379 @@
+//! What follows from what is asked: a command, an answer, a sample, time passing. Pure: state and
+//! moment in, events out. What is to be done outside follows from the events alone (`effect::of`).
+
+use super::command::{Answer, Command, Input, Intent, RollbackScope, Sample};
+use super::event::{
+    Actor, BatchEvent, Event, Failure, FailureKind, GateEvent, HoldScope, HostEvent, LogLine, LogSource,
+    Outcome, ProbeEvent, Samples, WindowEvent,
+};
+use super::state::{Batch, Host, Pending, Phase, State, Work};
+use super::{gate, identity, rollback, rules, schedule};
+use crate::facts::Facts;
+use crate::types::{BatchId, HostName, Seq, Time, Untrusted};
+
+/// What was decided: events to commit, and who caused them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// Who.
+    pub actor: Actor,
+    /// What happened, in order; empty when nothing follows.
+    pub events: Vec<Event>,
+}
+
+impl Decision {
+    fn by(actor: &Actor, events: Vec<Event>) -> Self {
+        Self { actor: actor.clone(), events }
+    }
+
+    fn own(events: Vec<Event>) -> Self {
+        Self { actor: Actor::Holdpoint, events }
+    }
+}
+
+/// What a decision is made under.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances {
+    /// The moment.
+    pub now: Time,
+    /// Whether the journal can be written: where it can't, nothing new starts but a rollback.
+    pub journal_sound: bool,
+}
+
+/// What follows from one input.
+pub fn decide(state: &State, input: &Input, under: Circumstances) -> Decision {
+    match input {
+        Input::Command(command) => decide_command(state, command, under),
+        Input::Answer { id, answer } => Decision::own(decide_answer(state, *id, answer)),
+        Input::Sample { id, sample } => Decision::own(decide_sample(state, *id, sample)),
+        Input::Lines { lines, left_out } => {
+            Decision::own(vec![Event::Samples(Samples { lines: lines.clone(), left_out: *left_out })])
+        }
+        Input::Tick => Decision::own(Vec::new()),
+        Input::ClockStepped(by_ms) => {
+            Decision::own(vec![Event::Window(WindowEvent::ClockStepped { by_ms: *by_ms })])
+        }
+    }
+}
+
+/// What follows from the state alone: the next thing that is due, again and again until nothing is.
+pub fn advance(state: &State, under: Circumstances) -> Decision {
+    Decision::own(rules::due(state, under))
+}
+
+fn decide_command(state: &State, command: &Command, under: Circumstances) -> Decision {
+    let now = under.now;
+    if state.ended.is_some() && command.intent != Intent::Resume {
+        return Decision::by(&command.actor, Vec::new());
+    }
+    let starts_work = matches!(
+        command.intent,
+        Intent::Go { .. } | Intent::Refresh { .. } | Intent::Restage { .. } | Intent::Waive { .. }
+    );
+    if starts_work && !under.journal_sound {
+        let events =
+            refuse(state, None, "the journal can't be written: nothing new starts; a rollback does", now);
+        return Decision::by(&command.actor, events);
+    }
+    let events = match &command.intent {
+        Intent::Open { purpose, plan, rehearsal } => {
+            if state.purpose.is_some() {
+                Vec::new()
+            } else {
+                vec![Event::Window(WindowEvent::Opened {
+                    purpose: *purpose,
+                    plan: plan.clone(),
+                    rehearsal: rehearsal.clone(),
+                    program: env!("CARGO_PKG_VERSION").to_owned(),
+                })]
+            }
+        }
+        Intent::Resume => {
+            vec![Event::Window(WindowEvent::Resumed { program: env!("CARGO_PKG_VERSION").to_owned() })]
+        }
+        Intent::Refresh { host } => {
+            let idle = |h: &&Host| h.reading.is_none() && host.as_ref().is_none_or(|name| *name == h.name);
+            let hosts = state.hosts.values().map(AsRef::as_ref).filter(idle);
+            hosts.map(|host| Event::Host(HostEvent::ReadStarted { host: host.name.clone() })).collect()
+        }
+        Intent::Hold { scope, why } => hold(state, scope, why),
+        Intent::Release { scope } => match state.held.iter().any(|held| held.scope == *scope) {
+            true => vec![Event::Window(WindowEvent::Released { scope: scope.clone() })],
+            false => Vec::new(),
+        },
+        Intent::Go { batch } => go(state, batch, now),
+        Intent::Waive { gate, batch, reason, watch, lasts } => {
+            waive(state, gate, batch, (reason, watch), now + *lasts, now)
+        }
+        Intent::Leave { host, package } => {
+            let mut events =
+                vec![Event::Gate(GateEvent::Left { host: host.clone(), package: package.clone() })];
+            // One that is being staged answers first; it is cut again when that is done.
+            let waiting = state.batches_of(host).filter(|batch| waits(batch));
+            let why = Untrusted::new(format!("{package} was put off"));
+            events.extend(waiting.map(|batch| {
+                Event::Batch(BatchEvent::Dropped { batch: batch.id.clone(), why: why.clone() })
+            }));
+            events
+        }
+        Intent::Rollback { scope, why } => roll_back(state, scope, why),
+        Intent::Restage { batch } => match state.batches.get(batch) {
+            Some(found) if matches!(found.phase, Phase::Staged | Phase::StageFailed) => {
+                vec![rules::stage(state, found)]
+            }
+            Some(found) => {
+                let why = format!("{} is {}: it can't be staged again", found.label(), found.phase.word());
+                refuse(state, Some(&found.host), why, now)
+            }
+            None => Vec::new(),
+        },
+        Intent::Mark { note } => vec![Event::Window(WindowEvent::Marked { note: note.clone() })],
+        Intent::End => vec![Event::Window(WindowEvent::Ended { outcome: outcome(state) })],
+    };
+    Decision::by(&command.actor, events)
+}
+
+fn waits(batch: &Batch) -> bool {
+    matches!(batch.phase, Phase::Planned | Phase::Staged | Phase::StageFailed)
+}
+
+fn hold(state: &State, scope: &HoldScope, why: &Untrusted) -> Vec<Event> {
+    if state.held.iter().any(|held| held.scope == *scope) {
+        return Vec::new();
+    }
+    vec![Event::Window(WindowEvent::Held { scope: scope.clone(), why: why.clone() })]
+}
+
+/// A batch starts only when every gate passes at this very moment, whatever the screen showed.
+fn go(state: &State, id: &BatchId, now: Time) -> Vec<Event> {
+    let Some(batch) = state.batches.get(id) else { return Vec::new() };
+    match rules::start(state, batch, now) {
+        Ok(event) => vec![event],
+        Err(why) => refuse(state, Some(&batch.host), format!("{} does not start: {why}", batch.label()), now),
+    }
+}
+
+fn waive(
+    state: &State,
+    gate: &str,
+    id: &BatchId,
+    (reason, watch): (&Untrusted, &Untrusted),
+    until: Time,
+    now: Time,
+) -> Vec<Event> {
+    let Some(batch) = state.batches.get(id) else { return Vec::new() };
+    let Some(name) = gate::GATES.iter().find(|name| name.word() == gate) else {
+        let why = format!("there is no gate {}", Untrusted::new(gate).shown());
+        return refuse(state, Some(&batch.host), why, now);
+    };
+    let judgement = gate::judge_one(state, batch, *name, now);
+    let against = if !name.waivable() {
+        Some(format!("gate {name} can't be waived: {}", judgement.reason))
+    } else if judgement.state != gate::GateState::Held {
+        Some(format!("gate {name} is {}, only a held gate is waived", judgement.state.word()))
+    } else if reason.raw().trim().is_empty() || watch.raw().trim().is_empty() {
+        Some("a waiver wants a reason, and what will be watched".to_owned())
+    } else {
+        None
+    };
+    if let Some(why) = against {
+        return refuse(state, Some(&batch.host), why, now);
+    }
+    vec![Event::Gate(GateEvent::Waived {
+        gate: gate.to_owned(),
+        batch: id.clone(),
+        failing: Untrusted::new(judgement.reason),
+        reason: reason.clone(),
+        watch: watch.clone(),
+        until,
+    })]
+}
+
+fn roll_back(state: &State, scope: &RollbackScope, why: &Untrusted) -> Vec<Event> {
+    let mut events = hold(state, &HoldScope::Window, why);
+    for id in rollback::batches(state, scope) {
+        let Some(batch) = state.batches.get(&id) else { continue };
+        let under_way = matches!(batch.phase, Phase::RollingBack | Phase::RolledBack | Phase::Comparing);
+        if !batch.wanted_back && !under_way {
+            events.push(Event::Batch(BatchEvent::RollbackQueued { batch: id, why: why.clone() }));
+        }
+    }
+    events
+}
+
+/// What somebody wanted and does not get, where they and the postmortem see it.
+fn refuse(state: &State, host: Option<&HostName>, why: impl AsRef<str>, now: Time) -> Vec<Event> {
+    let Some(host) = host.or_else(|| state.hosts.keys().next()) else { return Vec::new() };
+    let line = LogLine {
+        host: host.clone(),
+        source: LogSource::Holdpoint,
+        at: now,
+        text: Untrusted::new(why.as_ref()),
+    };
+    vec![Event::Samples(Samples { lines: vec![line], left_out: 0 })]
+}
+
+/// How it ended: 30 before 40 before 20 before 10, in the words of exit statuses.
+pub fn outcome(state: &State) -> Outcome {
+    let any = |test: fn(&Batch) -> bool| state.in_order().any(|batch| test(batch));
+    let incomplete = |batch: &Batch| {
+        batch.phase == Phase::RollbackFailed
+            || batch.phase == Phase::BackDiffers
+            || (batch.wanted_back || batch.rollback_started.is_some()) && batch.phase.unconfirmed()
+    };
+    // One that was read and whose updates are not known was not read to any purpose.
+    let blind = |host: &Host| {
+        host.read_at.is_some() && host.facts.updates.as_ref().is_none_or(|updates| updates.known().is_none())
+    };
+    let unreachable = |host: &Host| {
+        (host.read_at.is_none() && host.read_failed.is_some())
+            || (blind(host) && rules::concerned(state, host))
+    };
+    if any(incomplete) {
+        Outcome::RollbackIncomplete
+    } else if state.hosts.values().any(|host| unreachable(host)) {
+        Outcome::Unreachable
+    } else if any(|batch| batch.phase.unconfirmed())
+        || any(|batch| schedule::waits(batch.phase)) && !any(|batch| batch.phase == Phase::Back)
+    {
+        Outcome::Held
+    } else if any(|batch| batch.phase == Phase::Back) && state.frozen.is_none() {
+        Outcome::RolledBack
+    } else {
+        Outcome::Done
+    }
+}
+
+fn stale(id: Seq, what: &str) -> Vec<Event> {
+    vec![Event::Window(WindowEvent::Stale { id, what: Untrusted::new(what) })]
+}
+
+fn decide_answer(state: &State, id: Seq, answer: &Answer) -> Vec<Event> {
+    let Some(pending) = state.pending.get(&id) else { return stale(id, "an answer that nobody waits for") };
+    if let Answer::WatchEnded(why) = answer {
+        return vec![Event::Probe(ProbeEvent::WatchEnded { started: id, why: why.clone() })];
+    }
+    let Some(host) = &pending.host else { return stale(id, "an answer of another kind than was asked for") };
+    if let (Work::Read, Answer::Read(result)) = (pending.work, answer) {
+        let failure = result.as_ref().err().cloned();
+        return vec![Event::Host(HostEvent::ReadEnded { host: host.clone(), started: id, failure })];
+    }
+    let Some(batch) = pending.batch.as_ref().and_then(|batch| state.batches.get(batch)) else {
+        return stale(id, "an answer for a batch that is gone");
+    };
+    match batch_answer(state, id, pending, batch, answer) {
+        Some(event) => vec![Event::Batch(event)],
+        None => stale(id, "an answer of another kind than was asked for"),
+    }
+}
+
+/// The event that an answer makes, where it fits what was asked. An inspection may answer as the
+/// work itself would have.
+fn batch_answer(
+    state: &State,
+    id: Seq,
+    pending: &Pending,
+    batch: &Batch,
+    answer: &Answer,
+) -> Option<BatchEvent> {
+    let name = batch.id.clone();
+    let asked = match pending.work {
+        Work::Inspect => rules::work_of(batch.phase)?,
+        Work::Read
+        | Work::Stage
+        | Work::Apply
+        | Work::Reboot
+        | Work::Verify
+        | Work::Rollback
+        | Work::Probe => pending.work,
+    };
+    let event = match (answer, asked) {
+        (Answer::Staged(result), Work::Stage) => {
+            BatchEvent::Staged { batch: name, started: id, result: result.clone() }
+        }
+        (Answer::Applied(result), Work::Apply) => {
+            BatchEvent::Applied { batch: name, started: id, result: result.clone() }
+        }
+        (Answer::Rebooted(result), Work::Reboot) => {
+            BatchEvent::Rebooted { batch: name, started: id, result: result.clone() }
+        }
+        (Answer::Verified(result, took), Work::Verify) => {
+            let back = batch.phase == Phase::Comparing;
+            let identity = match (result, back, &batch.before) {
+                (Ok(report), true, Some(before)) => {
+                    let after = state.hosts.get(&batch.host).map(|host| since(&host.facts, batch.since));
+                    after.map(|after| identity::compare(before, &after, report))
+                }
+                (_, _, _) => None,
+            };
+            BatchEvent::Verified { batch: name, started: id, result: result.clone(), identity, took: *took }
+        }
+        (Answer::RolledBack(result), Work::Rollback) => {
+            BatchEvent::RolledBack { batch: name, started: id, result: result.clone() }
+        }
+        (Answer::Inspected(found, why), _) => {
+            BatchEvent::Inspected { batch: name, started: id, found: *found, why: why.clone() }
+        }
+        (
+            Answer::Read(_)
+            | Answer::Staged(_)
+            | Answer::Applied(_)
+            | Answer::Rebooted(_)
+            | Answer::Verified(..)
+            | Answer::RolledBack(_)
+            | Answer::WatchEnded(_),
+            _,
+        ) => return None,
+    };
+    Some(event)
+}
+
+/// Facts that were read since a moment; older ones say nothing about what was done after them.
+fn since(facts: &Facts, from: Time) -> Facts {
+    let mut facts = facts.clone();
+    facts.packages = facts.packages.filter(|aged| aged.at >= from);
+    facts.boot = facts.boot.filter(|aged| aged.at >= from);
+    facts.network = facts.network.filter(|aged| aged.at >= from);
+    facts.listeners = facts.listeners.filter(|aged| aged.at >= from);
+    facts
+}
+
+fn decide_sample(state: &State, id: Seq, sample: &Sample) -> Vec<Event> {
+    if !state.pending.contains_key(&id) {
+        return stale(id, "a sample that nobody waits for");
+    }
+    let down = |host: &HostName| {
+        state.hosts.get(host).is_some_and(|host| matches!(host.reach, super::state::Reach::Down { .. }))
+    };
+    match sample {
+        Sample::Greeted { host, helper } => {
+            vec![Event::Host(HostEvent::Greeted { host: host.clone(), helper: helper.clone() })]
+        }
+        Sample::Learnt { host, domain } => {
+            vec![Event::Host(HostEvent::Learnt { host: host.clone(), domain: Box::new(domain.clone()) })]
+        }
+        Sample::Lost { host, why } if !down(host) => {
+            vec![Event::Host(HostEvent::Lost { host: host.clone(), why: why.clone() })]
+        }
+        Sample::Back { host } if down(host) => vec![Event::Host(HostEvent::Back { host: host.clone() })],
+        Sample::Lost { .. } | Sample::Back { .. } => Vec::new(),
+        Sample::Seen { probe, outcome } => {
+            vec![Event::Probe(ProbeEvent::Seen { probe: probe.clone(), outcome: outcome.clone() })]
+        }
+    }
+}
+
+/// The answer of an effect that was decided and never started, since the journal could not be
+/// written: nothing of it is on any host.
+///
+/// `None` for an inspection: that it was not made says nothing about the work it was to look at.
+pub fn never_began(work: Work, why: &Untrusted) -> Option<Answer> {
+    let failure = Failure { kind: FailureKind::Local, what: why.clone() };
+    Some(match work {
+        Work::Read => Answer::Read(Err(failure)),
+        Work::Probe => Answer::WatchEnded(why.clone()),
+        Work::Stage | Work::Apply | Work::Reboot | Work::Verify | Work::Rollback => {
+            Answer::Inspected(super::event::Inspected::NeverBegan, why.clone())
+        }
+        Work::Inspect => return None,
+    })
+}

@@ -1,0 +1,251 @@
+//! One line of words for an event: what a headless run prints and a replay lists.
+
+use super::event::{
+    Actor, BatchEvent, Event, GateEvent, HoldScope, HostEvent, Inspected, Outcome, ProbeEvent, ProbeOutcome,
+    Purpose, Record, RehearsalEvent, WindowEvent,
+};
+use super::state::{Round, State};
+use crate::facts::Domain;
+use crate::types::BatchId;
+
+/// A record in words, by the state just after it; `None` for what is not worth a line of its own
+/// (single facts, single good probe results, log lines are shown elsewhere).
+pub fn line(state: &State, record: &Record) -> Option<String> {
+    let text = match &record.event {
+        Event::Window(event) => window(event),
+        Event::Host(event) => host(event)?,
+        Event::Batch(event) => batch(state, event),
+        Event::Gate(event) => gate(state, event),
+        Event::Probe(event) => probe(event)?,
+        Event::Rehearsal(event) => rehearsal(event),
+        Event::Samples(_) => return None,
+    };
+    let who = match &record.actor {
+        Actor::Person(name) => format!(" ({name})"),
+        Actor::Holdpoint => String::new(),
+    };
+    Some(format!("{}{who}", text))
+}
+
+/// The words of a purpose.
+pub fn purpose(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Check => "check",
+        Purpose::Rehearsal => "rehearsal",
+        Purpose::Run => "window",
+    }
+}
+
+/// The words of an outcome. A rollback that came off is a good outcome, and said so.
+pub fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "DONE",
+        Outcome::RolledBack => "ROLLED BACK, as planned",
+        Outcome::Held => "HELD",
+        Outcome::RollbackIncomplete => "ROLLBACK INCOMPLETE",
+        Outcome::Unreachable => "a host could not be reached",
+    }
+}
+
+fn window(event: &WindowEvent) -> String {
+    match event {
+        WindowEvent::Opened { purpose: what, plan, rehearsal, .. } => {
+            let on = match rehearsal {
+                Some(rehearsal) => {
+                    format!("{} changes rehearsed on {}", rehearsal.set.len(), rehearsal.baseline)
+                }
+                None => "no rehearsal".to_owned(),
+            };
+            format!("{} opened: {} hosts, {on}, plan {}", purpose(*what), plan.hosts.len(), plan.hash.short())
+        }
+        WindowEvent::Resumed { .. } => "resumed by another process".to_owned(),
+        WindowEvent::Held { scope: at, why } => format!("HOLD {}: {}", scope(at), why.shown()),
+        WindowEvent::Released { scope: at } => format!("hold released: {}", scope(at)),
+        WindowEvent::Marked { note } => format!("marker: {}", note.shown()),
+        WindowEvent::ClockStepped { by_ms } => {
+            format!("the clock stepped by {:.1}s, or this machine slept", *by_ms as f64 / 1000.0)
+        }
+        WindowEvent::Gap { since, lasted, why } => format!(
+            "the journal could not be written from {} for {}: {}",
+            since.format("%H:%M:%SZ"),
+            lasted.brief(),
+            why.shown()
+        ),
+        WindowEvent::Stale { id, what } => format!("ignored, with id {id}: {}", what.shown()),
+        WindowEvent::Ended { outcome: how } => format!("ended: {}", outcome(*how)),
+    }
+}
+
+fn scope(scope: &HoldScope) -> String {
+    match scope {
+        HoldScope::Window => "window".to_owned(),
+        HoldScope::Host(host) => host.to_string(),
+        HoldScope::Batch(batch) => format!("batch {batch}"),
+    }
+}
+
+fn host(event: &HostEvent) -> Option<String> {
+    Some(match event {
+        HostEvent::ReadStarted { .. } => return None,
+        HostEvent::Greeted { host, helper } if helper.enrolled => format!("{host} answers, enrolled"),
+        HostEvent::Greeted { host, helper } => {
+            let why = helper.why_not.as_ref().map_or_else(String::new, |why| format!(": {}", why.shown()));
+            format!("{host} answers, not enrolled{why}")
+        }
+        HostEvent::Learnt { host, domain } => match &**domain {
+            Domain::Updates(fact) => match fact.known() {
+                Some(updates) => {
+                    let security = updates.pending.iter().filter(|pending| pending.security).count();
+                    format!(
+                        "{host} has {} updates, {security} of them security; {} kept back",
+                        updates.pending.len(),
+                        updates.kept.len()
+                    )
+                }
+                None => format!("{host}: its updates are not known"),
+            },
+            Domain::System(_)
+            | Domain::Boot(_)
+            | Domain::Network(_)
+            | Domain::Listeners(_)
+            | Domain::Packages(_)
+            | Domain::Services(_)
+            | Domain::Storage(_)
+            | Domain::Replaced(_)
+            | Domain::Locks(_) => return None,
+        },
+        HostEvent::ReadEnded { host, failure: Some(failure), .. } => {
+            format!("{host} can't be read: {}", failure.what.shown())
+        }
+        HostEvent::ReadEnded { failure: None, .. } => return None,
+        HostEvent::Cut { host, batches } => format!("{host}: {batches} batches"),
+        HostEvent::Lost { host, why } => {
+            format!("{host} LOST: {}; what runs there goes on", why.shown())
+        }
+        HostEvent::Back { host } => format!("{host} is back"),
+    })
+}
+
+fn label(state: &State, batch: &BatchId) -> String {
+    state.batches.get(batch).map_or_else(|| batch.to_string(), |batch| batch.label())
+}
+
+fn batch(state: &State, event: &BatchEvent) -> String {
+    let label = label(state, event.batch());
+    match event {
+        BatchEvent::Planned { changes, .. } => {
+            let risk = super::risk::of(changes) * 100.0;
+            format!("{label}: planned, {} changes, risk {risk:.1}%", changes.len())
+        }
+        BatchEvent::Dropped { why, .. } => format!("batch {label} taken back: {}", why.shown()),
+        BatchEvent::StageStarted { .. } => format!("{label}: storing and hashing its packages on the host"),
+        BatchEvent::Staged { result: Ok(proof), .. } => {
+            let against = proof.missing.len() + proof.beyond.len() + usize::from(proof.reverse.is_some());
+            match against {
+                0 => format!("{label}: stored, hashed, both ways simulated"),
+                n => format!("{label}: stored, {n} things stand against its rollback"),
+            }
+        }
+        BatchEvent::Staged { result: Err(failure), .. } => {
+            format!("{label}: not stored: {}", failure.what.shown())
+        }
+        BatchEvent::ApplyStarted { .. } => format!("{label}: APPLY started"),
+        BatchEvent::Applied { result: Ok(report), .. } => {
+            let reboot = if report.reboot_required { ", wants a reboot" } else { "" };
+            format!(
+                "{label}: applied in {}, {} files of /etc changed{reboot}",
+                report.took.brief(),
+                report.etc_changed.len()
+            )
+        }
+        BatchEvent::Applied { result: Err(failure), .. } => {
+            format!("{label}: APPLY FAILED: {}", failure.what.shown())
+        }
+        BatchEvent::RebootStarted { .. } => format!("{label}: REBOOT started"),
+        BatchEvent::Rebooted { result: Ok((_, took)), .. } => format!("{label}: back after {}", took.brief()),
+        BatchEvent::Rebooted { result: Err(failure), .. } => {
+            format!("{label}: REBOOT FAILED: {}", failure.what.shown())
+        }
+        BatchEvent::VerifyStarted { after_rollback: false, .. } => format!("{label}: verifying"),
+        BatchEvent::VerifyStarted { after_rollback: true, .. } => format!("{label}: comparing with before"),
+        BatchEvent::Verified { result: Err(failure), .. } => {
+            format!("{label}: could not be verified: {}", failure.what.shown())
+        }
+        BatchEvent::Verified { result: Ok(_), identity: Some(identity), .. } => {
+            format!("{label}: {}", identity.sentence())
+        }
+        BatchEvent::Verified { result: Ok(report), identity: None, .. } => {
+            match report.audit.len() + report.wrong.len() {
+                0 => format!("{label}: verified"),
+                n => format!("{label}: VERIFY FAILED, {n} things are not as they should be"),
+            }
+        }
+        BatchEvent::Confirmed { grounds, .. } => format!("{label}: CONFIRMED: {grounds}"),
+        BatchEvent::RollbackQueued { why, .. } => format!("{label}: to be rolled back: {}", why.shown()),
+        BatchEvent::RollbackStarted { .. } => format!("{label}: ROLLBACK started"),
+        BatchEvent::RolledBack { result: Ok(report), .. } => format!(
+            "{label}: rolled back in {}, {} files of /etc and {} addresses put back",
+            report.took.brief(),
+            report.etc_restored.len(),
+            report.network_restored.len()
+        ),
+        BatchEvent::RolledBack { result: Err(failure), .. } => {
+            format!("{label}: ROLLBACK FAILED: {}", failure.what.shown())
+        }
+        BatchEvent::InspectStarted { .. } => format!("{label}: asking its host what became of the work"),
+        BatchEvent::Inspected { found: Inspected::NeverBegan, why, .. } => {
+            format!("{label}: never began: {}", why.shown())
+        }
+        BatchEvent::Inspected { found: Inspected::Unknown, why, .. } => {
+            format!("{label}: UNKNOWN: {}", why.shown())
+        }
+    }
+}
+
+fn gate(state: &State, event: &GateEvent) -> String {
+    match event {
+        GateEvent::Waived { gate, batch, failing, reason, watch, until } => format!(
+            "gate {} of {} WAIVED until {}: {}; because {}; watched: {}",
+            crate::types::Untrusted::new(gate).shown(),
+            label(state, batch),
+            until.format("%H:%MZ"),
+            failing.shown(),
+            reason.shown(),
+            watch.shown()
+        ),
+        GateEvent::Left { host, package } => format!("{host}: {package} is left for the next window"),
+    }
+}
+
+fn probe(event: &ProbeEvent) -> Option<String> {
+    match event {
+        ProbeEvent::WatchStarted => Some("probing started".to_owned()),
+        ProbeEvent::WatchEnded { why, .. } => Some(format!("probing ended: {}", why.shown())),
+        ProbeEvent::Seen { probe, outcome } => match outcome {
+            ProbeOutcome::Ok { .. } => None,
+            ProbeOutcome::Fail { why } => {
+                Some(format!("probe {}#{} FAIL: {}", probe.customer, probe.index, why.shown()))
+            }
+            ProbeOutcome::Broken { why } => {
+                Some(format!("probe {}#{} could not be made: {}", probe.customer, probe.index, why.shown()))
+            }
+        },
+    }
+}
+
+fn rehearsal(event: &RehearsalEvent) -> String {
+    match event {
+        RehearsalEvent::RoundStarted { round: Round::First } => "round 1: apply".to_owned(),
+        RehearsalEvent::RoundStarted { round: Round::Back } => {
+            "round 2: roll back, verify identical".to_owned()
+        }
+        RehearsalEvent::RoundStarted { round: Round::Second } => "round 3: apply again".to_owned(),
+        RehearsalEvent::Frozen { rehearsal } => format!(
+            "FROZEN: {} changes; apply {}, rollback {}, {}",
+            rehearsal.set.len(),
+            rehearsal.apply.brief(),
+            rehearsal.rollback.brief(),
+            if rehearsal.identical { "rolled back to identical" } else { "the rollback was NOT identical" }
+        ),
+    }
+}

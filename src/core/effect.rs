@@ -1,0 +1,239 @@
+//! What is to be done outside, as data. An effect is known by the number of the event that started
+//! it, starts when that event is durable, and answers once.
+
+use std::net::IpAddr;
+
+use super::change::Change;
+use super::event::{BatchEvent, Event, FailureKind, HostEvent, ProbeEvent, ProbeId, Record};
+use super::rules;
+use super::state::{State, Work};
+use crate::plan::{Probe, ProbeTarget, VantageKind};
+use crate::types::{BatchId, BootId, Epoch, HostName, OperationId, Seq};
+
+/// An effect with its id.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Started {
+    /// The number of the event that started it.
+    pub id: Seq,
+    /// What is to be done.
+    pub effect: Effect,
+}
+
+/// Something to be done outside.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Connect where needed, greet the helper, read all facts.
+    Read {
+        /// Which host.
+        host: HostName,
+    },
+    /// Store and hash a batch's packages on the host, simulate both ways.
+    Stage(OnHost, Vec<Change>),
+    /// Apply a staged batch.
+    Apply(OnHost),
+    /// Reboot, and wait until the host is back with another boot id.
+    Reboot {
+        /// Where.
+        on: OnHost,
+        /// The boot that ends.
+        was: BootId,
+        /// Whether it is the way back of a reboot.
+        after_rollback: bool,
+    },
+    /// Verify a batch and read the facts again.
+    Verify {
+        /// Where.
+        on: OnHost,
+        /// Whether after a rollback.
+        after_rollback: bool,
+        /// What was to change.
+        changes: Vec<Change>,
+    },
+    /// Roll a batch back.
+    Rollback(OnHost),
+    /// After a crash: find out what became of the work, and answer as it would have.
+    Inspect {
+        /// Where.
+        on: OnHost,
+        /// What was under way.
+        work: Work,
+        /// For a reboot: the boot that was to end.
+        was: Option<BootId>,
+        /// What was to change.
+        changes: Vec<Change>,
+    },
+    /// Make these probes until told otherwise.
+    Probe {
+        /// The probes.
+        probes: Vec<ProbeTask>,
+    },
+}
+
+/// One probe that is to be made, with what its kind needs to know of the customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeTask {
+    /// Which.
+    pub id: ProbeId,
+    /// What is looked at, from where, how often.
+    pub probe: Probe,
+    /// The host that serves the customer.
+    pub host: HostName,
+    /// The customer's own address, where they have one: it goes before any name in a URL.
+    pub address: Option<IpAddr>,
+}
+
+/// Where a batch's work is done, and under which epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnHost {
+    /// The host.
+    pub host: HostName,
+    /// The batch.
+    pub batch: BatchId,
+    /// The operation on the host.
+    pub operation: OperationId,
+    /// The epoch that this cockpit holds.
+    pub epoch: Epoch,
+}
+
+impl Effect {
+    /// On which host; `None` for probing.
+    pub fn host(&self) -> Option<&HostName> {
+        match self {
+            Self::Read { host } => Some(host),
+            Self::Stage(on, _) | Self::Apply(on) | Self::Rollback(on) => Some(&on.host),
+            Self::Reboot { on, .. } | Self::Verify { on, .. } | Self::Inspect { on, .. } => Some(&on.host),
+            Self::Probe { .. } => None,
+        }
+    }
+
+    /// Whether it takes part in a rollback: it passes every queue, and starts without a journal
+    /// after a wait.
+    pub fn urgent(&self) -> bool {
+        match self {
+            // An inspection only reads, and a rollback may wait for what it finds.
+            Self::Rollback(_) | Self::Inspect { .. } => true,
+            Self::Verify { after_rollback, .. } | Self::Reboot { after_rollback, .. } => *after_rollback,
+            Self::Read { .. } | Self::Stage(..) | Self::Apply(_) | Self::Probe { .. } => false,
+        }
+    }
+}
+
+/// The effect that a committed record starts, if it starts one: it follows from the record and the
+/// state just after it, so no effect can exist without its event.
+pub fn of(state: &State, record: &Record) -> Option<Started> {
+    let effect = match &record.event {
+        Event::Host(HostEvent::ReadStarted { host }) => Effect::Read { host: host.clone() },
+        Event::Batch(event) => of_batch(state, record, event)?,
+        Event::Probe(ProbeEvent::WatchStarted) => {
+            let plan = state.plan.as_ref()?;
+            let made = state.probes.iter().filter(|(_, probe)| is_made(&probe.probe));
+            let probes = made.filter_map(|(id, probe)| {
+                let customer = plan.customers.iter().find(|customer| customer.name == id.customer)?;
+                Some(ProbeTask {
+                    id: id.clone(),
+                    probe: probe.probe.clone(),
+                    host: customer.host.clone(),
+                    address: customer.address,
+                })
+            });
+            Effect::Probe { probes: probes.collect() }
+        }
+        Event::Host(_)
+        | Event::Probe(_)
+        | Event::Window(_)
+        | Event::Gate(_)
+        | Event::Rehearsal(_)
+        | Event::Samples(_) => {
+            return None;
+        }
+    };
+    Some(Started { id: record.seq, effect })
+}
+
+fn of_batch(state: &State, record: &Record, event: &BatchEvent) -> Option<Effect> {
+    let batch = state.batches.get(event.batch())?;
+    let on = |operation: OperationId| OnHost {
+        host: batch.host.clone(),
+        batch: batch.id.clone(),
+        operation,
+        epoch: record.epoch,
+    };
+    // Work without an operation of its own on the host is known by a name all the same.
+    let named = |word: &str| operation_id(&batch.id, word, record.epoch, batch.attempts);
+    Some(match event {
+        BatchEvent::StageStarted { operation, .. } => {
+            Effect::Stage(on(operation.clone()), batch.changes.clone())
+        }
+        BatchEvent::ApplyStarted { operation, .. } => Effect::Apply(on(operation.clone())),
+        BatchEvent::RebootStarted { was, .. } => Effect::Reboot {
+            on: on(named("reboot")),
+            was: was.clone(),
+            after_rollback: batch.rolled_back.is_some(),
+        },
+        BatchEvent::VerifyStarted { after_rollback, .. } => Effect::Verify {
+            on: on(named("verify")),
+            after_rollback: *after_rollback,
+            changes: batch.changes.clone(),
+        },
+        BatchEvent::RollbackStarted { operation, .. } => Effect::Rollback(on(operation.clone())),
+        BatchEvent::InspectStarted { .. } => Effect::Inspect {
+            on: on(batch.operation.clone().unwrap_or_else(|| named("inspect"))),
+            work: rules::work_of(batch.phase)?,
+            was: batch.boot_before.clone(),
+            changes: batch.changes.clone(),
+        },
+        BatchEvent::Planned { .. }
+        | BatchEvent::Dropped { .. }
+        | BatchEvent::Staged { .. }
+        | BatchEvent::Applied { .. }
+        | BatchEvent::Rebooted { .. }
+        | BatchEvent::Verified { .. }
+        | BatchEvent::Confirmed { .. }
+        | BatchEvent::RollbackQueued { .. }
+        | BatchEvent::RolledBack { .. }
+        | BatchEvent::Inspected { .. } => return None,
+    })
+}
+
+/// The id of a batch's operation on its host.
+pub(super) fn operation_id(batch: &BatchId, word: &str, epoch: Epoch, attempt: u32) -> OperationId {
+    let text = format!("{batch}-{word}-{epoch}.{attempt}");
+    // A batch id is short and of the same pattern, so this always parses; were it ever too long,
+    // its hash is as good a name.
+    text.parse().unwrap_or_else(|_| {
+        let hash = crate::types::Blake3::of(text.as_bytes()).to_string();
+        #[expect(clippy::unwrap_used, reason = "64 hexadecimal digits fit the pattern of an operation id")]
+        hash.parse().unwrap()
+    })
+}
+
+/// Whether this version makes a probe of that kind: TCP and HTTP, from outside.
+pub fn is_made(probe: &Probe) -> bool {
+    match (&probe.target, probe.from) {
+        (ProbeTarget::Tcp { .. } | ProbeTarget::Http { tls: false, .. }, VantageKind::Outside) => true,
+        (ProbeTarget::Tcp { .. } | ProbeTarget::Http { .. }, _) => false,
+        (
+            ProbeTarget::Ping
+            | ProbeTarget::Tls { .. }
+            | ProbeTarget::Dns { .. }
+            | ProbeTarget::Postgres { .. }
+            | ProbeTarget::Exec { .. },
+            _,
+        ) => false,
+    }
+}
+
+/// Whether trying again by itself is useless, or looks like an attack.
+pub fn is_final(kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::HostKey | FailureKind::Login => true,
+        FailureKind::Unreachable
+        | FailureKind::NotEnrolled
+        | FailureKind::Refused
+        | FailureKind::Busy
+        | FailureKind::Malformed
+        | FailureKind::Failed
+        | FailureKind::TimedOut
+        | FailureKind::Local => false,
+    }
+}

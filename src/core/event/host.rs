@@ -1,0 +1,125 @@
+//! One host: reading what it says, losing it and finding it again.
+
+use serde::{Deserialize, Serialize};
+
+use super::Failure;
+use crate::core::state::{Reach, State};
+use crate::facts::Domain;
+use crate::types::{Epoch, HostName, Seq, Time, Untrusted};
+
+/// What a host's helper said of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HelperState {
+    /// Whether the helper is installed, is this program's, and may be run as root.
+    pub enrolled: bool,
+    /// What stands against it, in words, where something does.
+    pub why_not: Option<Untrusted>,
+    /// The epoch the host has seen.
+    pub epoch: Epoch,
+}
+
+/// Something that happened to a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum HostEvent {
+    /// Its facts are being read; this event's number is the effect's id.
+    ReadStarted {
+        /// Which host.
+        host: HostName,
+    },
+    /// It answered, and this is its helper.
+    Greeted {
+        /// Which host.
+        host: HostName,
+        /// Its helper.
+        helper: HelperState,
+    },
+    /// One domain of its facts.
+    Learnt {
+        /// Which host.
+        host: HostName,
+        /// The facts.
+        domain: Box<Domain>,
+    },
+    /// Reading ended.
+    ReadEnded {
+        /// Which host.
+        host: HostName,
+        /// The effect's id.
+        started: Seq,
+        /// Why it failed, where it did.
+        failure: Option<Failure>,
+    },
+    /// Its pending changes were cut into batches.
+    Cut {
+        /// Which host.
+        host: HostName,
+        /// How many batches; 0 where nothing is pending.
+        batches: u32,
+    },
+    /// The connection was lost; what runs on the host goes on.
+    Lost {
+        /// Which host.
+        host: HostName,
+        /// How it was noticed.
+        why: Untrusted,
+    },
+    /// The connection is back.
+    Back {
+        /// Which host.
+        host: HostName,
+    },
+}
+
+impl HostEvent {
+    /// Which host it happened to.
+    pub fn host(&self) -> &HostName {
+        match self {
+            Self::ReadStarted { host }
+            | Self::Greeted { host, .. }
+            | Self::Learnt { host, .. }
+            | Self::ReadEnded { host, .. }
+            | Self::Cut { host, .. }
+            | Self::Lost { host, .. }
+            | Self::Back { host } => host,
+        }
+    }
+
+    pub(crate) fn apply(&self, state: &mut State, seq: Seq, at: Time) {
+        if let Self::ReadStarted { host } = self {
+            state.await_answer(seq, host, None, crate::core::state::Work::Read);
+        }
+        if let Self::ReadEnded { started, .. } = self {
+            state.answered(*started);
+        }
+        let Some(host) = state.host_mut(self.host()) else { return };
+        match self {
+            Self::ReadStarted { .. } => host.reading = Some(seq),
+            Self::Greeted { helper, .. } => {
+                host.helper = Some(helper.clone());
+                host.reach = Reach::Up { since: at };
+            }
+            Self::Learnt { domain, .. } => host.facts.learn(at, (**domain).clone()),
+            Self::ReadEnded { failure, .. } => {
+                host.reading = None;
+                match failure {
+                    Some(failure) => {
+                        host.read_failed = Some((at, failure.clone()));
+                        host.reach = Reach::Down { since: at, why: failure.clone() };
+                    }
+                    None => {
+                        host.read_failed = None;
+                        host.read_at = Some(at);
+                        host.reach = Reach::Up { since: at };
+                    }
+                }
+            }
+            Self::Cut { .. } => host.planned = true,
+            Self::Lost { why, .. } => {
+                let why = Failure { kind: super::FailureKind::Unreachable, what: why.clone() };
+                host.reach = Reach::Down { since: at, why };
+            }
+            Self::Back { .. } => host.reach = Reach::Up { since: at },
+        }
+    }
+}

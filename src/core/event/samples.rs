@@ -1,0 +1,47 @@
+//! Log lines, a record for each 100 ms at most, capped, with a count of what was left out.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::state::State;
+use crate::types::{HostName, OperationId, Seq, Time, Untrusted};
+
+/// Where a line came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogSource {
+    /// An operation's output.
+    Operation(OperationId),
+    /// holdpoint itself, about a host.
+    Holdpoint,
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Of which host.
+    pub host: HostName,
+    /// From where.
+    pub source: LogSource,
+    /// When the cockpit had it.
+    pub at: Time,
+    /// The line.
+    pub text: Untrusted,
+}
+
+/// What came in within one stretch of 100 ms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Samples {
+    /// The lines that were kept, oldest first.
+    pub lines: Vec<LogLine>,
+    /// How many were left out.
+    pub left_out: u64,
+}
+
+impl Samples {
+    pub(crate) fn apply(&self, state: &mut State, _seq: Seq, _at: Time) {
+        for line in &self.lines {
+            state.log.push(line.clone());
+        }
+        state.log_left_out = state.log_left_out.saturating_add(self.left_out);
+    }
+}

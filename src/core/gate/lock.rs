@@ -1,0 +1,43 @@
+//! Clear when no package manager runs on the host and nothing else of this window does: one batch
+//! at a time on a host, never two hosts of one group at once.
+
+use super::Finding;
+use crate::core::schedule;
+use crate::core::state::{Batch, State};
+use crate::types::{Span, Time, Untrusted};
+
+/// What a host said of its locks is too old after this long: three of the intervals at which an
+/// idle host is read.
+const STALE: Span = Span::mins(15);
+
+pub(super) fn judge(state: &State, batch: &Batch, now: Time) -> Finding {
+    for other in state.in_order().filter(|other| other.id != batch.id) {
+        let same = schedule::stand_in(state, &other.host, &batch.host);
+        if same && (other.phase.unconfirmed() || other.wanted_back) {
+            let word = other.phase.word();
+            return Finding::held(format!("{} is {word}, not confirmed", other.label()), Vec::new());
+        }
+    }
+    let locks = state.hosts.get(&batch.host).and_then(|host| host.facts.locks.as_ref());
+    let Some(locks) = locks else {
+        return Finding::unknown(format!("who holds the package manager of {} is not known", batch.host));
+    };
+    match &locks.fact {
+        crate::facts::Fact::Unknown(why) => {
+            Finding::unknown(format!("who holds the package manager of {} is not known", batch.host))
+                .with(vec![why.shown()])
+        }
+        crate::facts::Fact::Known(known) if !known.holders.is_empty() => {
+            let holders: Vec<String> = known.holders.iter().map(Untrusted::shown).collect();
+            Finding::held(format!("a package manager is at work on {}", batch.host), holders)
+        }
+        crate::facts::Fact::Known(_) if Span::between(locks.at, now) > STALE => {
+            let age = Span::between(locks.at, now).brief();
+            Finding::unknown(format!("what {} said of its locks is stale", batch.host))
+                .with(vec![format!("age {age}")])
+        }
+        crate::facts::Fact::Known(_) => {
+            Finding::clear(format!("no package manager at work on {}", batch.host))
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Clear when old and new packages are stored on the host and hashed, apt simulated both ways, and
+//! there is space.
+
+use super::Finding;
+use crate::core::state::{Batch, Phase, State};
+use crate::types::Untrusted;
+
+pub(super) fn judge(_state: &State, batch: &Batch) -> Finding {
+    let Some(proof) = &batch.proof else {
+        return match (batch.phase, &batch.failure) {
+            (Phase::StageFailed, Some(failure)) => {
+                Finding::held("staging did not come off", vec![failure.what.shown()])
+            }
+            (Phase::Staging, _) => Finding::unknown("packages are being stored and hashed on the host"),
+            (_, _) => Finding::unknown("nothing is stored on the host yet"),
+        };
+    };
+    let mut against: Vec<String> = proof.missing.iter().map(Untrusted::shown).collect();
+    for change in &batch.changes {
+        match proof.files.iter().find(|file| file.package == change.package) {
+            None => against.push(format!("{}: no file of it is stored", change.package)),
+            Some(file) if file.to != change.to => {
+                against.push(format!("{}: {} is stored, {} is wanted", change.package, file.to, change.to));
+            }
+            Some(file) if change.sha256.is_some_and(|sha256| sha256 != file.new) => {
+                against.push(format!("{}: the stored file is not the rehearsed one (hash)", change.package));
+            }
+            Some(file) if change.from.is_some() && file.old.is_none() => {
+                against.push(format!(
+                    "{}: version {} is not stored: no way back",
+                    change.package,
+                    word(&change.from)
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    against.extend(proof.beyond.iter().map(|what| format!("apt would also change {}", what.shown())));
+    against
+        .extend(proof.reverse.iter().map(|why| format!("the way back does not simulate: {}", why.shown())));
+    if proof.space_free < proof.space_needed {
+        against.push(format!(
+            "{} MiB free, {} MiB needed",
+            proof.space_free / (1 << 20),
+            proof.space_needed.div_ceil(1 << 20)
+        ));
+    }
+    let files = proof.files.iter().map(|file| 1 + usize::from(file.old.is_some())).sum::<usize>();
+    if against.is_empty() {
+        Finding::clear(format!("{files} files stored and hashed, both ways simulated"))
+    } else {
+        // The whole of it: a waiver is given for what stands here, and for nothing that comes later.
+        Finding::held(against.join("; "), against)
+    }
+}
+
+fn word(version: &Option<crate::types::Version>) -> String {
+    version.as_ref().map_or("-".to_owned(), ToString::to_string)
+}

@@ -1,0 +1,97 @@
+//! Clear when each change is SAME or OTHER-FROM of a rehearsal that is young enough. NEWER is clear
+//! only once the rehearsed file itself is on the host: the batch then takes that one.
+
+use super::Finding;
+use crate::core::change::{Change, Standing};
+use crate::core::event::Purpose;
+use crate::core::state::{Batch, State};
+use crate::types::{Span, Time};
+
+pub(super) fn judge(state: &State, batch: &Batch, now: Time) -> Finding {
+    if state.purpose == Some(Purpose::Rehearsal) {
+        return Finding::clear("this is the rehearsal");
+    }
+    let (Some(plan), Some(rehearsal)) = (&state.plan, &state.rehearsal) else {
+        let n = batch.changes.len();
+        return Finding::held(
+            format!("{n} changes, none rehearsed"),
+            vec!["no rehearsal was found: holdpoint rehearse PLAN".to_owned()],
+        );
+    };
+    let age = Span::between(rehearsal.at, now);
+    if age > plan.policy.rehearsal_max_age {
+        return Finding::held(
+            format!(
+                "the rehearsal is {} old, the plan allows {}",
+                age.brief(),
+                plan.policy.rehearsal_max_age.brief()
+            ),
+            vec![format!(
+                "rehearsed on {} at {}",
+                rehearsal.baseline,
+                rehearsal.at.format("%Y-%m-%d %H:%MZ")
+            )],
+        );
+    }
+    if !rehearsal.identical {
+        return Finding::held(
+            format!("on {} the rollback of the rehearsal did not come back to identical", rehearsal.baseline),
+            vec!["its recording says what differed: holdpoint replay".to_owned()],
+        );
+    }
+    let mut against = Vec::new();
+    let mut open = 0;
+    for change in &batch.changes {
+        match change.standing {
+            Standing::Same | Standing::OtherFrom => {}
+            Standing::Newer => match stored(batch, change) {
+                Some(true) => {}
+                Some(false) => against.push(change),
+                None => open += 1,
+            },
+            Standing::Older | Standing::Untested | Standing::Missing | Standing::Kept => against.push(change),
+        }
+    }
+    let n = batch.changes.len();
+    if !against.is_empty() {
+        let evidence = against.iter().map(|change| line(change)).collect();
+        let words: Vec<&str> = against.iter().map(|change| change.package.name.as_str()).collect();
+        return Finding::held(format!("{} of {n} not rehearsed: {}", words.len(), few(&words)), evidence);
+    }
+    if open > 0 {
+        return Finding::unknown(format!(
+            "{open} of {n} newer than rehearsed; the rehearsed files are not stored yet"
+        ));
+    }
+    let other = batch.changes.iter().filter(|change| change.standing == Standing::OtherFrom).count();
+    let caution = if other > 0 { format!(", {other} from another version") } else { String::new() };
+    Finding::clear(format!(
+        "{n} of {n} rehearsed on {} {}{caution}",
+        rehearsal.baseline,
+        rehearsal.at.format("%m-%d")
+    ))
+}
+
+/// Whether the rehearsed file of a change is on the host: `None` before staging.
+fn stored(batch: &Batch, change: &Change) -> Option<bool> {
+    let proof = batch.proof.as_ref()?;
+    let file = proof.files.iter().find(|file| file.package == change.package);
+    Some(file.is_some_and(|file| file.to == change.to && Some(file.new) == change.sha256))
+}
+
+fn line(change: &Change) -> String {
+    let from = change.from.as_ref().map_or("new".to_owned(), ToString::to_string);
+    let rehearsed = change.rehearsed.as_ref().map_or("-".to_owned(), ToString::to_string);
+    format!(
+        "{} {}: {from} -> {}, rehearsed {rehearsed}",
+        change.standing.word(),
+        change.package.name,
+        change.to
+    )
+}
+
+/// At most four words of a list.
+pub(super) fn few(words: &[&str]) -> String {
+    let shown = words.iter().take(4).copied().collect::<Vec<_>>().join(", ");
+    if words.len() > 4 { format!("{shown} and {} more", words.len() - 4) } else { shown }
+}

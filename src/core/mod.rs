@@ -1,0 +1,34 @@
+//! The pure heart: what happened (events), what that makes (state), what is asked (commands), and
+//! what follows (decisions).
+//!
+//! No tokio, no screen, no ssh, no file and no clock: time is an argument. Only [`State::apply`]
+//! changes state, and only for committed records; folding the journal gives the live state.
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+#[cfg(test)]
+pub(crate) mod arbitrary;
+pub mod change;
+pub mod command;
+pub mod cut;
+pub mod decide;
+pub mod describe;
+pub mod effect;
+pub mod event;
+pub mod gate;
+pub mod identity;
+pub mod pilot;
+pub mod risk;
+pub mod rollback;
+mod rules;
+pub mod schedule;
+pub mod standing;
+pub mod state;
+pub mod view;
+
+pub use change::{Change, Frozen, Rehearsal, Standing};
+pub use command::{Answer, Command, Input, Intent, Sample};
+pub use effect::{Effect, ProbeTask, Started};
+pub use event::{Event, Record};
+pub use state::State;
+pub use view::{JournalHealth, View};

@@ -1,0 +1,189 @@
+//! What a window without anybody at the keys does next: goes on only while every gate is clear,
+//! takes back what fails, and stops. Pure, like a person's key it ends in a command.
+
+use super::command::{Intent, RollbackScope};
+use super::event::{HoldScope, ProbeOutcome, Purpose};
+use super::gate::{self, GateState};
+use super::state::{Batch, Health, Phase, State};
+use super::{effect, schedule};
+use crate::plan::AutoRollback;
+use crate::types::{Span, Time, Untrusted};
+
+/// A gate that can't be told is waited for this long: packages are being stored, facts read.
+const PATIENCE: Span = Span::mins(15);
+
+/// After a rollback the customers are watched until they are served again, and at most this long.
+const AFTERMATH: Span = Span::secs(30);
+
+/// The next command, if one is due.
+pub fn next(state: &State, now: Time) -> Option<Intent> {
+    let plan = state.plan.as_ref()?;
+    if state.ended.is_some() {
+        return None;
+    }
+    let busy = state.in_order().any(|batch| batch.phase.running() || batch.wanted_back);
+    if busy {
+        return None;
+    }
+    if let Some((batch, why)) = failing(state, now) {
+        let tried = batch.phase == Phase::RollbackFailed;
+        if tried || (plan.policy.auto_rollback != AutoRollback::Armed && batch.phase == Phase::Verified) {
+            return Some(Intent::End);
+        }
+        let why = Untrusted::new(format!("{}: {why}", batch.label()));
+        return Some(Intent::Rollback { scope: RollbackScope::Unconfirmed, why });
+    }
+    // Past abort-by the default is to roll back: silence is safe, also a vantage's own.
+    let late = schedule::abort_by(state).is_some_and(|abort_by| now >= abort_by.at);
+    if late && state.purpose == Some(Purpose::Run) && !schedule::unconfirmed(state).is_empty() {
+        return Some(match plan.policy.auto_rollback {
+            AutoRollback::Armed => {
+                Intent::Rollback { scope: RollbackScope::Unconfirmed, why: "abort-by has passed".into() }
+            }
+            AutoRollback::Ask | AutoRollback::Off => Intent::End,
+        });
+    }
+    // What waits for its probes, its reboot or its comparison is waited for.
+    if state.in_order().any(|batch| batch.phase.unconfirmed()) {
+        return None;
+    }
+    if state.purpose == Some(Purpose::Run) {
+        let mut back = state
+            .in_order()
+            .filter(|batch| matches!(batch.phase, Phase::Back | Phase::BackDiffers))
+            .peekable();
+        if back.peek().is_some() {
+            let seen = back.all(|batch| now >= batch.since + AFTERMATH || served(state, batch, now));
+            return seen.then_some(Intent::End);
+        }
+    }
+    match state.purpose {
+        Some(Purpose::Run) => next_batch(state, now),
+        Some(Purpose::Rehearsal) => next_rehearsal(state, now),
+        Some(Purpose::Check) | None => None,
+    }
+}
+
+/// A batch that has to be taken back, and why.
+fn failing(state: &State, now: Time) -> Option<(&Batch, String)> {
+    state.in_order().map(AsRef::as_ref).find_map(|batch: &Batch| match batch.phase {
+        Phase::ApplyFailed | Phase::Unknown | Phase::RollbackFailed => {
+            let why = batch.failure.as_ref().map_or_else(|| "it failed".to_owned(), |f| f.what.shown());
+            Some((batch, why))
+        }
+        Phase::Verified => customers_fail(state, batch, now).map(|why| (batch, why)),
+        Phase::Planned
+        | Phase::Staging
+        | Phase::Staged
+        | Phase::StageFailed
+        | Phase::Applying
+        | Phase::Applied
+        | Phase::Rebooting
+        | Phase::Rebooted
+        | Phase::Verifying
+        | Phase::Confirmed
+        | Phase::RollingBack
+        | Phase::RolledBack
+        | Phase::Comparing
+        | Phase::Back
+        | Phase::BackDiffers => None,
+    })
+}
+
+fn customers_fail(state: &State, batch: &Batch, now: Time) -> Option<String> {
+    let required = state.probes_of(&batch.host).filter(|(_, p)| effect::is_made(&p.probe) && p.required());
+    let mut failing: Vec<&str> =
+        required.filter(|(_, p)| p.health(now) == Health::Fail).map(|(id, _)| id.customer.as_str()).collect();
+    failing.dedup();
+    (!failing.is_empty()).then(|| format!("customers can't reach it from outside: {}", failing.join(", ")))
+}
+
+/// Whether every required probe of a batch's host passes, seen after the batch came to where it is.
+fn served(state: &State, batch: &Batch, now: Time) -> bool {
+    let required = state.probes_of(&batch.host).filter(|(_, p)| effect::is_made(&p.probe) && p.required());
+    required.map(|(_, probe)| probe).all(|probe| {
+        probe
+            .last()
+            .is_some_and(|(at, outcome)| *at > batch.since && matches!(outcome, ProbeOutcome::Ok { .. }))
+            && !probe.stale(now)
+    })
+}
+
+fn next_batch(state: &State, now: Time) -> Option<Intent> {
+    let unread = |host: &&std::sync::Arc<super::state::Host>| {
+        !host.baseline && host.read_at.is_none() && host.read_failed.is_none()
+    };
+    if state.hosts.values().find(unread).is_some() || state.hosts.values().any(|host| host.reading.is_some())
+    {
+        return None;
+    }
+    // A host that was read is cut into batches a moment later: until then there is nothing to end.
+    let uncut = |host: &&std::sync::Arc<super::state::Host>| {
+        let known = host.facts.updates.as_ref().is_some_and(|updates| updates.known().is_some());
+        !host.baseline && !host.planned && known
+    };
+    if state.hosts.values().any(|host| uncut(&host)) {
+        return None;
+    }
+    let Some(batch) = schedule::next(state) else { return Some(Intent::End) };
+    let judged = gate::judge(state, batch, now);
+    if gate::all_pass(&judged) && !state.is_held(batch) && probed(state, batch, now) {
+        return Some(Intent::Go { batch: batch.id.clone() });
+    }
+    let opens = state.plan.as_ref().map(|plan| plan.window.opens)?;
+    let held = judged.iter().any(|judgement| match judgement.state {
+        // A window that is not open yet is waited for.
+        GateState::Held => !(judgement.gate == gate::GateName::Time && now < opens),
+        GateState::Clear | GateState::Unknown | GateState::Waived => false,
+    });
+    let waited = Span::between(batch.since.max(opens), now) > PATIENCE;
+    (held || waited || state.is_held(batch)).then_some(Intent::End)
+}
+
+/// Whether it is known what each probe of the host says before the change.
+fn probed(state: &State, batch: &Batch, now: Time) -> bool {
+    state.probes_of(&batch.host).all(|(_, probe)| !effect::is_made(&probe.probe) || !probe.stale(now))
+}
+
+fn next_rehearsal(state: &State, now: Time) -> Option<Intent> {
+    if state.frozen.is_some() {
+        return Some(Intent::End);
+    }
+    // What failed was taken back, or somebody wants it to stop: no set can be frozen any more, and
+    // the baseline is left as it was found.
+    if !state.held.is_empty() {
+        let left = state.in_order().any(|batch| batch.phase == Phase::Confirmed);
+        let why = Untrusted::new("the rehearsal has stopped");
+        return Some(if left { Intent::Rollback { scope: RollbackScope::All, why } } else { Intent::End });
+    }
+    let host = state.reference()?;
+    if host.read_failed.is_some() && host.read_at.is_none() {
+        return Some(Intent::End);
+    }
+    // Read, and what is pending there can't be told: there is nothing to rehearse.
+    if host.reading.is_none()
+        && host.read_at.is_some()
+        && host.facts.updates.as_ref().is_none_or(|updates| updates.known().is_none())
+    {
+        return Some(Intent::End);
+    }
+    if host.planned && state.batches_of(&host.name).next().is_none() {
+        // Nothing is pending: there is nothing to rehearse.
+        return Some(Intent::End);
+    }
+    let batch = schedule::next(state)?;
+    let judged = gate::judge(state, batch, now);
+    let held = judged.iter().any(|judgement| judgement.state == GateState::Held);
+    let waited = Span::between(batch.since, now) > PATIENCE;
+    if held || waited {
+        let back = state.in_order().any(|batch| batch.phase == Phase::Confirmed);
+        let why = Untrusted::new("the rehearsal is held");
+        return Some(if back { Intent::Rollback { scope: RollbackScope::All, why } } else { Intent::End });
+    }
+    None
+}
+
+/// What a person who closes the terminal, or whose connection drops, has asked for.
+pub fn hold(why: &str) -> Intent {
+    Intent::Hold { scope: HoldScope::Window, why: Untrusted::new(why) }
+}

@@ -1,0 +1,140 @@
+//! What the rollback key would do now: which batches, in which order, whether it is ready.
+
+use super::command::RollbackScope;
+use super::schedule::{self, Estimate};
+use super::state::{Batch, Phase, State};
+use crate::types::{BatchId, HostName, Span, Time, Untrusted};
+
+/// What a rollback of one scope would do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rollback {
+    /// The batches, in the order in which they would be rolled back.
+    pub batches: Vec<BatchId>,
+    /// Confirmed batches that stay as they are.
+    pub stays: Vec<BatchId>,
+    /// Whether confirmed work is among the batches: then the key wants a typed word.
+    pub confirmed: bool,
+    /// How many changes are taken back.
+    pub changes: usize,
+    /// Files of `/etc` that are put back, as far as is known.
+    pub files: usize,
+    /// What keeps it from being ready, in words; empty means READY.
+    pub missing: Vec<String>,
+    /// How long it takes, verifying included.
+    pub takes: Estimate,
+    /// The moment that the hosts go back to: the start of the first of the batches.
+    pub as_of: Option<Time>,
+    /// When a rollback was last practised and verified identical.
+    pub practised: Option<Time>,
+}
+
+/// Batches of a scope, newest first: what was applied last is taken back first.
+pub fn batches(state: &State, scope: &RollbackScope) -> Vec<BatchId> {
+    let eligible = |batch: &&Batch| batch.phase.unconfirmed() || batch.phase.can_roll_back();
+    let all: Vec<&Batch> = state.in_order().map(AsRef::as_ref).filter(eligible).collect();
+    let mut chosen: Vec<&Batch> = match scope {
+        RollbackScope::Unconfirmed => {
+            let open: Vec<&Batch> = all.iter().copied().filter(|batch| batch.phase.unconfirmed()).collect();
+            if open.is_empty() {
+                let last = all.iter().copied().filter(|batch| batch.phase == Phase::Confirmed);
+                last.max_by_key(|batch| batch.applied_as).into_iter().collect()
+            } else {
+                open
+            }
+        }
+        RollbackScope::Host(host) => all.into_iter().filter(|batch| batch.host == *host).collect(),
+        RollbackScope::Wave => {
+            let newest = all.iter().max_by_key(|batch| batch.applied_as).map(|batch| batch.host.clone());
+            all.into_iter().filter(|batch| Some(&batch.host) == newest.as_ref()).collect()
+        }
+        RollbackScope::All => all,
+    };
+    chosen.sort_by_key(|batch| std::cmp::Reverse(batch.applied_as));
+    chosen.into_iter().map(|batch| batch.id.clone()).collect()
+}
+
+/// What the key would do for this scope.
+pub fn outlook(state: &State, scope: &RollbackScope) -> Rollback {
+    let ids = batches(state, scope);
+    let chosen: Vec<&Batch> = ids.iter().filter_map(|id| state.batches.get(id)).map(AsRef::as_ref).collect();
+    let stays = state
+        .in_order()
+        .filter(|batch| batch.phase == Phase::Confirmed && !ids.contains(&batch.id))
+        .map(|batch| batch.id.clone())
+        .collect();
+    let missing = chosen.iter().flat_map(|batch| lacking(batch)).collect();
+    let changes: Vec<_> = chosen.iter().flat_map(|batch| batch.changes.iter().cloned()).collect();
+    let takes = if chosen.is_empty() {
+        Estimate { span: Span::ZERO, measured: true }
+    } else {
+        schedule::rollback(state, &changes).then(schedule::verify(state))
+    };
+    let practised =
+        state.rehearsal.as_ref().filter(|rehearsal| rehearsal.identical).map(|rehearsal| rehearsal.at);
+    Rollback {
+        confirmed: chosen.iter().any(|batch| batch.phase == Phase::Confirmed),
+        changes: changes.len(),
+        files: chosen
+            .iter()
+            .filter_map(|batch| batch.applied.as_ref())
+            .map(|report| report.etc_changed.len())
+            .sum(),
+        as_of: chosen.iter().filter_map(|batch| batch.apply_started).min(),
+        batches: ids,
+        stays,
+        missing,
+        takes,
+        practised,
+    }
+}
+
+/// What a batch lacks for its rollback.
+fn lacking(batch: &Batch) -> Vec<String> {
+    let Some(proof) = &batch.proof else {
+        return vec![format!("{}: no old packages are stored", batch.label())];
+    };
+    let mut lacking: Vec<String> =
+        proof.missing.iter().map(|what| format!("{}: {}", batch.label(), what.shown())).collect();
+    for file in proof.files.iter().filter(|file| file.from.is_some() && file.old.is_none()) {
+        lacking.push(format!("{}: the old {} is not stored", batch.label(), file.package));
+    }
+    lacking.extend(proof.reverse.iter().map(|why| format!("{}: {}", batch.label(), Untrusted::shown(why))));
+    lacking
+}
+
+/// The next queued batch that may be rolled back now: one at a time on a host, never two hosts of
+/// one group at once.
+pub fn due(state: &State) -> Vec<BatchId> {
+    // Storing the packages of another batch changes nothing, and never keeps a rollback waiting.
+    let mut busy: Vec<HostName> = state
+        .in_order()
+        .filter(|batch| batch.phase.running() && batch.phase != Phase::Staging)
+        .map(|batch| batch.host.clone())
+        .collect();
+    // A rollback that waits for its comparison keeps its place.
+    busy.extend(
+        state.in_order().filter(|batch| batch.phase == Phase::RolledBack).map(|batch| batch.host.clone()),
+    );
+    let mut wanted: Vec<&Batch> = state
+        .in_order()
+        .map(AsRef::as_ref)
+        .filter(|batch: &&Batch| batch.wanted_back && batch.phase.can_roll_back())
+        .collect();
+    wanted.sort_by_key(|batch| std::cmp::Reverse(batch.applied_as));
+    let mut due = Vec::new();
+    for batch in wanted {
+        // What was applied later on the same host goes first, also while it can't start yet; where its
+        // rollback did not come off, taking back what lies under it would make things worse.
+        let later = state.in_order().any(|other| {
+            other.host == batch.host
+                && other.applied_as > batch.applied_as
+                && (other.wanted_back || other.phase.unconfirmed())
+        });
+        let blocked = busy.iter().any(|host| schedule::stand_in(state, host, &batch.host));
+        if !later && !blocked {
+            busy.push(batch.host.clone());
+            due.push(batch.id.clone());
+        }
+    }
+    due
+}

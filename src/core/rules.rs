@@ -1,0 +1,414 @@
+//! What is due by itself, from the state alone. Since the rules read nothing but the state, they
+//! are the same after a crash, on another machine, and in a simulation.
+
+use super::change::{Change, Frozen, Rehearsal};
+use super::decide::Circumstances;
+use super::event::{BatchEvent, Event, HostEvent, Outcome, ProbeEvent, Purpose, RehearsalEvent, WindowEvent};
+use super::state::{Batch, Health, Host, Phase, Reach, Round, State, Work};
+use super::{cut, effect, gate, rollback, schedule, standing};
+use crate::types::{BatchId, OperationId, Span, Time, Untrusted};
+
+/// A host that could not be read is tried again after this long.
+const RETRY: Span = Span::secs(30);
+/// An idle host is read again after this long, so that its lock facts don't go stale.
+const REREAD: Span = Span::mins(5);
+/// Hosts staged at a time: the archive, not the hosts, is what many would wait for.
+const STAGING: usize = 8;
+
+/// The next events that are due, or none. The caller commits them and asks again.
+pub fn due(state: &State, under: Circumstances) -> Vec<Event> {
+    if state.ended.is_some() || state.plan.is_none() {
+        return Vec::new();
+    }
+    // Rollbacks first, and these alone while the journal can't be written.
+    let back: Vec<Event> = rollback::due(state)
+        .iter()
+        .filter_map(|id| state.batches.get(id))
+        .map(|batch| {
+            Event::Batch(BatchEvent::RollbackStarted {
+                batch: batch.id.clone(),
+                operation: operation(state, batch, "rollback"),
+            })
+        })
+        .chain(compare(state))
+        .chain(inspect(state))
+        .collect();
+    if !back.is_empty() || !under.journal_sound {
+        return back;
+    }
+    let rules: [fn(&State, Time) -> Vec<Event>; 6] =
+        [carry_on, confirm, read, plan_batches, stage_batches, rehearse];
+    for rule in rules {
+        let events = rule(state, under.now);
+        if !events.is_empty() {
+            return events;
+        }
+    }
+    probe(state)
+}
+
+/// The work that a phase is in the middle of.
+pub(super) fn work_of(phase: Phase) -> Option<Work> {
+    match phase {
+        Phase::Staging => Some(Work::Stage),
+        Phase::Applying => Some(Work::Apply),
+        Phase::Rebooting => Some(Work::Reboot),
+        Phase::Verifying | Phase::Comparing => Some(Work::Verify),
+        Phase::RollingBack => Some(Work::Rollback),
+        Phase::Planned
+        | Phase::Staged
+        | Phase::StageFailed
+        | Phase::Applied
+        | Phase::ApplyFailed
+        | Phase::Rebooted
+        | Phase::Verified
+        | Phase::Confirmed
+        | Phase::Unknown
+        | Phase::RolledBack
+        | Phase::Back
+        | Phase::BackDiffers
+        | Phase::RollbackFailed => None,
+    }
+}
+
+/// The event that stages a batch.
+pub(super) fn stage(state: &State, batch: &Batch) -> Event {
+    Event::Batch(BatchEvent::StageStarted {
+        batch: batch.id.clone(),
+        operation: operation(state, batch, "stage"),
+    })
+}
+
+/// The event that applies a batch, where nothing stands against it at this moment.
+pub(super) fn start(state: &State, batch: &Batch, now: Time) -> Result<Event, String> {
+    if state.is_held(batch) {
+        return Err("it is held; :resume releases the hold".to_owned());
+    }
+    if batch.phase != Phase::Staged {
+        return Err(format!("it is {}", batch.phase.word()));
+    }
+    let earlier = state.batches_of(&batch.host).take_while(|other| other.id != batch.id);
+    if let Some(first) = earlier.into_iter().find(|other| schedule::waits(other.phase)) {
+        return Err(format!("{} comes before it", first.label()));
+    }
+    let judgements = gate::judge(state, batch, now);
+    if let Some(against) = judgements.iter().find(|judgement| !judgement.state.passes()) {
+        return Err(format!("gate {} is {}: {}", against.gate, against.state.word(), against.reason));
+    }
+    Ok(Event::Batch(BatchEvent::ApplyStarted {
+        batch: batch.id.clone(),
+        operation: operation(state, batch, "apply"),
+    }))
+}
+
+/// Unique over all processes that ever hold this recording: the records of a rollback that started
+/// without a journal may be lost in a crash, and its id must not come again.
+fn operation(state: &State, batch: &Batch, word: &str) -> OperationId {
+    effect::operation_id(&batch.id, word, state.epoch, batch.attempts)
+}
+
+/// After a crash: a batch is in the middle of work that nobody waits for. Ask its host what became
+/// of it, never blindly do it again.
+fn inspect(state: &State) -> Vec<Event> {
+    let awaited =
+        |batch: &Batch| state.pending.values().any(|pending| pending.batch.as_ref() == Some(&batch.id));
+    let lost = state.in_order().filter(|batch| batch.phase.running() && !awaited(batch));
+    lost.map(|batch| Event::Batch(BatchEvent::InspectStarted { batch: batch.id.clone() })).collect()
+}
+
+fn compare(state: &State) -> Vec<Event> {
+    let back = state.in_order().filter(|batch| batch.phase == Phase::RolledBack);
+    back.map(|batch| match &batch.rebooted {
+        // What was booted for the batch runs still: the way back of a reboot is a reboot.
+        Some((was, _)) if !batch.rebooted_back => {
+            Event::Batch(BatchEvent::RebootStarted { batch: batch.id.clone(), was: was.clone() })
+        }
+        Some(_) | None => {
+            Event::Batch(BatchEvent::VerifyStarted { batch: batch.id.clone(), after_rollback: true })
+        }
+    })
+    .collect()
+}
+
+/// After an apply: reboot where it is asked for, then verify. A hold lets what runs finish, and a
+/// reboot is something new.
+fn carry_on(state: &State, _now: Time) -> Vec<Event> {
+    let mut events = Vec::new();
+    for batch in state.in_order().filter(|batch| !batch.wanted_back) {
+        let reboot = batch.applied.as_ref().is_some_and(|report| report.reboot_required);
+        match batch.phase {
+            Phase::Applied if reboot => {
+                let boot = state.hosts.get(&batch.host).and_then(|host| host.facts.boot.as_ref()?.known());
+                if let (false, Some(boot)) = (state.is_held(batch), boot) {
+                    let was = boot.boot_id.clone();
+                    events.push(Event::Batch(BatchEvent::RebootStarted { batch: batch.id.clone(), was }));
+                }
+            }
+            // Booted back: what lived at runtime alone (addresses, routes) is put back once more, by the
+            // same rollback, which changes nothing that is as it was already.
+            Phase::Rebooted if batch.rolled_back.is_some() => {
+                let operation = operation(state, batch, "rollback");
+                events.push(Event::Batch(BatchEvent::RollbackStarted { batch: batch.id.clone(), operation }));
+            }
+            Phase::Applied | Phase::Rebooted => {
+                let verify = BatchEvent::VerifyStarted { batch: batch.id.clone(), after_rollback: false };
+                events.push(Event::Batch(verify));
+            }
+            Phase::Planned
+            | Phase::Staging
+            | Phase::Staged
+            | Phase::StageFailed
+            | Phase::Applying
+            | Phase::ApplyFailed
+            | Phase::Rebooting
+            | Phase::Verifying
+            | Phase::Verified
+            | Phase::Confirmed
+            | Phase::Unknown
+            | Phase::RollingBack
+            | Phase::RolledBack
+            | Phase::Comparing
+            | Phase::Back
+            | Phase::BackDiffers
+            | Phase::RollbackFailed => {}
+        }
+    }
+    events
+}
+
+/// A batch is confirmed when it is verified and every required probe of its host's customers
+/// passes, seen after the verifying. Confirming stays possible under a hold.
+fn confirm(state: &State, now: Time) -> Vec<Event> {
+    let verified = state.in_order().filter(|batch| batch.phase == Phase::Verified && !batch.wanted_back);
+    let mut events = Vec::new();
+    for batch in verified {
+        if let Some(grounds) = grounds(state, batch, now) {
+            events.push(Event::Batch(BatchEvent::Confirmed { batch: batch.id.clone(), grounds }));
+        }
+    }
+    events
+}
+
+fn grounds(state: &State, batch: &Batch, now: Time) -> Option<String> {
+    if state.purpose == Some(Purpose::Rehearsal) {
+        return Some("verified on the baseline".to_owned());
+    }
+    let mut passed = 0;
+    for (_, probe) in state.probes_of(&batch.host).filter(|(_, p)| effect::is_made(&p.probe) && p.required())
+    {
+        let fresh = probe.last().is_some_and(|(at, _)| *at > batch.since);
+        if !fresh || probe.health(now) != Health::Ok {
+            return None;
+        }
+        passed += 1;
+    }
+    Some(match passed {
+        0 => "verified; UNPROBED: nothing says that customers are served".to_owned(),
+        1 => "verified, its required probe passes".to_owned(),
+        n => format!("verified, its {n} required probes pass"),
+    })
+}
+
+fn read(state: &State, now: Time) -> Vec<Event> {
+    let wanted = |host: &&Host| {
+        let busy = state.batches_of(&host.name).any(|batch| batch.phase.running());
+        if host.reading.is_some() || busy || !concerned(state, host) {
+            return false;
+        }
+        match (&host.read_failed, host.read_at) {
+            // A wrong key or a refused login does not mend itself, and trying again looks like an attack.
+            (Some((_, failure)), _) if effect::is_final(failure.kind) => false,
+            (Some((at, _)), _) => state.purpose != Some(Purpose::Check) && now >= *at + RETRY,
+            (None, None) => true,
+            // A window was picked up: what a host said to another process says nothing of it now.
+            (None, Some(_)) if host.reach == Reach::Unknown => true,
+            (None, Some(at)) => {
+                state.purpose == Some(Purpose::Run) && (now >= at + REREAD || outdated(state, host))
+            }
+        }
+    };
+    let hosts = state.hosts.values().map(AsRef::as_ref).filter(wanted);
+    hosts.map(|host| Event::Host(HostEvent::ReadStarted { host: host.name.clone() })).collect()
+}
+
+/// Whether a host is to be cut again and what it said is from before the last change on it.
+fn outdated(state: &State, host: &Host) -> bool {
+    let said = host.facts.updates.as_ref().map(|updates| updates.at);
+    !host.planned && state.batches_of(&host.name).any(|batch| batch.changed > said)
+}
+
+/// A rehearsal concerns the baseline alone.
+pub(super) fn concerned(state: &State, host: &Host) -> bool {
+    state.purpose != Some(Purpose::Rehearsal) || is_reference(state, host)
+}
+
+fn is_reference(state: &State, host: &Host) -> bool {
+    state.plan.as_ref().and_then(|plan| plan.reference()).is_some_and(|name| *name == host.name)
+}
+
+fn plan_batches(state: &State, _now: Time) -> Vec<Event> {
+    let Some(plan) = &state.plan else { return Vec::new() };
+    let asked = |host: &Host| host.read_at.is_some() || host.read_failed.is_some();
+    if !state.reference().is_some_and(|reference| asked(reference)) {
+        return Vec::new();
+    }
+    let rehearsal = state.purpose == Some(Purpose::Rehearsal);
+    let mut events = Vec::new();
+    for host in state.hosts.values().filter(|host| !host.planned && concerned(state, host)) {
+        // In a window the baseline has had its updates; it is there to compare with.
+        if (host.baseline && !rehearsal) || !settled(state, host) {
+            continue;
+        }
+        let Some(changes) = standing::changes(state, host) else { continue };
+        let batches = cut::cut(&host.name, &changes, &plan.policy, &plan.batches);
+        let count = batches.len() as u32;
+        // One that was being staged while the host was to be cut again.
+        let left_over = state.batches_of(&host.name).filter(|batch| schedule::waits(batch.phase));
+        events.extend(left_over.map(|batch| {
+            Event::Batch(BatchEvent::Dropped { batch: batch.id.clone(), why: "the host is cut again".into() })
+        }));
+        events.extend(planned(state, host, batches));
+        events.push(Event::Host(HostEvent::Cut { host: host.name.clone(), batches: count }));
+    }
+    events
+}
+
+/// Whether what a host said is pending is from after the last change on it, and no change is under
+/// way.
+fn settled(state: &State, host: &Host) -> bool {
+    let Some(updates) = &host.facts.updates else { return false };
+    state.batches_of(&host.name).all(|batch| {
+        let idle = !batch.phase.running() && !batch.phase.unconfirmed() && !batch.wanted_back;
+        idle && batch.changed.is_none_or(|changed| updates.at > changed)
+    })
+}
+
+fn planned(state: &State, host: &Host, batches: Vec<Vec<Change>>) -> Vec<Event> {
+    let index = state.hosts.keys().position(|name| *name == host.name).unwrap_or(0);
+    let stamp = state.opened.map_or_else(String::new, |at| at.format("%y%m%d%H%M%S").to_string());
+    let numbered = (host.last_number.saturating_add(1)..).zip(batches);
+    numbered
+        .filter_map(|(number, changes)| {
+            // Unique on the host over all windows: its folder there is named so.
+            let batch: BatchId = format!("{stamp}-{index}-{number}").parse().ok()?;
+            Some(Event::Batch(BatchEvent::Planned { batch, host: host.name.clone(), number, changes }))
+        })
+        .collect()
+}
+
+fn stage_batches(state: &State, _now: Time) -> Vec<Event> {
+    if state.purpose == Some(Purpose::Check) {
+        return Vec::new();
+    }
+    let under_way = state.in_order().filter(|batch| batch.phase == Phase::Staging).count();
+    let mut events = Vec::new();
+    for name in schedule::host_order(state) {
+        let Some(host) = state.hosts.get(name) else { continue };
+        let ready =
+            matches!(host.reach, Reach::Up { .. }) && host.helper.as_ref().is_some_and(|h| h.enrolled);
+        let busy = state.batches_of(name).any(|batch| batch.phase.unconfirmed() || batch.phase.running());
+        let first = state.batches_of(name).find(|batch| schedule::waits(batch.phase));
+        if let (true, false, Some(batch)) = (ready, busy, first)
+            && batch.phase == Phase::Planned
+            && !state.is_held(batch)
+            && under_way + events.len() < STAGING
+        {
+            events.push(stage(state, batch));
+        }
+    }
+    events
+}
+
+/// The cycle on the baseline: apply, verify, roll back, verify identical, apply again, freeze.
+fn rehearse(state: &State, now: Time) -> Vec<Event> {
+    if state.purpose != Some(Purpose::Rehearsal) || state.frozen.is_some() {
+        return Vec::new();
+    }
+    let Some(host) = state.reference().filter(|host| host.planned) else { return Vec::new() };
+    let of_round: Vec<&Batch> = state.batches_of(&host.name).map(AsRef::as_ref).collect();
+    let half = of_round.len() / 2;
+    match state.round {
+        Round::First => apply_all(state, &of_round, now).unwrap_or_else(|| {
+            if of_round.is_empty() {
+                return Vec::new();
+            }
+            let mut events = vec![Event::Rehearsal(RehearsalEvent::RoundStarted { round: Round::Back })];
+            events.extend(of_round.iter().map(|batch| {
+                let why = Untrusted::new("the rehearsal practises it");
+                Event::Batch(BatchEvent::RollbackQueued { batch: batch.id.clone(), why })
+            }));
+            events
+        }),
+        Round::Back => {
+            if !of_round.iter().all(|batch| matches!(batch.phase, Phase::Back | Phase::BackDiffers)) {
+                return Vec::new();
+            }
+            let mut events = vec![Event::Rehearsal(RehearsalEvent::RoundStarted { round: Round::Second })];
+            events.extend(planned(state, host, of_round.iter().map(|batch| exactly(batch)).collect()));
+            events
+        }
+        Round::Second => apply_all(state, &of_round[half..], now)
+            .unwrap_or_else(|| freeze(state, host, &of_round[..half], &of_round[half..], now)),
+    }
+}
+
+/// Starts the next batch of a round; `None` when all are confirmed. One that fails stops the cycle.
+fn apply_all(state: &State, batches: &[&Batch], now: Time) -> Option<Vec<Event>> {
+    match batches.iter().find(|batch| batch.phase != Phase::Confirmed) {
+        None => None,
+        Some(batch) if batch.phase == Phase::Staged => Some(start(state, batch, now).into_iter().collect()),
+        Some(_) => Some(Vec::new()),
+    }
+}
+
+/// The same changes again, by the very files that were stored.
+fn exactly(batch: &Batch) -> Vec<Change> {
+    let mut changes = batch.changes.clone();
+    for change in &mut changes {
+        let files = batch.proof.iter().flat_map(|proof| &proof.files);
+        if let Some(file) = files.into_iter().find(|file| file.package == change.package) {
+            change.sha256 = Some(file.new);
+        }
+    }
+    changes
+}
+
+fn freeze(state: &State, host: &Host, first: &[&Batch], second: &[&Batch], now: Time) -> Vec<Event> {
+    let mut set: Vec<Frozen> = second
+        .iter()
+        .flat_map(|batch| batch.proof.iter().flat_map(|proof| &proof.files))
+        .map(|file| Frozen {
+            package: file.package.clone(),
+            from: file.from.clone(),
+            to: file.to.clone(),
+            sha256: file.new,
+        })
+        .collect();
+    set.sort_by(|a, b| a.package.cmp(&b.package));
+    let reboots =
+        first.iter().chain(second).filter_map(|batch| batch.rebooted.as_ref().map(|(_, took)| *took));
+    let rehearsal = Rehearsal {
+        baseline: host.name.clone(),
+        at: now,
+        seq: state.seq,
+        set,
+        apply: first.iter().filter_map(|batch| batch.applied.as_ref()).map(|report| report.took).sum(),
+        rollback: first.iter().filter_map(|batch| batch.rolled_back.as_ref()).map(|report| report.took).sum(),
+        reboot: reboots.max(),
+        verify: first.iter().filter_map(|batch| batch.verify_took).max().unwrap_or_default(),
+        identical: first.iter().all(|batch| batch.phase == Phase::Back),
+    };
+    let outcome = if rehearsal.identical { Outcome::Done } else { Outcome::RollbackIncomplete };
+    vec![
+        Event::Rehearsal(RehearsalEvent::Frozen { rehearsal: Box::new(rehearsal) }),
+        Event::Window(WindowEvent::Ended { outcome }),
+    ]
+}
+
+fn probe(state: &State) -> Vec<Event> {
+    let made = state.probes.values().any(|probe| effect::is_made(&probe.probe));
+    if state.purpose == Some(Purpose::Run) && state.probing.is_none() && made {
+        return vec![Event::Probe(ProbeEvent::WatchStarted)];
+    }
+    Vec::new()
+}

@@ -1,0 +1,505 @@
+//! What all events together make: the one truth that the screen draws and decisions are made from.
+//!
+//! Fields are read by everyone and written only by the `apply` of the event groups. Cursors,
+//! sheets and scroll positions are a viewer's own and never stand here.
+
+mod batch;
+mod ring;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use batch::{Batch, Phase};
+pub use ring::Ring;
+
+use super::change::Rehearsal;
+use super::event::{
+    Event, Failure, HelperState, HoldScope, LogLine, Outcome, ProbeId, ProbeOutcome, Purpose, Record,
+};
+use crate::facts::Facts;
+use crate::plan::{Plan, Probe};
+use crate::types::{BatchId, Epoch, HostName, PackageName, Seq, Time, Untrusted};
+
+/// Log lines kept in state; older ones stay in the journal.
+const LOG_LINES: usize = 10_000;
+/// Markers kept in state, the newest.
+const MARKERS: usize = 1_000;
+/// Results kept for each probe, the newest.
+const RESULTS: usize = 32;
+
+/// The state of a window at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// The last event folded in; 0 before the first.
+    pub seq: Seq,
+    /// When that was.
+    pub at: Option<Time>,
+    /// The highest epoch seen.
+    pub epoch: Epoch,
+    /// What the recording is for.
+    pub purpose: Option<Purpose>,
+    /// The plan as sealed.
+    pub plan: Option<Arc<Plan>>,
+    /// Its hosts in the order in which they are taken: worked out once, since every screen asks.
+    pub turns: Arc<Vec<HostName>>,
+    /// When it was sealed.
+    pub opened: Option<Time>,
+    /// The rehearsal that the window stands on.
+    pub rehearsal: Option<Arc<Rehearsal>>,
+    /// What this rehearsal left, once it is complete.
+    pub frozen: Option<Arc<Rehearsal>>,
+    /// The round of a rehearsal.
+    pub round: Round,
+    /// How often the recording was picked up by another process.
+    pub resumed: u32,
+    /// Holds in force.
+    pub held: Vec<Held>,
+    /// Hosts by name, the baseline among them.
+    pub hosts: BTreeMap<HostName, Arc<Host>>,
+    /// Batches by id.
+    pub batches: BTreeMap<BatchId, Arc<Batch>>,
+    /// Ids of batches in the order in which they were planned.
+    pub order: Arc<Vec<BatchId>>,
+    /// Waivers in force.
+    pub waivers: Vec<Waiver>,
+    /// Probes and their newest results.
+    pub probes: BTreeMap<ProbeId, Arc<ProbeState>>,
+    /// The standing effect that makes probes.
+    pub probing: Option<Seq>,
+    /// Effects that were started and have not answered.
+    pub pending: BTreeMap<Seq, Pending>,
+    /// Markers, oldest first.
+    pub markers: VecDeque<Marker>,
+    /// The newest log lines.
+    pub log: Ring<LogLine>,
+    /// Lines that were never recorded.
+    pub log_left_out: u64,
+    /// When and how it ended.
+    pub ended: Option<(Time, Outcome)>,
+}
+
+/// One host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Host {
+    /// Its name.
+    pub name: HostName,
+    /// Whether it is the baseline.
+    pub baseline: bool,
+    /// Its weight.
+    pub weight: u64,
+    /// Whether the cockpit reaches it.
+    pub reach: Reach,
+    /// Its helper, once it greeted.
+    pub helper: Option<HelperState>,
+    /// What it said about itself.
+    pub facts: Facts,
+    /// The effect that is reading it.
+    pub reading: Option<Seq>,
+    /// When it was last read to the end.
+    pub read_at: Option<Time>,
+    /// Why it could not be read the last time it was tried.
+    pub read_failed: Option<(Time, Failure)>,
+    /// Packages put off to the next window.
+    pub left: BTreeSet<PackageName>,
+    /// Whether its pending changes were cut into batches.
+    pub planned: bool,
+    /// The highest number that a batch of it ever had: a number is never used twice, since it
+    /// names a folder on the host.
+    pub last_number: u32,
+}
+
+/// Whether the cockpit reaches a host.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reach {
+    /// Never tried.
+    Unknown,
+    /// It answers.
+    Up {
+        /// Since when.
+        since: Time,
+    },
+    /// It does not.
+    Down {
+        /// Since when.
+        since: Time,
+        /// Why.
+        why: Failure,
+    },
+}
+
+/// A hold in force.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Held {
+    /// How far it reaches.
+    pub scope: HoldScope,
+    /// Why.
+    pub why: Untrusted,
+    /// Since when.
+    pub at: Time,
+}
+
+/// A recorded decision to pass a held gate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waiver {
+    /// The gate's name.
+    pub gate: String,
+    /// For which batch.
+    pub batch: BatchId,
+    /// What was failing when it was given; when that changes the gate is held again.
+    pub failing: Untrusted,
+    /// Why it is right to go on.
+    pub reason: Untrusted,
+    /// What will be watched.
+    pub watch: Untrusted,
+    /// When it ends by itself.
+    pub until: Time,
+    /// When it was given.
+    pub at: Time,
+}
+
+/// A note at a moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Marker {
+    /// Its event.
+    pub seq: Seq,
+    /// When.
+    pub at: Time,
+    /// The note.
+    pub note: Untrusted,
+}
+
+/// An effect that was started and has not answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pending {
+    /// On which host; `None` for probing.
+    pub host: Option<HostName>,
+    /// For which batch, if for one.
+    pub batch: Option<BatchId>,
+    /// What is done.
+    pub work: Work,
+    /// Since when.
+    pub since: Time,
+}
+
+/// What an effect does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named as the events that start them")]
+pub enum Work {
+    Read,
+    Stage,
+    Apply,
+    Reboot,
+    Verify,
+    Rollback,
+    Inspect,
+    Probe,
+}
+
+/// The round of a rehearsal: apply, roll back, apply again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Round {
+    /// Applied and verified for the first time.
+    First,
+    /// Rolled back and compared with before.
+    Back,
+    /// Applied and verified again; then the set is frozen.
+    Second,
+}
+
+/// A probe and its newest results.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProbeState {
+    /// What is looked at.
+    pub probe: Probe,
+    /// Whether it passed before the window's first change; `None` until something was seen.
+    pub before: Option<bool>,
+    /// Whether that is settled, since a change was started.
+    pub settled: bool,
+    /// The newest results, oldest first.
+    pub results: VecDeque<(Time, ProbeOutcome)>,
+}
+
+/// What a probe's newest results say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Health {
+    /// It passes.
+    Ok,
+    /// Some of its newest attempts failed, fewer than its limit.
+    Shaky,
+    /// It failed as often as its limit says.
+    Fail,
+    /// Nothing was seen, or nothing recent, or attempts could not be made.
+    Unknown,
+}
+
+impl ProbeState {
+    /// Whether it must pass: the plan says so and it passed before the window.
+    pub fn required(&self) -> bool {
+        self.probe.required && self.before != Some(false)
+    }
+
+    /// The newest result.
+    pub fn last(&self) -> Option<&(Time, ProbeOutcome)> {
+        self.results.back()
+    }
+
+    /// Whether the newest result is older than three intervals and a timeout, or there is none.
+    pub fn stale(&self, now: Time) -> bool {
+        let limit = self.probe.every.as_ms() * 3 + self.probe.timeout.as_ms();
+        self.last().is_none_or(|(at, _)| (now - *at).num_milliseconds() > limit as i64)
+    }
+
+    /// How many of the newest attempts that its limit counts have failed.
+    fn failed(&self) -> u32 {
+        let newest = self.results.iter().rev().take(self.probe.fails.of as usize);
+        let failed = newest.filter(|(_, outcome)| matches!(outcome, ProbeOutcome::Fail { .. })).count();
+        u32::try_from(failed).unwrap_or(u32::MAX)
+    }
+
+    /// What its newest results say, `fails` of `of` counted from the end.
+    pub fn health(&self, now: Time) -> Health {
+        if self.stale(now) {
+            return Health::Unknown;
+        }
+        let failed = self.failed();
+        match self.last() {
+            None | Some((_, ProbeOutcome::Broken { .. })) => Health::Unknown,
+            Some(_) if failed >= self.probe.fails.fails => Health::Fail,
+            Some((_, ProbeOutcome::Fail { .. })) => Health::Shaky,
+            Some((_, ProbeOutcome::Ok { .. })) => Health::Ok,
+        }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            seq: 0,
+            at: None,
+            epoch: 0,
+            purpose: None,
+            plan: None,
+            turns: Arc::default(),
+            opened: None,
+            rehearsal: None,
+            frozen: None,
+            round: Round::First,
+            resumed: 0,
+            held: Vec::new(),
+            hosts: BTreeMap::new(),
+            batches: BTreeMap::new(),
+            order: Arc::default(),
+            waivers: Vec::new(),
+            probes: BTreeMap::new(),
+            probing: None,
+            pending: BTreeMap::new(),
+            markers: VecDeque::new(),
+            log: Ring::new(LOG_LINES),
+            log_left_out: 0,
+            ended: None,
+        }
+    }
+}
+
+impl State {
+    /// Takes one committed record in. Never panics, whatever the record says: a recording may come
+    /// from elsewhere.
+    pub fn apply(&mut self, record: &Record) {
+        self.seq = record.seq;
+        self.at = Some(record.at);
+        self.epoch = self.epoch.max(record.epoch);
+        let (seq, at) = (record.seq, record.at);
+        match &record.event {
+            Event::Window(event) => event.apply(self, seq, at),
+            Event::Host(event) => event.apply(self, seq, at),
+            Event::Batch(event) => event.apply(self, seq, at),
+            Event::Gate(event) => event.apply(self, seq, at),
+            Event::Probe(event) => event.apply(self, seq, at),
+            Event::Rehearsal(event) => event.apply(self, seq, at),
+            Event::Samples(samples) => samples.apply(self, seq, at),
+        }
+    }
+
+    /// Batches of a host, in the order in which they were planned.
+    pub fn batches_of<'a>(&'a self, host: &'a HostName) -> impl DoubleEndedIterator<Item = &'a Arc<Batch>> {
+        self.in_order().filter(move |batch| batch.host == *host)
+    }
+
+    /// All batches, in the order in which they were planned.
+    pub fn in_order(&self) -> impl DoubleEndedIterator<Item = &Arc<Batch>> {
+        self.order.iter().filter_map(|id| self.batches.get(id))
+    }
+
+    /// Whether a hold covers this batch.
+    pub fn is_held(&self, batch: &Batch) -> bool {
+        self.held.iter().any(|held| match &held.scope {
+            HoldScope::Window => true,
+            HoldScope::Host(host) => *host == batch.host,
+            HoldScope::Batch(id) => *id == batch.id,
+        })
+    }
+
+    /// Probes of a host's customers.
+    pub fn probes_of<'a>(
+        &'a self,
+        host: &'a HostName,
+    ) -> impl Iterator<Item = (&'a ProbeId, &'a Arc<ProbeState>)> {
+        let customers = self.plan.iter().flat_map(move |plan| plan.customers_of(host));
+        customers.flat_map(|customer| {
+            let id = |index| ProbeId { customer: customer.name.clone(), index };
+            self.probes.range(id(0)..=id(u16::MAX))
+        })
+    }
+
+    /// The host that stands in for the baseline.
+    pub fn reference(&self) -> Option<&Arc<Host>> {
+        self.hosts.get(self.plan.as_ref()?.reference()?)
+    }
+
+    pub(super) fn open(&mut self, purpose: Purpose, plan: &Plan, rehearsal: Option<&Rehearsal>, at: Time) {
+        self.purpose = Some(purpose);
+        self.opened = Some(at);
+        self.rehearsal = rehearsal.cloned().map(Arc::new);
+        for (name, _) in plan.reached() {
+            let host = Host {
+                name: name.clone(),
+                baseline: plan.baseline.as_ref().is_some_and(|baseline| baseline.host == *name),
+                weight: plan.weight(name),
+                reach: Reach::Unknown,
+                helper: None,
+                facts: Facts::default(),
+                reading: None,
+                read_at: None,
+                read_failed: None,
+                left: BTreeSet::new(),
+                planned: false,
+                last_number: 0,
+            };
+            self.hosts.insert(name.clone(), Arc::new(host));
+        }
+        for customer in &plan.customers {
+            for (index, probe) in customer.probes.iter().enumerate() {
+                let id = ProbeId { customer: customer.name.clone(), index: index as u16 };
+                let state = ProbeState {
+                    probe: probe.clone(),
+                    before: None,
+                    settled: false,
+                    results: VecDeque::new(),
+                };
+                self.probes.insert(id, Arc::new(state));
+            }
+        }
+        self.turns = Arc::new(super::schedule::turns(plan));
+        self.plan = Some(Arc::new(plan.clone()));
+    }
+
+    pub(super) fn host_mut(&mut self, name: &HostName) -> Option<&mut Host> {
+        self.hosts.get_mut(name).map(Arc::make_mut)
+    }
+
+    pub(super) fn batch_mut(&mut self, id: &BatchId) -> Option<&mut Batch> {
+        self.batches.get_mut(id).map(Arc::make_mut)
+    }
+
+    pub(super) fn plan_batch(&mut self, batch: Batch) {
+        if let Some(host) = self.host_mut(&batch.host) {
+            host.last_number = host.last_number.max(batch.number);
+        }
+        if !self.batches.contains_key(&batch.id) {
+            Arc::make_mut(&mut self.order).push(batch.id.clone());
+        }
+        self.batches.insert(batch.id.clone(), Arc::new(batch));
+    }
+
+    pub(super) fn drop_batch(&mut self, id: &BatchId) {
+        if self.batches.remove(id).is_some() {
+            Arc::make_mut(&mut self.order).retain(|other| other != id);
+        }
+    }
+
+    pub(super) fn await_answer(&mut self, id: Seq, host: &HostName, batch: Option<&BatchId>, work: Work) {
+        let Some(since) = self.at else { return };
+        let pending = Pending { host: Some(host.clone()), batch: batch.cloned(), work, since };
+        self.pending.insert(id, pending);
+    }
+
+    pub(super) fn await_watch(&mut self, id: Seq, work: Work) {
+        let Some(since) = self.at else { return };
+        self.pending.insert(id, Pending { host: None, batch: None, work, since });
+    }
+
+    pub(super) fn answered(&mut self, id: Seq) {
+        self.pending.remove(&id);
+    }
+
+    /// After another process picked the recording up nobody waits for anything: reads and probes
+    /// are simply made again, and a batch in the middle of work is inspected.
+    pub(super) fn forget_pending(&mut self) {
+        self.pending.clear();
+        self.probing = None;
+        let names: Vec<HostName> = self.hosts.keys().cloned().collect();
+        for name in names {
+            if let Some(host) = self.host_mut(&name) {
+                host.reading = None;
+                host.reach = Reach::Unknown;
+                // Whoever picks a window up asks every host anew, also one that refused before.
+                host.read_failed = None;
+            }
+        }
+    }
+
+    /// The rollback of a batch did not come off: what was applied before it on that host is not taken
+    /// back from under it, unless somebody asks again.
+    pub(super) fn leave_under(&mut self, id: &BatchId) {
+        let Some((host, applied_as)) = self.batches.get(id).map(|b| (b.host.clone(), b.applied_as)) else {
+            return;
+        };
+        let under: Vec<BatchId> = self
+            .batches_of(&host)
+            .filter(|batch| batch.wanted_back && batch.applied_as < applied_as)
+            .map(|batch| batch.id.clone())
+            .collect();
+        for id in under {
+            if let Some(batch) = self.batch_mut(&id) {
+                batch.wanted_back = false;
+            }
+        }
+    }
+
+    pub(super) fn mark(&mut self, seq: Seq, at: Time, note: Untrusted) {
+        if self.markers.len() == MARKERS {
+            self.markers.pop_front();
+        }
+        self.markers.push_back(Marker { seq, at, note });
+    }
+
+    pub(super) fn saw(&mut self, id: &ProbeId, outcome: &ProbeOutcome, at: Time) {
+        let Some(probe) = self.probes.get_mut(id).map(Arc::make_mut) else { return };
+        if probe.results.len() == RESULTS {
+            probe.results.pop_front();
+        }
+        probe.results.push_back((at, outcome.clone()));
+        if !probe.settled {
+            match outcome {
+                ProbeOutcome::Ok { .. } => probe.before = Some(true),
+                // One lost packet must not make a probe optional for the whole window.
+                ProbeOutcome::Fail { .. } if probe.failed() >= probe.probe.fails.fails => {
+                    probe.before = Some(false);
+                }
+                ProbeOutcome::Fail { .. } | ProbeOutcome::Broken { .. } => {}
+            }
+        }
+    }
+
+    /// The first change starts: what each probe was before is settled now.
+    pub(super) fn freeze_normal(&mut self) {
+        for probe in self.probes.values_mut() {
+            if !probe.settled {
+                Arc::make_mut(probe).settled = true;
+            }
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! A host of the demo as an ssh server inside this process: connections, commands, the time that
+//! work takes, reboots. What it answers is the model's.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use russh::keys::PublicKey;
+use russh::server::{self, Auth, ChannelOpenHandle, Msg, Session, VerifiedPublicKey};
+use russh::{Channel, ChannelId, ChannelMsg, ChannelReadHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+
+use super::door;
+use super::model::{Call, Caller, Host, Reply, Then};
+use super::wire::{self, Line};
+use super::{Clock, Pace, USER};
+use crate::host::verb::Verb;
+use crate::types::OperationId;
+
+/// From asking for a reboot to the end of all connections.
+const UNTIL_DOWN: Duration = Duration::from_secs(1);
+/// How long a host is down.
+const DOWN: Duration = Duration::from_secs(3);
+/// The most that a command's input may be, as the helper has it.
+const LARGEST_INPUT: usize = 1 << 20;
+/// How long a command's input may take, as the helper has it.
+const INPUT_WITHIN: Duration = Duration::from_secs(30);
+
+/// Tasks that end together.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tasks(Arc<Mutex<Vec<AbortHandle>>>);
+
+impl Tasks {
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(tokio::spawn(task).abort_handle());
+    }
+
+    pub(super) fn abort(&self) {
+        let tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.iter().for_each(AbortHandle::abort);
+    }
+
+    /// How many have not ended yet, those that are told to included.
+    pub(super) fn count(&self) -> usize {
+        let tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.iter().filter(|task| !task.is_finished()).count()
+    }
+}
+
+/// One host: its model and all that goes on around it.
+pub(super) struct Server {
+    model: Mutex<Host>,
+    /// Told when something of an operation is new.
+    news: Notify,
+    /// One operation at a time.
+    turn: tokio::sync::Mutex<()>,
+    /// The customers' doors, by their address.
+    doors: Vec<(Ipv4Addr, watch::Sender<bool>)>,
+    config: Arc<server::Config>,
+    /// Who may come in.
+    key: PublicKey,
+    pace: Pace,
+    clock: Clock,
+    /// Whether it is on its way down, or down.
+    going_down: AtomicBool,
+    down: Notify,
+    connections: Tasks,
+    operations: Tasks,
+}
+
+impl Server {
+    pub(super) fn new(
+        model: Host,
+        doors: Vec<(Ipv4Addr, watch::Sender<bool>)>,
+        config: server::Config,
+        key: PublicKey,
+        pace: Pace,
+        clock: Clock,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            model: Mutex::new(model),
+            news: Notify::new(),
+            turn: tokio::sync::Mutex::new(()),
+            doors,
+            config: Arc::new(config),
+            key,
+            pace,
+            clock,
+            going_down: AtomicBool::new(false),
+            down: Notify::new(),
+            connections: Tasks::default(),
+            operations: Tasks::default(),
+        })
+    }
+
+    fn model(&self) -> MutexGuard<'_, Host> {
+        self.model.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends everything.
+    pub(super) fn stop(&self) {
+        self.connections.abort();
+        self.operations.abort();
+    }
+
+    /// Takes connections, and goes down and comes up when it is told to; for ever.
+    pub(super) async fn run(self: Arc<Self>, at: SocketAddr, first: TcpListener) {
+        let mut listener = first;
+        loop {
+            self.take_connections(&listener).await;
+            drop(listener);
+            self.connections.abort();
+            self.operations.abort();
+            self.sync_doors(false);
+            tokio::time::sleep(self.pace.of(DOWN)).await;
+            self.model().boot();
+            self.going_down.store(false, Ordering::SeqCst);
+            self.sync_doors(true);
+            self.news.notify_waiters();
+            listener = door::reopened(at).await;
+        }
+    }
+
+    /// Until it goes down.
+    async fn take_connections(self: &Arc<Self>, listener: &TcpListener) {
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => self.connection(stream),
+                    // Too many open files, say: that passes.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+                },
+                () = self.down.notified() => return,
+            }
+        }
+    }
+
+    /// One connection. Its bytes go through a pipe of our own, so that a host which goes down takes
+    /// them away without a goodbye.
+    fn connection(self: &Arc<Self>, mut stream: TcpStream) {
+        let visitor = Visitor { server: Arc::clone(self), channels: HashMap::new() };
+        let config = Arc::clone(&self.config);
+        self.connections.spawn(async move {
+            let _set_or_not = stream.set_nodelay(true);
+            let (mut ours, theirs) = tokio::io::duplex(256 << 10);
+            let session = async {
+                if let Ok(session) = server::run_stream(config, theirs, visitor).await {
+                    let _ended = session.await;
+                }
+            };
+            let pump = tokio::io::copy_bidirectional(&mut stream, &mut ours);
+            // Whichever ends first ends the other.
+            tokio::select! {
+                () = session => {}
+                _ = pump => {}
+            }
+        });
+    }
+
+    /// Opens the doors whose addresses the host has, closes the others; all where it is down.
+    fn sync_doors(&self, up: bool) {
+        let there = self.model().addresses.clone();
+        for (address, door) in &self.doors {
+            let open = up && there.contains(address);
+            door.send_if_modified(|now| std::mem::replace(now, open) != open);
+        }
+    }
+
+    /// Runs a command line: its output, error output and status.
+    async fn command(self: &Arc<Self>, line: &str, input: &mut ChannelReadHalf) -> (Vec<u8>, String, u32) {
+        let (nonce, caller, words) = match wire::line(line) {
+            Line::Helper { nonce, caller, words } => (nonce, caller, words),
+            Line::Unsound => {
+                let text = "holdpoint-helper: the nonce is 8 to 64 of a-z 0-9\n";
+                return (Vec::new(), text.to_owned(), 2);
+            }
+            Line::Other(word) => return (Vec::new(), format!("sh: 1: {word}: not found\n"), 127),
+        };
+        // Only these read their input; all else answers whether it has ended or not.
+        let reads = caller == Caller::Unenrolled
+            || match words.get(1).map(String::as_str) {
+                Some("simulate") => true,
+                Some("start") => words.get(3).is_some_and(|kind| kind == "stage"),
+                Some(_) | None => false,
+            };
+        let input = if reads { read_all(input).await } else { Vec::new() };
+        let (bytes, status) = match wire::call(caller, &words, &input) {
+            Ok(call) => wire::frames(&nonce, caller, &self.ask(&call).await),
+            Err(why) => wire::usage(&nonce, caller, &why),
+        };
+        (bytes, String::new(), status)
+    }
+
+    /// Asks the model, waits where the verb waits, and sets going what follows.
+    async fn ask(self: &Arc<Self>, call: &Call) -> Reply {
+        if let Verb::Read { operation, offset, wait } = &call.verb {
+            let news = async {
+                loop {
+                    let told = self.news.notified();
+                    tokio::pin!(told);
+                    told.as_mut().enable();
+                    if self.model().has_news(operation, *offset) {
+                        return;
+                    }
+                    told.await;
+                }
+            };
+            let wait = Duration::from_secs(u64::from(*wait));
+            let _in_time_or_not = tokio::time::timeout(wait, news).await;
+        }
+        let reply = self.model().answer(call, self.clock.now());
+        match &reply.then {
+            Some(Then::Operate(operation)) => self.operate(operation.clone()),
+            Some(Then::Reboot) => self.reboot(),
+            None => {}
+        }
+        reply
+    }
+
+    fn operate(self: &Arc<Self>, operation: OperationId) {
+        let host = Arc::clone(self);
+        self.operations.spawn(async move {
+            let _turn = host.turn.lock().await;
+            let steps = host.model().steps(&operation);
+            for step in steps {
+                tokio::time::sleep(host.pace.of(step.takes)).await;
+                host.model().take(&operation, step);
+                host.sync_doors(true);
+                host.news.notify_waiters();
+            }
+        });
+    }
+
+    fn reboot(self: &Arc<Self>) {
+        if !self.going_down.swap(true, Ordering::SeqCst) {
+            let host = Arc::clone(self);
+            self.operations.spawn(async move {
+                tokio::time::sleep(host.pace.of(UNTIL_DOWN)).await;
+                host.down.notify_one();
+            });
+        }
+    }
+}
+
+/// The whole input of a command, or what came of it in time.
+async fn read_all(channel: &mut ChannelReadHalf) -> Vec<u8> {
+    let mut input = Vec::new();
+    let reading = async {
+        while let Some(message) = channel.wait().await {
+            match message {
+                ChannelMsg::Data { data } => {
+                    let room = LARGEST_INPUT.saturating_sub(input.len());
+                    input.extend_from_slice(data.get(..room.min(data.len())).unwrap_or_default());
+                }
+                ChannelMsg::Eof | ChannelMsg::Close => return,
+                _ => {}
+            }
+        }
+    };
+    let _in_time_or_not = tokio::time::timeout(INPUT_WITHIN, reading).await;
+    input
+}
+
+/// One connection's side of the ssh server.
+struct Visitor {
+    server: Arc<Server>,
+    /// Sessions that have not said yet what they run.
+    channels: HashMap<ChannelId, Channel<Msg>>,
+}
+
+impl server::Handler for Visitor {
+    type Error = russh::Error;
+
+    async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
+        let welcome = user == USER && key.public_key.key_data() == self.server.key.key_data();
+        Ok(if welcome { Auth::Accept } else { Auth::reject() })
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        self.channels.insert(channel.id(), channel);
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn exec_request(
+        &mut self,
+        id: ChannelId,
+        command: &[u8],
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        let (Some(channel), Ok(line)) = (self.channels.remove(&id), std::str::from_utf8(command)) else {
+            return session.channel_failure(id);
+        };
+        session.channel_success(id)?;
+        let host = Arc::clone(&self.server);
+        let line = line.to_owned();
+        self.server.connections.spawn(async move {
+            let (mut read, write) = channel.split();
+            let (output, errors, status) = host.command(&line, &mut read).await;
+            // What is sent to somebody who has gone is lost, as on any host.
+            let _sent = write.data_bytes(output).await;
+            if !errors.is_empty() {
+                let _sent = write.extended_data_bytes(1, errors.into_bytes()).await;
+            }
+            let _sent = write.exit_status(status).await;
+            let _sent = write.eof().await;
+            let _sent = write.close().await;
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,5 @@
+//! The fleet as a cockpit meets it, over ssh; and the model, held to the helper's transcripts.
+
+mod fleet;
+mod transcripts;
+mod window;

@@ -1,0 +1,110 @@
+//! A whole rehearsal, and the story's end, on the fleet: the real loop, the real effects, and the pilot at the keys.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::conductor::{Conductor, clock, shell};
+use crate::core::event::{Actor, Outcome, Purpose};
+use crate::core::{Command, Intent, Rehearsal, State, describe, pilot};
+use crate::demo::{Fleet, Pace, Scenario, Setup, start_with, story};
+use crate::host::act::Hosts;
+use crate::host::ask::Asker;
+use crate::host::{Destination, Link, Target};
+use crate::journal::MemoryLog;
+use crate::plan::{Class, Plan, Policy, Strategy};
+use crate::types::{Span, Time};
+
+/// Runs one to its end, `keys` deciding what is done, and gives the state and what was told.
+async fn played(
+    fleet: &Fleet,
+    plan: Plan,
+    purpose: Purpose,
+    rehearsal: Option<Rehearsal>,
+    keys: fn(&State, Time) -> Option<Intent>,
+) -> (State, String) {
+    let askers = plan.reached().map(|(host, ssh)| {
+        let target = Target { host: host.clone(), destination: Destination::Ssh(ssh.to_owned()) };
+        Asker::new(Link::new(target, Arc::clone(&fleet.settings)))
+    });
+    let hosts = Hosts::new(askers.collect::<Vec<_>>(), Arc::new(clock::now));
+    let conductor = Conductor::new(MemoryLog::new(), State::default(), "test".to_owned(), 1);
+    let (mut handles, task) = shell::spawn(conductor, hosts, Arc::new(Notify::new()));
+    let command = |intent| Command { actor: Actor::Person("raj".parse().expect("a name")), intent };
+    let open = Intent::Open { purpose, plan: Box::new(plan), rehearsal: rehearsal.map(Box::new) };
+    handles.commands.send(command(open)).expect("taken");
+    let (mut state, mut told, mut last) = (State::default(), String::new(), None);
+    let mut look = tokio::time::interval(Duration::from_millis(100));
+    let playing = async {
+        while state.ended.is_none() {
+            let mut records = Vec::new();
+            tokio::select! {
+                record = handles.records.recv() => records.extend(record),
+                _ = look.tick() => {}
+            }
+            // What the loop decided at once is looked at as one.
+            while let Ok(record) = handles.records.try_recv() {
+                records.push(record);
+            }
+            for record in records {
+                state.apply(&record);
+                if let Some(line) = describe::line(&state, &record) {
+                    told.push_str(&format!("{} {line}\n", record.at.format("%H:%M:%S%.3f")));
+                }
+            }
+            // As a headless run does: by the loop's own state, not in the middle of what follows.
+            let settled = Arc::clone(&handles.views.borrow().state);
+            if let Some(intent) = keys(&settled, clock::now())
+                && last.as_ref() != Some(&(settled.seq, intent.clone()))
+            {
+                handles.commands.send(command(intent.clone())).expect("taken");
+                last = Some((settled.seq, intent));
+            }
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(60), playing).await;
+    drop(handles.commands);
+    task.abort();
+    assert!(in_time.is_ok(), "no end:\n{told}");
+    (state, told)
+}
+
+/// The fleet, and its plan cut into as few batches as can be: each waits for the loop's own clock.
+async fn fleet(rehearsed: bool) -> (Fleet, Plan) {
+    let setup = Setup { pace: Pace::FAST, rehearsed };
+    let fleet = start_with(Scenario::Story, clock::now(), 11, setup).await.expect("a fleet");
+    let mut plan = crate::plan::read("window.toml", &fleet.plan).expect("a plan");
+    plan.policy = Policy { strategy: Strategy::All, max_changes: 100, alone: Vec::new(), ..plan.policy };
+    (fleet, plan)
+}
+
+#[tokio::test]
+async fn a_rehearsal_goes_through_and_freezes_what_the_fleet_says_it_does() {
+    let (fleet, plan) = fleet(false).await;
+    let (state, told) = played(&fleet, plan, Purpose::Rehearsal, None, pilot::next).await;
+    let frozen = state.frozen.as_ref().unwrap_or_else(|| panic!("{told}"));
+    assert_eq!(frozen.set, fleet.rehearsal.set);
+    assert!(frozen.identical && frozen.reboot.is_some(), "{told}");
+    assert_eq!(state.ended.map(|(_, outcome)| outcome), Some(Outcome::Done), "{told}");
+}
+
+#[tokio::test]
+async fn the_engineer_of_the_story_goes_on_at_web1_and_it_is_rolled_back() {
+    let (fleet, mut plan) = fleet(true).await;
+    // The last host of the order alone: what comes before it takes its time.
+    plan.hosts.retain(|host| host.name.as_str() == "web1");
+    // The kernel apart: its way back is a reboot, which takes addresses that nothing stores with it.
+    plan.policy = Policy { strategy: Strategy::SecurityFirst, alone: vec![Class::Kernel], ..plan.policy };
+    plan.customers.retain(|customer| customer.host.as_str() == "web1");
+    for probe in plan.customers.iter_mut().flat_map(|customer| &mut customer.probes) {
+        (probe.every, probe.timeout) = (Span::ms(700), Span::ms(700));
+    }
+    let rehearsal = Some(fleet.rehearsal.clone());
+    let (state, told) = played(&fleet, plan, Purpose::Run, rehearsal, story).await;
+    assert_eq!(state.ended.map(|(_, outcome)| outcome), Some(Outcome::RolledBack), "{told}");
+    assert!(
+        told.contains("0 files of /etc and 0 addresses put back") || told.contains("4 addresses put back"),
+        "{told}"
+    );
+}

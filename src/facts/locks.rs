@@ -1,0 +1,63 @@
+//! Who holds the package manager: fcntl locks of dpkg and apt, and package managers at work.
+
+use std::collections::BTreeMap;
+
+use super::Locks;
+use super::read::Sections;
+use super::section::{Unreadable, strict};
+use crate::types::Untrusted;
+
+pub(super) fn read(sections: &Sections) -> Result<Locks, Untrusted> {
+    let mut holders: BTreeMap<i64, (bool, String)> = BTreeMap::new();
+    for line in sections.text("locks")? {
+        let mut fields = line.splitn(3, '\t');
+        let (Some(pid), Some(how), Some(name)) = (fields.next(), fields.next(), fields.next()) else {
+            return Err(Unreadable::new("locks: not a process, how and its name", &line).into());
+        };
+        let locks = match how {
+            "lock" => true,
+            "running" => false,
+            _ => return Err(Unreadable::new("locks: neither lock nor running", &line).into()),
+        };
+        let holder = holders.entry(strict("a process id", pid, &line)?).or_insert((false, name.to_owned()));
+        holder.0 |= locks;
+    }
+    let told = |(pid, (locks, name)): (i64, (bool, String))| {
+        let how = if locks { "holds a lock" } else { "runs" };
+        Untrusted::new(format!("{name} (process {pid}, {how})"))
+    };
+    Ok(Locks { holders: holders.into_iter().map(told).collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{at, known, section, sections};
+    use super::*;
+    use crate::facts::{Domain, Fact, read};
+
+    #[test]
+    fn each_holder_is_told_once() {
+        let lines = "812\tlock\tapt-get\n-1\tlock\tnot in sight\n812\trunning\tapt-get\n90\trunning\tunattended-upgr\n";
+        let read = read(&[section("locks", lines)], at(0));
+        let Domain::Locks(fact) = &read[0] else { panic!("{read:?}") };
+        let told: Vec<&str> = known(fact).holders.iter().map(Untrusted::raw).collect();
+        assert_eq!(
+            told,
+            [
+                "not in sight (process -1, holds a lock)",
+                "unattended-upgr (process 90, runs)",
+                "apt-get (process 812, holds a lock)"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_can_not_be_seen_is_not_free() {
+        let answer = "@n begin locks\n|stderr: needs root\n@n end locks 126\n";
+        assert_eq!(read(&sections(answer), at(0)), [Domain::Locks(Fact::Unknown("needs root".into()))]);
+        for bad in ["1\tlock", "x\tlock\ty", "1\tholds\ty"] {
+            let read = read(&[section("locks", bad)], at(0));
+            assert!(matches!(&read[0], Domain::Locks(Fact::Unknown(_))), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+#!/bin/sh
+# holdpoint-helper: the fixed verbs that a holdpoint cockpit may ask of this host, and no others.
+#
+# Call: holdpoint-helper NONCE EPOCH VERB [WORD...]
+# Everything below is a function; the last line of the file calls hp_main. So a text that arrives
+# cut off does nothing, and a helper that is replaced while it runs is not half old and half new.
+# Made from fragments by holdpoint; change those, not this file.
+#
+# shellcheck disable=SC2015,SC2317
+# (A && B || C is meant as "unless both"; what follows a verb that exits is not unreachable.)
+HP_VERSION=1
+
+set -u
+LC_ALL=C
+export LC_ALL
+unset LANGUAGE CDPATH ENV BASH_ENV TMPDIR POSIXLY_CORRECT 2>/dev/null || :
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
+umask 077
+
+HP_PATH=/usr/local/sbin/holdpoint-helper
+HP_STATE=/var/lib/holdpoint
+HP_NONCE=
+HP_EPOCH=0
+# The most that one section carries, in bytes, and the most of one of its lines.
+HP_SECTION_BYTES=4194304
+HP_LINE_BYTES=262144
+HP_TAB=$(printf '\t')
+
+# --- frames -------------------------------------------------------------------------------------
+
+hp_begin() { printf '@%s begin %s\n' "$HP_NONCE" "$1"; }
+
+hp_end() { printf '@%s end %s %s\n' "$HP_NONCE" "$1" "$2"; }
+
+# Standard input as payload lines. Bounded; a last line without a newline gets one, or the next
+# frame would stick to it.
+hp_lines() {
+    # shellcheck disable=SC1003
+    head -c "$HP_SECTION_BYTES" | cut -b "1-$HP_LINE_BYTES" | sed -e 's/^/|/' -e '$a\'
+}
+
+# hp_section NAME COMMAND [ARG...]: what the command prints (errors too), and its own exit status.
+hp_section() {
+    hp_section_name=$1
+    shift
+    hp_begin "$hp_section_name"
+    {
+        hp_section_status=$({
+            {
+                "$@" </dev/null 2>&1 3>&- 4>&-
+                echo "$?" >&3
+            } | hp_lines >&4
+        } 3>&1)
+    } 4>&1
+    hp_end "$hp_section_name" "${hp_section_status:-1}"
+}
+
+hp_done() {
+    printf '@%s done %s\n' "$HP_NONCE" "$1"
+    exit "$1"
+}
+
+# hp_refuse CODE WORDS...: nothing was done.
+hp_refuse() {
+    hp_refuse_code=$1
+    shift
+    printf '@%s refuse %s %s\n' "$HP_NONCE" "$hp_refuse_code" "$*"
+    exit 3
+}
+
+# --- arguments ----------------------------------------------------------------------------------
+
+hp_is_number() {
+    case $1 in
+        '' | *[!0-9]*) return 1 ;;
+        0) return 0 ;;
+        0*) return 1 ;;
+    esac
+    # Longer ones don't fit the shell's arithmetic.
+    [ "${#1}" -le 15 ]
+}
+
+# An operation's or a batch's id: it becomes the name of a folder, so no slash and no leading dot.
+hp_is_id() {
+    case $1 in
+        '' | *[!a-z0-9.-]* | [!a-z0-9]*) return 1 ;;
+    esac
+    [ "${#1}" -le 64 ]
+}
+
+hp_is_boot_id() {
+    case $1 in
+        *[!0-9a-f-]*) return 1 ;;
+        ????????-????-????-????-????????????) return 0 ;;
+    esac
+    return 1
+}
+
+hp_need_id() { hp_is_id "$2" || hp_refuse usage "not $1"; }
+
+# --- files that must survive a power cut --------------------------------------------------------
+
+# hp_write FILE: standard input becomes FILE, whole or not at all.
+hp_write() {
+    cat >"$1.tmp.$$" && sync "$1.tmp.$$" && mv -f "$1.tmp.$$" "$1" && sync "$(dirname "$1")"
+}
+
+# hp_mark FILE: an empty file whose being there says something.
+hp_mark() { : | hp_write "$1"; }
+
+# hp_value FILE KEY: the rest of the first line that begins with KEY.
+hp_value() { sed -n "s/^$2 //p" "$1" 2>/dev/null | head -n 1; }
+
+# --- who and where ------------------------------------------------------------------------------
+
+hp_uid() { id -u; }
+
+hp_is_enrolled() { [ "$0" = "$HP_PATH" ]; }
+
+# What touches the host is done by root, and by the installed helper alone.
+hp_need_root() {
+    hp_is_enrolled || hp_refuse usage "this verb is for the installed helper"
+    [ "$(hp_uid)" = 0 ] || hp_refuse needs-root "this verb needs root"
+    if [ -L "$HP_STATE" ]; then
+        hp_refuse internal "$HP_STATE is a link"
+    fi
+    # umask 077 closes what is made on the way as well.
+    # shellcheck disable=SC2174
+    mkdir -p -m 0700 "$HP_STATE" "$HP_STATE/ops" "$HP_STATE/batches" ||
+        hp_refuse internal "cannot make $HP_STATE"
+    [ "$(stat -c %u "$HP_STATE")" = 0 ] || hp_refuse internal "$HP_STATE is not root's"
+    chmod 0700 "$HP_STATE" || hp_refuse internal "cannot close $HP_STATE to others"
+    cd "$HP_STATE" || hp_refuse internal "cannot enter $HP_STATE"
+}
+
+hp_boot_id() { cat /proc/sys/kernel/random/boot_id; }
+
+# hp_started PID: when a process began, in ticks since boot (stat's field 22; the name in field 2
+# may hold blanks and brackets, so it is cut away first). With the pid it names one process.
+hp_started() { sed -n '1s/^.*) //p' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; }
+
+# Milliseconds since boot: a clock that nobody steps.
+hp_uptime_ms() { awk '{ printf "%d\n", $1 * 1000; exit }' /proc/uptime; }
+
+hp_has_systemd() { [ -d /run/systemd/system ] && command -v systemctl >/dev/null 2>&1; }
+
+# --- one at a time, and the epoch ---------------------------------------------------------------
+
+# Verbs that change something pass here one by one. The lock dies with its process; whatever is
+# started under it and stays gets 9>&-, so that no daemon inherits it.
+hp_lock() {
+    exec 9>>"$HP_STATE/lock" || hp_refuse internal "cannot open the lock"
+    flock -w 20 9 || hp_refuse busy "another call holds the helper"
+}
+
+# Two cockpits: the later one wins. A lower epoch is refused, a higher one is stored first.
+hp_admit_epoch() {
+    [ "$HP_EPOCH" != 0 ] || hp_refuse usage "this verb needs an epoch"
+    hp_stored=$(cat "$HP_STATE/epoch" 2>/dev/null) || hp_stored=0
+    hp_is_number "$hp_stored" || hp_refuse internal "the stored epoch is unreadable"
+    if [ "$HP_EPOCH" -lt "$hp_stored" ]; then
+        hp_refuse stale-epoch "$hp_stored"
+    fi
+    if [ "$HP_EPOCH" -gt "$hp_stored" ]; then
+        printf '%s\n' "$HP_EPOCH" | hp_write "$HP_STATE/epoch" 2>/dev/null ||
+            # On a full disk: what is kept for such a day is let go.
+            { rm -f "$HP_STATE"/batches/*/reserve && printf '%s\n' "$HP_EPOCH" | hp_write "$HP_STATE/epoch"; } ||
+            hp_refuse no-space "cannot store the epoch"
+    fi
+}

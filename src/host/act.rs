@@ -1,0 +1,503 @@
+//! Effects: what the loop wants done on hosts, done. Each runs as a task of its own and answers once.
+//!
+//! A lost connection is no answer: the work on the host goes on, so it is waited for, and the loop is
+//! told that the host is lost and back. Nothing here decides what is done.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::ask::Asker;
+use super::frame::Answer as Frames;
+use super::operation::{OperationReport, OperationState, Spec, SpecPackage};
+use super::outcome::{ApplyResult, RollbackResult, StageResult, Trouble, VerifyResult};
+use super::verb::{FactWord, Verb, Work as VerbWork};
+use crate::conductor::shell::{Outbox, Outside};
+use crate::core::effect::{Effect, OnHost, Started};
+use crate::core::event::{
+    ApplyReport, Failure, FailureKind, Inspected, LogLine, LogSource, Proof, ProofFile, RollbackReport,
+    VerifyReport,
+};
+use crate::core::state::Work;
+use crate::core::{Answer, Change, Sample};
+use crate::facts::{self, Boot, Domain, Fact, Section};
+use crate::probe;
+use crate::types::{BootId, HostName, Nonce, OperationId, Seq, Span, Time, Untrusted};
+
+/// Between two attempts to reach a host that is away: longer each time, up to the last.
+const WAITS: [Duration; 5] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+];
+/// How long an order that has not reached the host is tried, in all. After that it is a failure that
+/// is seen and decided on.
+const ORDER: Duration = Duration::from_secs(10 * 60);
+/// How long the end of work that began on a host is waited for: longer than any window.
+const WORK: Duration = Duration::from_secs(8 * 60 * 60);
+/// How long a host may take to come back from a reboot: servers check memory and disks.
+const REBOOT: Duration = Duration::from_secs(20 * 60);
+/// How long one question for an operation's news waits on the host, in seconds.
+const NEWS: u8 = 20;
+/// One word for all hosts, so that phased updates compare.
+const MACHINE_ID: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f90";
+
+/// Asks for the moment.
+pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
+
+/// The hosts of a plan, and how effects reach them.
+pub struct Hosts {
+    askers: BTreeMap<HostName, Asker>,
+    clock: Clock,
+}
+
+impl Hosts {
+    /// These hosts.
+    pub fn new(askers: impl IntoIterator<Item = Asker>, clock: Clock) -> Self {
+        Self { askers: askers.into_iter().map(|asker| (asker.host().clone(), asker)).collect(), clock }
+    }
+}
+
+impl Outside for Hosts {
+    fn start(&self, started: Started, outbox: &Outbox) {
+        let Started { id, effect } = started;
+        let outbox = outbox.clone();
+        if let Effect::Probe { probes } = effect {
+            tokio::spawn(async move {
+                probe::watch(probes, |probe, attempt| {
+                    let outbox = outbox.clone();
+                    let outcome = attempt.outcome;
+                    async move { outbox.sample(id, Sample::Seen { probe, outcome }).await }
+                })
+                .await;
+                outbox.answer(id, Answer::WatchEnded("nothing is left to probe".into()));
+            });
+            return;
+        }
+        let Some(asker) = effect.host().and_then(|host| self.askers.get(host)).cloned() else {
+            outbox.answer(id, Answer::Inspected(Inspected::NeverBegan, "the host is not in the plan".into()));
+            return;
+        };
+        let task = Task { id, asker, outbox, clock: Arc::clone(&self.clock) };
+        tokio::spawn(async move {
+            let answer = task.carry_out(effect).await;
+            task.outbox.answer(id, answer);
+        });
+    }
+}
+
+/// One effect on one host.
+struct Task {
+    id: Seq,
+    asker: Asker,
+    outbox: Outbox,
+    clock: Clock,
+}
+
+impl Task {
+    async fn carry_out(&self, effect: Effect) -> Answer {
+        match effect {
+            Effect::Read { .. } => Answer::Read(self.read().await),
+            Effect::Stage(on, changes) => {
+                let work = VerbWork::Stage(spec(&changes));
+                Answer::Staged(self.operate(&on, work).await.and_then(|ended| staged(&ended, &changes)))
+            }
+            Effect::Apply(on) => {
+                Answer::Applied(self.operate(&on, VerbWork::Apply).await.and_then(|e| applied(&e)))
+            }
+            Effect::Rollback(on) => {
+                Answer::RolledBack(self.operate(&on, VerbWork::Rollback).await.and_then(|e| rolled_back(&e)))
+            }
+            Effect::Reboot { on, was, .. } => Answer::Rebooted(self.reboot(&on, &was).await),
+            Effect::Verify { on, after_rollback, changes } => {
+                let began = Instant::now();
+                let report = self.verify(&on, after_rollback, &changes).await;
+                Answer::Verified(report, elapsed(began))
+            }
+            Effect::Inspect { on, work, was, changes } => {
+                self.inspect(&on, work, was.as_ref(), &changes).await
+            }
+            // Started elsewhere: it belongs to no host.
+            Effect::Probe { .. } => Answer::WatchEnded("not on a host".into()),
+        }
+    }
+
+    fn say(&self, text: impl AsRef<str>) {
+        self.line(LogSource::Holdpoint, Untrusted::new(text));
+    }
+
+    fn line(&self, source: LogSource, text: Untrusted) {
+        let host = self.asker.host().clone();
+        self.outbox.line(LogLine { host, source, at: (self.clock)(), text });
+    }
+
+    async fn read(&self) -> Result<(), Failure> {
+        let helper = self.asker.greet().await?;
+        let host = self.asker.host().clone();
+        self.outbox.sample(self.id, Sample::Greeted { host, helper }).await;
+        self.learn(Duration::ZERO).await
+    }
+
+    async fn learn(&self, patience: Duration) -> Result<(), Failure> {
+        let answer = self.ask_until(&Verb::Facts(Vec::new()), 0, patience).await?;
+        for domain in facts::read(&answer.sections, (self.clock)()) {
+            let host = self.asker.host().clone();
+            self.outbox.sample(self.id, Sample::Learnt { host, domain }).await;
+        }
+        Ok(())
+    }
+
+    /// Asks until there is an answer, for as long as it may take. The loop is told when the host is
+    /// lost and when it is back.
+    async fn ask_until(&self, verb: &Verb, epoch: u64, limit: Duration) -> Result<Frames, Failure> {
+        let deadline = Instant::now() + limit;
+        let mut lost = false;
+        let mut waits = WAITS.iter().copied();
+        let host = self.asker.host().clone();
+        loop {
+            match self.asker.ask(verb, epoch).await {
+                Ok(answer) => {
+                    if lost {
+                        self.outbox.sample(self.id, Sample::Back { host }).await;
+                    }
+                    return Ok(answer);
+                }
+                Err(failure) if may_pass(failure.kind) && Instant::now() < deadline => {
+                    if !lost {
+                        let sample = Sample::Lost { host: host.clone(), why: failure.what.clone() };
+                        self.outbox.sample(self.id, sample).await;
+                        lost = true;
+                    }
+                    tokio::time::sleep(waits.next().unwrap_or(WAITS[WAITS.len() - 1])).await;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// Starts an operation and follows it to its end. Starting again what was started starts nothing,
+    /// so an order whose answer was lost is simply given again.
+    async fn operate(&self, on: &OnHost, work: VerbWork) -> Result<Ended, Failure> {
+        let start = Verb::Start { operation: on.operation.clone(), batch: on.batch.clone(), work };
+        self.ask_until(&start, on.epoch, ORDER).await?;
+        match self.follow(&on.operation).await? {
+            Followed::Ended(ended) => Ok(ended),
+            Followed::Unknown => Err(Failure::new(
+                FailureKind::Failed,
+                format!(
+                    "{}: how {} ended can't be told: its process is gone and left no result",
+                    on.host, on.operation
+                ),
+            )),
+        }
+    }
+
+    async fn follow(&self, operation: &OperationId) -> Result<Followed, Failure> {
+        let mut offset = 0;
+        loop {
+            let read = Verb::Read { operation: operation.clone(), offset, wait: NEWS };
+            let answer = self.ask_until(&read, 0, WORK).await?;
+            let log = answer.section("log").into_iter().flat_map(|section| &section.lines);
+            for line in log {
+                self.line(LogSource::Operation(operation.clone()), Untrusted::from_bytes(line));
+            }
+            let report = self.report(&answer)?;
+            let moved = report.next > offset;
+            offset = report.next;
+            match report.state {
+                OperationState::Running => {}
+                // The rest of the log first.
+                OperationState::Done(_) | OperationState::Unknown if moved => {}
+                OperationState::Unknown => return Ok(Followed::Unknown),
+                OperationState::Done(exit) => {
+                    let answer = self.ask_until(&Verb::Result(operation.clone()), 0, WORK).await?;
+                    let section = answer.section("result").cloned();
+                    let section = section.ok_or_else(|| self.malformed("the operation has no result"))?;
+                    return Ok(Followed::Ended(Ended { host: self.asker.host().clone(), exit, section }));
+                }
+            }
+        }
+    }
+
+    fn report(&self, answer: &Frames) -> Result<OperationReport, Failure> {
+        let section = answer.section("state").ok_or_else(|| self.malformed("the operation has no state"))?;
+        OperationReport::parse(section).map_err(|e| self.malformed(&e.to_string()))
+    }
+
+    fn malformed(&self, what: &str) -> Failure {
+        Failure::new(FailureKind::Malformed, format!("{}: {what}", self.asker.host()))
+    }
+
+    async fn boot(&self) -> Result<Boot, Failure> {
+        let answer = self.asker.ask(&Verb::Facts(vec![FactWord::Boot]), 0).await?;
+        let domains = facts::read(&answer.sections, (self.clock)());
+        let boot = domains.into_iter().find_map(|domain| match domain {
+            Domain::Boot(Fact::Known(boot)) => Some(boot),
+            _ => None,
+        });
+        boot.ok_or_else(|| self.malformed("its boot id can't be read"))
+    }
+
+    /// A reboot is over when the host shows another boot id twice.
+    async fn reboot(&self, on: &OnHost, was: &BootId) -> Result<(BootId, Span), Failure> {
+        let began = Instant::now();
+        let order = Verb::Reboot { batch: on.batch.clone(), boot: was.clone() };
+        self.ask_until(&order, on.epoch, ORDER).await?;
+        self.say("reboot ordered; the host is expected to go away and come back");
+        self.asker.link().close().await;
+        let mut seen: Option<BootId> = None;
+        while began.elapsed() < REBOOT {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            let Ok(boot) = self.boot().await else {
+                // A connection that died with the host is of no use any more.
+                self.asker.link().close().await;
+                continue;
+            };
+            if boot.boot_id == *was {
+                continue;
+            }
+            if seen.as_ref() == Some(&boot.boot_id) {
+                self.say(format!("back after {} with another boot id", elapsed(began).brief()));
+                return Ok((boot.boot_id, elapsed(began)));
+            }
+            seen = Some(boot.boot_id);
+        }
+        Err(Failure::new(
+            FailureKind::TimedOut,
+            format!(
+                "{} is not back {} after its reboot was ordered: look at its console",
+                on.host,
+                elapsed(began).brief()
+            ),
+        ))
+    }
+
+    async fn verify(&self, on: &OnHost, back: bool, changes: &[Change]) -> Result<VerifyReport, Failure> {
+        let answer = self.ask_until(&Verb::Verify(on.batch.clone()), 0, ORDER).await?;
+        let result = VerifyResult::parse(&answer.sections).map_err(|e| self.malformed(&e.to_string()))?;
+        // The facts of before say nothing about what was done since.
+        self.learn(ORDER).await?;
+        let wrong = changes.iter().filter_map(|change| {
+            let wanted = if back { change.from.as_ref() } else { Some(&change.to) };
+            let left = result.packages.iter().find(|left| left.package == change.package);
+            let version = left.and_then(|left| left.version.as_ref());
+            let status = left.map(|left| left.status.raw()).unwrap_or_default();
+            let right = match (wanted, version) {
+                (Some(wanted), Some(version)) => {
+                    wanted.as_str() == version.as_str() && status == "install ok installed"
+                }
+                // What was not there before is gone, or only its configuration is left.
+                (None, _) => !status.ends_with(" installed"),
+                (Some(_), None) => false,
+            };
+            let words =
+                |version: Option<&crate::types::Version>| version.map_or("-".to_owned(), ToString::to_string);
+            (!right).then(|| {
+                Untrusted::new(format!(
+                    "{}: {} ({status}), wanted {}",
+                    change.package,
+                    words(version),
+                    words(wanted)
+                ))
+            })
+        });
+        Ok(VerifyReport {
+            wrong: wrong.collect(),
+            etc_same: result.etc_same,
+            // None: nothing was saved, since the apply never began; so nothing of it can differ.
+            etc_differs: result.etc_differs.unwrap_or_default(),
+            audit: result.audit,
+        })
+    }
+
+    /// After a crash: what became of the work, answered as the work itself would have.
+    async fn inspect(&self, on: &OnHost, work: Work, was: Option<&BootId>, changes: &[Change]) -> Answer {
+        match work {
+            Work::Reboot => match (self.ask_until(&Verb::Hello, 0, WORK).await, self.boot().await) {
+                (Ok(_), Ok(boot)) if Some(&boot.boot_id) != was => {
+                    Answer::Rebooted(Ok((boot.boot_id, Span::ZERO)))
+                }
+                (Ok(_), Ok(_)) => {
+                    Answer::Inspected(Inspected::NeverBegan, "the host is still in its old boot".into())
+                }
+                (Err(failure), _) | (_, Err(failure)) => Answer::Inspected(Inspected::Unknown, failure.what),
+            },
+            // Verifying only reads: it is simply done again.
+            Work::Verify | Work::Read | Work::Inspect | Work::Probe => {
+                Answer::Inspected(Inspected::NeverBegan, "it only reads, and is done again".into())
+            }
+            Work::Stage | Work::Apply | Work::Rollback => self.inspect_operation(on, work, changes).await,
+        }
+    }
+
+    async fn inspect_operation(&self, on: &OnHost, work: Work, changes: &[Change]) -> Answer {
+        let read = Verb::Read { operation: on.operation.clone(), offset: 0, wait: 0 };
+        let followed = match self.ask_until(&read, 0, WORK).await {
+            Ok(_) => self.follow(&on.operation).await,
+            Err(failure) if failure.kind == FailureKind::Failed => {
+                let why = format!("{} has no operation {}: it never began there", on.host, on.operation);
+                return Answer::Inspected(Inspected::NeverBegan, Untrusted::new(why));
+            }
+            Err(failure) => Err(failure),
+        };
+        match followed {
+            Ok(Followed::Ended(ended)) => match work {
+                Work::Stage => Answer::Staged(staged(&ended, changes)),
+                Work::Apply => Answer::Applied(applied(&ended)),
+                Work::Rollback | Work::Read | Work::Reboot | Work::Verify | Work::Inspect | Work::Probe => {
+                    Answer::RolledBack(rolled_back(&ended))
+                }
+            },
+            Ok(Followed::Unknown) => {
+                let why = format!("{}: {} is gone and left no result", on.host, on.operation);
+                Answer::Inspected(Inspected::Unknown, Untrusted::new(why))
+            }
+            Err(failure) => Answer::Inspected(Inspected::Unknown, failure.what),
+        }
+    }
+}
+
+/// How following an operation ended.
+enum Followed {
+    Ended(Ended),
+    Unknown,
+}
+
+/// An operation that has ended.
+struct Ended {
+    host: HostName,
+    exit: i32,
+    section: Section,
+}
+
+impl Ended {
+    /// The failure that the operation ended with: its own words where it has some.
+    fn failed(&self, what: &str, troubles: &[Trouble]) -> Failure {
+        let words: Vec<String> =
+            troubles.iter().map(|t| format!("{}: {}", t.code.shown(), t.words.shown())).collect();
+        let why = if words.is_empty() { format!("status {}", self.exit) } else { words.join("; ") };
+        Failure::new(FailureKind::Failed, format!("{}: {what} did not come off: {why}", self.host))
+    }
+
+    fn unread(&self, error: &super::outcome::OutcomeError) -> Failure {
+        Failure::new(FailureKind::Malformed, format!("{}: {error}", self.host))
+    }
+}
+
+fn may_pass(kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::Unreachable | FailureKind::TimedOut | FailureKind::Busy => true,
+        FailureKind::HostKey
+        | FailureKind::Login
+        | FailureKind::NotEnrolled
+        | FailureKind::Refused
+        | FailureKind::Malformed
+        | FailureKind::Failed
+        | FailureKind::Local => false,
+    }
+}
+
+fn elapsed(since: Instant) -> Span {
+    Span::ms(u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX))
+}
+
+fn spec(changes: &[Change]) -> Spec {
+    let packages = changes.iter().map(|change| SpecPackage {
+        package: change.package.clone(),
+        from: change.from.clone(),
+        to: Some(change.to.clone()),
+        sha256: change.sha256,
+    });
+    let machine_id: Option<Nonce> = MACHINE_ID.parse().ok();
+    Spec::new(packages.collect(), machine_id)
+}
+
+fn staged(ended: &Ended, changes: &[Change]) -> Result<Proof, Failure> {
+    let result = StageResult::parse(&ended.section).map_err(|e| ended.unread(&e))?;
+    let mut missing: Vec<Untrusted> = Vec::new();
+    let words = |what: &str, package: &dyn std::fmt::Display, why: &str| {
+        Untrusted::new(format!("{package}: {what}: {why}"))
+    };
+    missing.extend(
+        result.missing_new.iter().map(|m| words("the new file can't be had", &m.package, &m.why.shown())),
+    );
+    missing.extend(result.missing_old.iter().map(|m| words("no way back", &m.package, &m.why.shown())));
+    missing.extend(
+        result
+            .mismatches
+            .iter()
+            .map(|m| words("not the rehearsed file", &m.package, &format!("its SHA-256 is {}", m.got))),
+    );
+    missing.extend(
+        result.failed.iter().map(|t| Untrusted::new(format!("{}: {}", t.code.shown(), t.words.shown()))),
+    );
+    if ended.exit != 0 && missing.is_empty() {
+        return Err(ended.failed("staging", &result.failed));
+    }
+    let wanted = |package| changes.iter().any(|change| change.package == package);
+    let beyond = result
+        .forward
+        .iter()
+        .filter(|step| !wanted(step.package.clone()))
+        .map(|step| Untrusted::new(format!("{} to {}", step.package, step.to)));
+    let removed =
+        result.forward_removes.iter().map(|package| Untrusted::new(format!("{package}, by removing it")));
+    let files = result.packages.iter().filter_map(|staged| {
+        Some(ProofFile {
+            package: staged.package.clone(),
+            from: staged.from.clone(),
+            to: staged.to.clone()?,
+            new: staged.new?,
+            old: staged.old,
+        })
+    });
+    let tightest = result.space.iter().min_by_key(|space| space.free.saturating_sub(space.need));
+    Ok(Proof {
+        files: files.collect(),
+        beyond: beyond.chain(removed).collect(),
+        reverse: match result.reverse_ok {
+            Some(true) => None,
+            Some(false) => Some(result.reverse_why.clone()),
+            None => Some("it was not reached".into()),
+        },
+        space_needed: tightest.map_or(0, |space| space.need),
+        space_free: tightest.map_or(0, |space| space.free),
+        missing,
+    })
+}
+
+fn applied(ended: &Ended) -> Result<ApplyReport, Failure> {
+    let result = ApplyResult::parse(&ended.section).map_err(|e| ended.unread(&e))?;
+    let mut troubles = result.failed.clone();
+    troubles.extend(result.refused.clone());
+    if ended.exit != 0 {
+        return Err(ended.failed("the apply", &troubles));
+    }
+    Ok(ApplyReport {
+        took: result.verified.duration,
+        etc_changed: result.etc_changed,
+        restarted: result.verified.restarted,
+        reboot_required: result.reboot_required.unwrap_or(false),
+    })
+}
+
+fn rolled_back(ended: &Ended) -> Result<RollbackReport, Failure> {
+    let result = RollbackResult::parse(&ended.section).map_err(|e| ended.unread(&e))?;
+    if ended.exit != 0 {
+        return Err(ended.failed("the rollback", &result.failed));
+    }
+    let addresses = result.addresses_restored.iter();
+    let network =
+        addresses.map(|(interface, address)| Untrusted::new(format!("{} on {interface}", address.raw())));
+    Ok(RollbackReport {
+        took: result.verified.duration,
+        etc_restored: result.etc_restored,
+        etc_left: result.etc_left,
+        network_restored: network.chain(result.routes_restored.iter().cloned()).collect(),
+        restarted: result.verified.restarted,
+    })
+}

@@ -1,0 +1,243 @@
+//! Connections to hosts: two for each, kept, and made again after a loss. Commands are fixed words
+//! ([`RemoteCommand`]); no agent, no X11 and no port is forwarded. Must never run a command twice by
+//! itself, never accept a host key that isn't known, and never log an answer or a key.
+//!
+//! ```text
+//! Link -- exec, stream --> channel --> connect::Session -- auth --> login
+//!   `-- connect, fresh --> connect --> config::effective, known_hosts, transport (tcp, jump, command)
+//! ```
+
+mod auth;
+mod channel;
+mod checker;
+mod connect;
+mod keys;
+mod settings;
+mod transport;
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, oneshot};
+
+pub use keys::KeyStore;
+pub use settings::{Pacing, Settings};
+
+use self::connect::Session;
+use super::output::{Feed, Kept, Stdin};
+use super::{ExecOutput, HostError, KeyPrint, OutputStream, RemoteCommand, local, stop};
+use crate::types::{HostName, Span, Untrusted};
+
+/// A host and where its commands run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The host's name in the plan.
+    pub host: HostName,
+    /// Where its commands run.
+    pub destination: Destination,
+}
+
+/// Where commands run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// Over ssh: `user@host`, an alias, `host:port`, as in a plan.
+    Ssh(String),
+    /// On this machine.
+    Local,
+}
+
+/// Which of a host's two connections a command takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Verbs, rollback, confirm: never behind a log or a capture.
+    Control,
+    /// Logs and captures.
+    Streams,
+}
+
+/// What was learned by connecting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connected {
+    /// The address, or the way there, for people.
+    pub address: String,
+    /// The account.
+    pub user: String,
+    /// The host's key; none on this machine.
+    pub host_key: Option<KeyPrint>,
+    /// How we got in, for people: methods, and the key's fingerprint and place.
+    pub login: String,
+    /// What the server says to everyone.
+    pub banner: Untrusted,
+    /// Lines of `known_hosts` files that could not be understood.
+    pub notes: Vec<String>,
+}
+
+/// One host's two connections. A connection is made when it is first needed, and again when it is
+/// needed after a loss. Cheap to clone.
+#[derive(Clone)]
+pub struct Link(Arc<Inner>);
+
+struct Inner {
+    target: Target,
+    settings: Arc<Settings>,
+    control: Slot,
+    streams: Slot,
+}
+
+type Slot = Mutex<Option<Arc<Session>>>;
+
+impl Link {
+    /// A link that has no connection yet.
+    pub fn new(target: Target, settings: Arc<Settings>) -> Self {
+        Self(Arc::new(Inner { target, settings, control: Slot::default(), streams: Slot::default() }))
+    }
+
+    /// The host that it leads to.
+    pub fn target(&self) -> &Target {
+        &self.0.target
+    }
+
+    /// Makes sure that the control connection stands.
+    pub async fn connect(&self) -> Result<Connected, HostError> {
+        match &self.0.target.destination {
+            Destination::Ssh(to) => Ok(self.session(Lane::Control, to).await?.connected().clone()),
+            Destination::Local => Ok(Connected {
+                address: "this machine".to_owned(),
+                user: self.0.settings.local_user.clone().unwrap_or_default(),
+                host_key: None,
+                login: "nothing asked".to_owned(),
+                banner: Untrusted::default(),
+                notes: Vec::new(),
+            }),
+        }
+    }
+
+    /// Runs a command with `stdin` written and closed. Of each output the first `limit` bytes are
+    /// kept; the rest is read, counted and left out. `timeout` runs from when the connection stands.
+    ///
+    /// # Errors
+    /// After [`HostError::may_have_run`] the command may have run: it is never tried again here.
+    pub async fn exec(
+        &self,
+        lane: Lane,
+        command: &RemoteCommand,
+        stdin: Vec<u8>,
+        limit: usize,
+        timeout: Span,
+    ) -> Result<ExecOutput, HostError> {
+        let (started, mut has_started) = oneshot::channel();
+        let input = (stdin, Stdin::Closed);
+        let (running, address, _waiting) = match &self.0.target.destination {
+            Destination::Ssh(to) => {
+                let session = self.session(lane, to).await?;
+                let address = session.address().to_owned();
+                let (waiting, wanted) = stop::pair(session.unwanted());
+                let run = channel::run(session, command.clone(), input, Kept::new(limit), wanted, started);
+                (tokio::spawn(run), address, waiting)
+            }
+            Destination::Local => {
+                let (waiting, wanted) = stop::pair(Arc::default());
+                let run = local::run(command.clone(), input, Kept::new(limit), wanted, started);
+                (tokio::spawn(run), "this machine".to_owned(), waiting)
+            }
+        };
+        match tokio::time::timeout(timeout.into(), running).await {
+            Ok(Ok(ended)) => {
+                let (status, kept) = ended?;
+                Ok(ExecOutput { stdout: kept.stdout, stderr: kept.stderr, left_out: kept.left_out, status })
+            }
+            Ok(Err(e)) => Err(HostError::Channel { what: e.to_string().into() }),
+            Err(_) => {
+                Err(HostError::TimedOut { address, after: timeout, started: has_started.try_recv().is_ok() })
+            }
+        }
+    }
+
+    /// Runs a command on the streams connection and gives its output as it comes. What nobody reads
+    /// in time is dropped and counted.
+    pub async fn stream(
+        &self,
+        command: &RemoteCommand,
+        stdin: Vec<u8>,
+        after: Stdin,
+    ) -> Result<OutputStream, HostError> {
+        let (started, has_started) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let command = command.clone();
+        let input = (stdin, after);
+        let mut stream = match &self.0.target.destination {
+            Destination::Ssh(to) => {
+                let session = self.session(Lane::Streams, to).await?;
+                let (waiting, wanted) = stop::pair(session.unwanted());
+                let (feed, stream) = OutputStream::new(ended, waiting);
+                tokio::spawn(async move {
+                    finish(end, channel::run(session, command, input, feed, wanted, started).await);
+                });
+                stream
+            }
+            Destination::Local => {
+                let (waiting, wanted) = stop::pair(Arc::default());
+                let (feed, stream) = OutputStream::new(ended, waiting);
+                tokio::spawn(async move {
+                    finish(end, local::run(command, input, feed, wanted, started).await);
+                });
+                stream
+            }
+        };
+        match has_started.await {
+            Ok(()) => Ok(stream),
+            // It never started, so the reason is there.
+            Err(_) => Err(stream.failure().await),
+        }
+    }
+
+    /// A new TCP connection to the host with a key exchange in which its key is judged, then closed:
+    /// the proof that people can still come in. Jump hosts that are connected are used again.
+    pub async fn fresh(&self, timeout: Span) -> Result<(), HostError> {
+        let Destination::Ssh(to) = &self.0.target.destination else { return Ok(()) };
+        let proof = async {
+            let via = self.0.control.lock().await.as_ref().and_then(|session| session.via().cloned());
+            connect::fresh(&self.0.target.host, to, via, &self.0.settings).await
+        };
+        match tokio::time::timeout(timeout.into(), proof).await {
+            Ok(proved) => proved,
+            Err(_) => Err(HostError::TimedOut { address: to.clone(), after: timeout, started: false }),
+        }
+    }
+
+    /// Says goodbye on both connections. The next command connects again.
+    pub async fn close(&self) {
+        for slot in [&self.0.control, &self.0.streams] {
+            let session = slot.lock().await.take();
+            if let Some(session) = session {
+                session.close().await;
+            }
+        }
+    }
+
+    async fn session(&self, lane: Lane, to: &str) -> Result<Arc<Session>, HostError> {
+        let slot = match lane {
+            Lane::Control => &self.0.control,
+            Lane::Streams => &self.0.streams,
+        };
+        let mut kept = slot.lock().await;
+        if let Some(session) = kept.as_ref().filter(|session| !session.is_used_up()) {
+            return Ok(Arc::clone(session));
+        }
+        *kept = None;
+        let session = Arc::new(connect::connect(&self.0.target.host, to, &self.0.settings).await?);
+        *kept = Some(Arc::clone(&session));
+        Ok(session)
+    }
+}
+
+/// Tells how a streamed command ended, and then that no more output comes.
+fn finish(
+    end: oneshot::Sender<Result<super::ExitStatus, HostError>>,
+    result: Result<(super::ExitStatus, Feed), HostError>,
+) {
+    // Nobody may wait for it.
+    let _told_or_not = match result {
+        Ok((status, _feed)) => end.send(Ok(status)),
+        Err(error) => end.send(Err(error)),
+    };
+}

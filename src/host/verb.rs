@@ -1,0 +1,381 @@
+//! What a host may be asked: every verb of the helper, typed once.
+//!
+//! Nothing here may send anything. A verb's words and input are made of checked types alone, so
+//! none of them needs quoting; what free text there is goes nowhere near a command line.
+
+use crate::helper;
+use crate::host::operation::{Kind, Spec, Wanted};
+use crate::types::{BatchId, BootId, Epoch, Nonce, OperationId, Span};
+
+/// A question or an order to one host's helper.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verb {
+    /// Who is there: user, root or not, the epoch that the host has.
+    Hello,
+    /// What the host says about itself; no domain means all of them.
+    Facts(Vec<FactWord>),
+    /// What apt would do if asked for these.
+    Simulate(Vec<Wanted>),
+    /// Starts a detached operation, or says how the one of that id stands.
+    Start {
+        /// Its id: the same one again starts nothing.
+        operation: OperationId,
+        /// The batch it works on.
+        batch: BatchId,
+        /// What it does.
+        work: Work,
+    },
+    /// The log of an operation from a byte on, and how it stands.
+    Read {
+        /// Which one.
+        operation: OperationId,
+        /// Where to go on, in bytes; the last answer's `next`.
+        offset: u64,
+        /// How long the host waits for news, in seconds; at most [`LONGEST_WAIT`] is asked for.
+        wait: u8,
+    },
+    /// What an operation came to.
+    Result(OperationId),
+    /// How a batch's packages and /etc compare with before.
+    Verify(BatchId),
+    /// Reboots, if the host is still in that boot.
+    Reboot {
+        /// On whose account.
+        batch: BatchId,
+        /// The boot that is to end: asked again after the reboot, nothing happens.
+        boot: BootId,
+    },
+    /// Removes what batches and operations left on the host.
+    Clean,
+}
+
+/// The work of an operation as it is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Fetches, checks and simulates everything.
+    Stage(Spec),
+    /// Installs what was staged.
+    Apply,
+    /// Brings back what was before the apply.
+    Rollback,
+}
+
+impl Work {
+    /// What kind of operation it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Stage(_) => Kind::Stage,
+            Self::Apply => Kind::Apply,
+            Self::Rollback => Kind::Rollback,
+        }
+    }
+}
+
+/// A domain of facts, in the word that the helper knows it by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "each is the domain of facts of the same name")]
+pub enum FactWord {
+    System,
+    Boot,
+    Network,
+    Listeners,
+    Packages,
+    Updates,
+    Services,
+    Storage,
+    Replaced,
+    Locks,
+}
+
+impl FactWord {
+    /// Every domain, in the order in which a host is asked.
+    pub const ALL: [Self; 10] = [
+        Self::System,
+        Self::Boot,
+        Self::Network,
+        Self::Listeners,
+        Self::Packages,
+        Self::Updates,
+        Self::Services,
+        Self::Storage,
+        Self::Replaced,
+        Self::Locks,
+    ];
+
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Boot => "boot",
+            Self::Network => "network",
+            Self::Listeners => "listeners",
+            Self::Packages => "packages",
+            Self::Updates => "updates",
+            Self::Services => "services",
+            Self::Storage => "storage",
+            Self::Replaced => "replaced",
+            Self::Locks => "locks",
+        }
+    }
+}
+
+/// Words that are no verb of the helper; it would refuse them as `usage`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no verb of the helper with its words and input")]
+pub struct VerbError(String);
+
+/// The longest that the helper waits in `read`, in seconds.
+pub const LONGEST_WAIT: u8 = 25;
+
+impl Verb {
+    /// The verb and its words, as the helper takes them after nonce and epoch.
+    pub fn words(&self) -> Vec<String> {
+        match self {
+            Self::Hello => vec!["hello".into()],
+            Self::Facts(domains) => {
+                let mut words = vec!["facts".to_owned()];
+                words.extend(domains.iter().map(|domain| domain.word().to_owned()));
+                words
+            }
+            Self::Simulate(_) => vec!["simulate".into()],
+            Self::Start { operation, batch, work } => {
+                vec!["start".into(), operation.to_string(), work.kind().word().into(), batch.to_string()]
+            }
+            Self::Read { operation, offset, wait } => vec![
+                "read".into(),
+                operation.to_string(),
+                offset.to_string(),
+                (*wait).min(LONGEST_WAIT).to_string(),
+            ],
+            Self::Result(operation) => vec!["result".into(), operation.to_string()],
+            Self::Verify(batch) => vec!["verify".into(), batch.to_string()],
+            Self::Reboot { batch, boot } => vec!["reboot".into(), batch.to_string(), boot.to_string()],
+            Self::Clean => vec!["clean".into()],
+        }
+    }
+
+    /// Reads a verb back from its words and input, for what answers in the helper's place.
+    ///
+    /// # Errors
+    /// The words, where the helper would refuse them.
+    pub fn from_words(words: &[&str], input: &str) -> Result<Self, VerbError> {
+        let bad = || VerbError(words.join(" ").chars().take(200).collect());
+        fn read<T: std::str::FromStr>(word: &str) -> Option<T> {
+            word.parse().ok()
+        }
+        let verb = match words {
+            ["hello"] => Some(Self::Hello),
+            ["facts", domains @ ..] => domains
+                .iter()
+                .map(|word| FactWord::ALL.into_iter().find(|domain| domain.word() == *word))
+                .collect::<Option<Vec<_>>>()
+                .map(Self::Facts),
+            ["simulate"] => input
+                .strip_suffix("end\n")
+                .and_then(|lines| lines.lines().map(read).collect::<Option<Vec<Wanted>>>())
+                .map(Self::Simulate),
+            ["start", operation, kind, batch] => {
+                let work = match Kind::ALL.into_iter().find(|known| known.word() == *kind) {
+                    Some(Kind::Stage) => read(input).map(Work::Stage),
+                    Some(Kind::Apply) => Some(Work::Apply),
+                    Some(Kind::Rollback) => Some(Work::Rollback),
+                    None => None,
+                };
+                read(operation).zip(read(batch)).zip(work).map(|((operation, batch), work)| Self::Start {
+                    operation,
+                    batch,
+                    work,
+                })
+            }
+            ["read", operation, offset, wait] => read(operation)
+                .zip(read(offset))
+                .zip(read(wait).filter(|wait| *wait <= LONGEST_WAIT))
+                .map(|((operation, offset), wait)| Self::Read { operation, offset, wait }),
+            ["result", operation] => read(operation).map(Self::Result),
+            ["verify", batch] => read(batch).map(Self::Verify),
+            ["reboot", batch, boot] => {
+                read(batch).zip(read(boot)).map(|(batch, boot)| Self::Reboot { batch, boot })
+            }
+            ["clean"] => Some(Self::Clean),
+            _ => None,
+        };
+        verb.ok_or_else(bad)
+    }
+
+    /// What goes to the helper's standard input; empty for most. It ends with the line `end`, so
+    /// that the host can tell a whole input from one that a lost connection cut off.
+    pub fn input(&self) -> String {
+        match self {
+            Self::Simulate(wanted) => {
+                let mut text: String = wanted.iter().map(|wanted| format!("{wanted}\n")).collect();
+                text.push_str("end\n");
+                text
+            }
+            Self::Start { work: Work::Stage(spec), .. } => spec.text(),
+            Self::Start { work: Work::Apply | Work::Rollback, .. }
+            | Self::Hello
+            | Self::Facts(_)
+            | Self::Read { .. }
+            | Self::Result(_)
+            | Self::Verify(_)
+            | Self::Reboot { .. }
+            | Self::Clean => String::new(),
+        }
+    }
+
+    /// Whether it changes something on the host; it then has to carry the window's epoch.
+    pub fn mutates(&self) -> bool {
+        match self {
+            Self::Start { .. } | Self::Reboot { .. } | Self::Clean => true,
+            Self::Hello
+            | Self::Facts(_)
+            | Self::Simulate(_)
+            | Self::Read { .. }
+            | Self::Result(_)
+            | Self::Verify(_) => false,
+        }
+    }
+
+    /// Whether it may be asked of a host with nothing installed: the helper's text then comes over
+    /// standard input, so only what takes no input of its own and needs no root.
+    pub fn runs_unenrolled(&self) -> bool {
+        match self {
+            Self::Hello | Self::Facts(_) => true,
+            Self::Simulate(_)
+            | Self::Start { .. }
+            | Self::Read { .. }
+            | Self::Result(_)
+            | Self::Verify(_)
+            | Self::Reboot { .. }
+            | Self::Clean => false,
+        }
+    }
+
+    /// After how long without a whole answer it counts as lost. Work itself has no limit here: it
+    /// is detached, and only asked about.
+    pub fn timeout(&self) -> Span {
+        match self {
+            Self::Hello | Self::Result(_) | Self::Reboot { .. } => Span::secs(30),
+            Self::Start { .. } | Self::Clean => Span::secs(90),
+            Self::Facts(_) | Self::Simulate(_) | Self::Verify(_) => Span::secs(120),
+            Self::Read { wait, .. } => Span::secs(15 + u64::from((*wait).min(LONGEST_WAIT))),
+        }
+    }
+
+    /// The command line for an enrolled host: through sudo, or directly where the login is root's.
+    /// It holds no character that a shell would act on.
+    pub fn command(&self, nonce: &Nonce, epoch: Epoch, as_root: bool) -> String {
+        let sudo = if as_root { "" } else { "sudo -n " };
+        format!("{sudo}{} {}", helper::PATH, self.call(nonce, epoch))
+    }
+
+    /// The command line for a host with nothing installed, where [`Verb::runs_unenrolled`]; the
+    /// helper's text is its standard input.
+    pub fn command_unenrolled(&self, nonce: &Nonce) -> Option<String> {
+        self.runs_unenrolled().then(|| format!("sh -s -- {}", self.call(nonce, 0)))
+    }
+
+    fn call(&self, nonce: &Nonce, epoch: Epoch) -> String {
+        let epoch = if self.mutates() { epoch } else { 0 };
+        format!("{nonce} {epoch} {}", self.words().join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every_verb() -> Vec<Verb> {
+        let operation: OperationId = "op-1".parse().expect("an id");
+        let batch: BatchId = "b1".parse().expect("an id");
+        let boot: BootId = "0b6f9e9c-5c0a-4a67-b6a9-93a8a3f0c111".parse().expect("a boot id");
+        let spec: Spec =
+            "package\tlibc6\tamd64\t1\t2\t-\nmachine-id\tholdpoint\nend\n".parse().expect("a spec");
+        vec![
+            Verb::Hello,
+            Verb::Facts(vec![]),
+            Verb::Facts(vec![FactWord::System, FactWord::Boot]),
+            Verb::Simulate(vec![Wanted::Install(
+                "libc6:amd64".parse().expect("a package"),
+                "1:2~a+b".parse().expect("a version"),
+            )]),
+            Verb::Start { operation: operation.clone(), batch: batch.clone(), work: Work::Stage(spec) },
+            Verb::Start { operation: operation.clone(), batch: batch.clone(), work: Work::Apply },
+            Verb::Start { operation: operation.clone(), batch: batch.clone(), work: Work::Rollback },
+            Verb::Read { operation: operation.clone(), offset: 7, wait: 200 },
+            Verb::Result(operation),
+            Verb::Verify(batch.clone()),
+            Verb::Reboot { batch, boot },
+            Verb::Clean,
+        ]
+    }
+
+    #[test]
+    fn no_verb_has_a_character_that_a_shell_would_act_on() {
+        let nonce: Nonce = "abcdefgh1".parse().expect("a nonce");
+        for verb in every_verb() {
+            let command = verb.command(&nonce, 7, false);
+            assert!(
+                command.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:+=/ -".contains(&b)),
+                "{command}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_words_are_those_of_the_contract() {
+        let nonce: Nonce = "abcdefgh1".parse().expect("a nonce");
+        let commands: Vec<String> = every_verb()
+            .iter()
+            .map(|verb| verb.command(&nonce, 7, true)[helper::PATH.len()..].to_owned())
+            .collect();
+        assert_eq!(
+            commands,
+            [
+                " abcdefgh1 0 hello",
+                " abcdefgh1 0 facts",
+                " abcdefgh1 0 facts system boot",
+                " abcdefgh1 0 simulate",
+                " abcdefgh1 7 start op-1 stage b1",
+                " abcdefgh1 7 start op-1 apply b1",
+                " abcdefgh1 7 start op-1 rollback b1",
+                " abcdefgh1 0 read op-1 7 25",
+                " abcdefgh1 0 result op-1",
+                " abcdefgh1 0 verify b1",
+                " abcdefgh1 7 reboot b1 0b6f9e9c-5c0a-4a67-b6a9-93a8a3f0c111",
+                " abcdefgh1 7 clean",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_verb_reads_back_from_its_words() {
+        for verb in every_verb() {
+            let words = verb.words();
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let back = Verb::from_words(&words, &verb.input()).expect("reads");
+            assert_eq!(back.words(), words);
+            assert_eq!(back.input(), verb.input());
+        }
+        for bad in [
+            &["hello", "x"][..],
+            &[],
+            &["read", "op", "0", "26"],
+            &["start", "op", "stage", "b"],
+            &["run", "op"],
+        ] {
+            assert!(Verb::from_words(bad, "").is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_changes_a_host_needs_it_enrolled() {
+        let nonce: Nonce = "abcdefgh1".parse().expect("a nonce");
+        for verb in every_verb() {
+            assert!(!(verb.mutates() && verb.runs_unenrolled()), "{verb:?}");
+            assert!(!verb.runs_unenrolled() || verb.input().is_empty(), "{verb:?}");
+            assert_eq!(verb.command_unenrolled(&nonce).is_some(), verb.runs_unenrolled());
+        }
+        assert_eq!(every_verb()[3].input(), "libc6:amd64=1:2~a+b\nend\n");
+    }
+}

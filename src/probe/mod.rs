@@ -1,0 +1,165 @@
+//! Probes from outside: what is looked at again and again from the cockpit's machine.
+//!
+//! `dialer` makes every connection, `resolve` finds addresses, and each kind of probe has a file of
+//! its own. Nothing here may judge (how many failures are a FAIL is core's), know a state or a
+//! screen, or send anything that changes something on a target.
+
+mod dialer;
+mod http;
+mod resolve;
+mod tcp;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, MissedTickBehavior};
+
+pub use dialer::{DialError, Dialed, dial};
+
+use crate::core::ProbeTask;
+use crate::core::event::{ProbeId, ProbeOutcome};
+use crate::plan::{ProbeTarget, VantageKind};
+use crate::types::{Span, Untrusted};
+use resolve::Resolver;
+
+/// Attempts at a time: each has a socket, and a process usually has 1024.
+const AT_ONCE: usize = 256;
+/// The first attempts are spread over this time, or over the interval where that is shorter.
+const SPREAD: Span = Span::secs(1);
+
+/// One attempt, with what finds it in a capture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// How it went.
+    pub outcome: ProbeOutcome,
+    /// This end of its connection, known on failure too (see [`Dialed::local`]).
+    pub local: Option<SocketAddr>,
+    /// The other end.
+    pub peer: Option<SocketAddr>,
+}
+
+impl Attempt {
+    fn broken(why: &str) -> Self {
+        Self { outcome: ProbeOutcome::Broken { why: why.into() }, local: None, peer: None }
+    }
+}
+
+/// Makes every probe each `every`, reports every attempt, and never ends by itself unless there is
+/// nothing to probe; dropping the future stops it and closes its connections.
+///
+/// A probe has one attempt at a time: a slow one, or a report that has to wait, puts off the next,
+/// and what was missed meanwhile is not made up for.
+pub async fn watch<R, F>(probes: Vec<ProbeTask>, report: R)
+where
+    R: Fn(ProbeId, Attempt) -> F,
+    F: Future<Output = ()>,
+{
+    let resolver = Resolver::new();
+    let free = Semaphore::new(AT_ONCE);
+    let count = probes.len();
+    let began = Instant::now();
+    let watched: FuturesUnordered<_> = probes
+        .iter()
+        .enumerate()
+        .map(|(place, task)| {
+            let first = began + offset(place, count, task.probe.every).into();
+            watch_one(task, first, &resolver, &free, &report)
+        })
+        .collect();
+    watched.for_each(|()| std::future::ready(())).await;
+}
+
+/// When the probe at this place of so many is first made, so that not all are in one millisecond.
+fn offset(place: usize, count: usize, every: Span) -> Span {
+    let (place, count) = (place as u64, (count as u64).max(1));
+    Span::ms(SPREAD.min(every).as_ms().saturating_mul(place) / count)
+}
+
+async fn watch_one<R, F>(task: &ProbeTask, first: Instant, resolver: &Resolver, free: &Semaphore, report: &R)
+where
+    R: Fn(ProbeId, Attempt) -> F,
+    F: Future<Output = ()>,
+{
+    // A plan can't say "every 0s", and a timer can't do it.
+    let every = task.probe.every.max(Span::ms(1));
+    let mut due = tokio::time::interval_at(first, every.into());
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        let made = {
+            // It is never closed; were it, an attempt without a permit is the better mistake.
+            let _permit = free.acquire().await;
+            attempt(task, task.probe.timeout, resolver).await
+        };
+        report(task.id.clone(), made).await;
+    }
+}
+
+/// Makes one probe once; `timeout` is for the whole attempt, the lookup of a name included.
+pub async fn once(task: &ProbeTask, timeout: Span) -> ProbeOutcome {
+    attempt(task, timeout, &Resolver::new()).await.outcome
+}
+
+async fn attempt(task: &ProbeTask, timeout: Span, resolver: &Resolver) -> Attempt {
+    match task.probe.from {
+        VantageKind::Outside => {}
+        VantageKind::Inside | VantageKind::Peer => {
+            return Attempt::broken("this version makes probes from outside only");
+        }
+    }
+    let target = &task.probe.target;
+    match target {
+        ProbeTarget::Tcp { port } => tcp::attempt(task.address, *port, timeout).await,
+        ProbeTarget::Http { tls: false, host, port, path } => {
+            http::attempt(&http::Page { host, port: *port, path }, task.address, resolver, timeout).await
+        }
+        ProbeTarget::Http { tls: true, .. }
+        | ProbeTarget::Ping
+        | ProbeTarget::Tls { .. }
+        | ProbeTarget::Dns { .. }
+        | ProbeTarget::Postgres { .. }
+        | ProbeTarget::Exec { .. } => Attempt::broken(&format!("this version does not make {target}")),
+    }
+}
+
+/// What a failed connection is: a failure of the target, unless this machine is to blame. `at` goes
+/// before the words.
+fn failed(error: &DialError, at: &str) -> ProbeOutcome {
+    let why = Untrusted::from(format!("{at}{error}"));
+    match error {
+        DialError::Local(_) => ProbeOutcome::Broken { why },
+        DialError::Refused | DialError::TimedOut(_) | DialError::Unreachable(_) | DialError::Other(_) => {
+            ProbeOutcome::Fail { why }
+        }
+    }
+}
+
+/// The time that one attempt has, for all its parts together.
+struct Deadline {
+    began: Instant,
+    timeout: Span,
+}
+
+impl Deadline {
+    fn of(timeout: Span) -> Self {
+        Self { began: Instant::now(), timeout }
+    }
+
+    fn gone(&self) -> Span {
+        dialer::since(self.began)
+    }
+
+    fn left(&self) -> Span {
+        Span::ms(self.timeout.as_ms().saturating_sub(self.gone().as_ms()))
+    }
+
+    /// What the future gives, or `None` if it doesn't in time.
+    async fn within<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout_at(self.began + self.timeout.into(), future).await.ok()
+    }
+}

@@ -1,0 +1,206 @@
+//! The commands of the palette: one table, from which `:` completes and the help is made.
+
+use super::ui::Pane;
+
+/// One command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: &'static str,
+    /// What it takes; empty for nothing.
+    pub takes: &'static str,
+    /// What it does.
+    pub help: &'static str,
+    /// Where it works.
+    pub works: Works,
+}
+
+/// Where a command works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Works {
+    /// In a window alone.
+    Live,
+    /// In a replay alone.
+    Replay,
+    /// In both.
+    Both,
+}
+
+const fn entry(name: &'static str, takes: &'static str, help: &'static str, works: Works) -> Entry {
+    Entry { name, takes, help, works }
+}
+
+/// Every command.
+pub const COMMANDS: [Entry; 19] = [
+    entry("at", "TIME or N%", "go to a moment of the replay", Works::Replay),
+    entry("continue", "", "open the next batch's sheet", Works::Live),
+    entry("copy", "", "copy the row or the sheet", Works::Both),
+    entry("export", "", "write what is shown into the recording's folder", Works::Both),
+    entry("filter", "TEXT", "filter the pane; without a text: no filter", Works::Both),
+    entry("help", "", "all keys and commands", Works::Both),
+    entry("hold", "window|host|batch", "start nothing new", Works::Live),
+    entry("leave", "PACKAGE", "put a package of this host off to the next window", Works::Live),
+    entry("log", "all|host", "log lines of every host, or of the chosen one", Works::Both),
+    entry("mark", "NOTE", "set a marker", Works::Live),
+    entry("pane", "NAME", "hosts, updates, probes, log, markers, gates, diagnostics", Works::Both),
+    entry("present", "", "large clock, names masked", Works::Both),
+    entry("quit", "", "hold, then leave the cockpit; what is on the hosts goes on", Works::Both),
+    entry("refresh", "HOST", "read a host again; without a name: all", Works::Live),
+    entry("restage", "", "store the next batch's packages again", Works::Live),
+    entry("resume", "window|host|batch", "release a hold", Works::Live),
+    entry("rollback", "", "hold, and open the rollback sheet", Works::Live),
+    entry("theme", "NAME", "another theme; without a name: the next", Works::Both),
+    entry("waive", "GATE", "pass a held gate of the next batch, with a reason", Works::Live),
+];
+
+/// A command as it was typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the command of that name")]
+pub enum Line {
+    At(String),
+    Continue,
+    Copy,
+    Export,
+    Filter(String),
+    Help,
+    Hold(Reach),
+    Leave(String),
+    Log { all: bool },
+    Mark(String),
+    Pane(Pane),
+    Present,
+    Quit,
+    Refresh(Option<String>),
+    Restage,
+    Resume(Option<Reach>),
+    Rollback,
+    Theme(Option<String>),
+    Waive(String),
+}
+
+/// How far a hold reaches, as it was typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the word itself")]
+pub enum Reach {
+    Window,
+    Host,
+    Batch,
+}
+
+/// Commands that begin as the text does and work here.
+pub fn matching(text: &str, live: bool) -> impl Iterator<Item = &'static Entry> {
+    let head = text.split_whitespace().next().unwrap_or("").to_owned();
+    let whole = text.contains(char::is_whitespace);
+    let works = move |entry: &&Entry| match entry.works {
+        Works::Live => live,
+        Works::Replay => !live,
+        Works::Both => true,
+    };
+    let fits = move |entry: &&Entry| if whole { entry.name == head } else { entry.name.starts_with(&head) };
+    COMMANDS.iter().filter(works).filter(fits)
+}
+
+/// Reads a command; the error says what would be right. A name may be cut short where one command
+/// alone begins so.
+pub fn parse(text: &str, live: bool) -> Result<Line, String> {
+    let text = text.trim();
+    let (head, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let rest = rest.trim();
+    if head.is_empty() {
+        return Err("no command; ? lists them".to_owned());
+    }
+    let found: Vec<&Entry> = matching(head, live).collect();
+    let exact = found.iter().find(|entry| entry.name == head);
+    let entry = match (exact, found.as_slice()) {
+        (Some(entry), _) | (None, [entry]) => **entry,
+        (None, []) => {
+            let elsewhere = COMMANDS.iter().any(|entry| entry.name == head);
+            let why = match (elsewhere, live) {
+                (false, _) => "there is no such command; ? lists them",
+                (true, true) => "that works in a replay alone",
+                (true, false) => "nothing can be done from a recording",
+            };
+            return Err(why.to_owned());
+        }
+        (None, several) => {
+            let names: Vec<&str> = several.iter().map(|entry| entry.name).collect();
+            return Err(format!("{} could be meant", names.join(" or ")));
+        }
+    };
+    let wanted = || Err(format!(":{} wants {}", entry.name, entry.takes));
+    let word = (!rest.is_empty()).then(|| rest.to_owned());
+    let reach = || match rest {
+        "window" => Ok(Some(Reach::Window)),
+        "host" => Ok(Some(Reach::Host)),
+        "batch" => Ok(Some(Reach::Batch)),
+        "" => Ok(None),
+        _ => Err(format!(":{} takes {}", entry.name, entry.takes)),
+    };
+    Ok(match (entry.name, word) {
+        ("at", Some(word)) => Line::At(word),
+        ("leave", Some(word)) => Line::Leave(word),
+        ("waive", Some(word)) => Line::Waive(word),
+        ("pane", Some(word)) => match Pane::ALL.into_iter().find(|pane| pane.name() == word) {
+            Some(pane) => Line::Pane(pane),
+            None => return wanted(),
+        },
+        ("log", Some(word)) if word == "all" || word == "host" => Line::Log { all: word == "all" },
+        ("at" | "leave" | "waive" | "pane" | "log", _) => return wanted(),
+        ("continue", _) => Line::Continue,
+        ("copy", _) => Line::Copy,
+        ("export", _) => Line::Export,
+        ("filter", word) => Line::Filter(word.unwrap_or_default()),
+        ("help", _) => Line::Help,
+        ("hold", _) => Line::Hold(reach()?.unwrap_or(Reach::Window)),
+        ("mark", word) => Line::Mark(word.unwrap_or_default()),
+        ("present", _) => Line::Present,
+        ("quit", _) => Line::Quit,
+        ("refresh", word) => Line::Refresh(word.filter(|word| word != "all")),
+        ("restage", _) => Line::Restage,
+        ("resume", _) => Line::Resume(reach()?),
+        ("rollback", _) => Line::Rollback,
+        ("theme", word) => Line::Theme(word),
+        _ => return Err("there is no such command; ? lists them".to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_read_whole_or_cut_short() {
+        assert_eq!(parse("waive rehearsed", true), Ok(Line::Waive("rehearsed".to_owned())));
+        assert_eq!(parse(" q ", true), Ok(Line::Quit));
+        assert_eq!(parse("resume host", true), Ok(Line::Resume(Some(Reach::Host))));
+        assert_eq!(parse("pane gates", true), Ok(Line::Pane(Pane::Gates)));
+        assert_eq!(parse("at 30%", false), Ok(Line::At("30%".to_owned())));
+        for (text, live, word) in [
+            ("", true, "no command"),
+            ("fly", true, "no such command"),
+            ("re", true, "refresh or restage or resume"),
+            ("waive", true, "wants GATE"),
+            ("pane attic", true, "wants NAME"),
+            ("at 30%", true, "replay alone"),
+            ("waive rehearsed", false, "from a recording"),
+            ("hold world", true, "window|host|batch"),
+        ] {
+            let error = parse(text, live).expect_err(text);
+            assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_command_of_the_table_can_be_given() {
+        for entry in COMMANDS {
+            let live = entry.works != Works::Replay;
+            let rest = match entry.name {
+                "pane" => "log",
+                "log" => "all",
+                "hold" | "resume" => "host",
+                _ => "word",
+            };
+            assert!(parse(&format!("{} {rest}", entry.name), live).is_ok(), "{}", entry.name);
+        }
+    }
+}

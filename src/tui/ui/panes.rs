@@ -1,0 +1,98 @@
+//! The panes: which there are, and how the cursor moves in them.
+
+use super::{Press, Ui};
+use crate::core::View;
+use crate::tui::keys::Act;
+use crate::tui::view;
+
+/// A pane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each is named by what it lists")]
+pub enum Pane {
+    Hosts,
+    Updates,
+    Probes,
+    Log,
+    Markers,
+    Gates,
+    /// The program's own diagnostics: for the operator's terminal alone.
+    Diagnostics,
+}
+
+impl Pane {
+    /// Every pane, in the order of the keys 1 to 5 and then by name alone.
+    pub const ALL: [Self; 7] =
+        [Self::Hosts, Self::Updates, Self::Probes, Self::Log, Self::Markers, Self::Gates, Self::Diagnostics];
+
+    /// The five that Tab goes round.
+    const ROUND: [Self; 5] = [Self::Hosts, Self::Updates, Self::Probes, Self::Log, Self::Markers];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hosts => "hosts",
+            Self::Updates => "updates",
+            Self::Probes => "probes",
+            Self::Log => "log",
+            Self::Markers => "markers",
+            Self::Gates => "gates",
+            Self::Diagnostics => "diagnostics",
+        }
+    }
+
+    pub(super) fn after(self, steps: usize) -> Self {
+        let at = Self::ROUND.iter().position(|pane| *pane == self).unwrap_or(0);
+        Self::ROUND[(at + steps) % Self::ROUND.len()]
+    }
+
+    pub(super) fn before(self) -> Self {
+        self.after(Self::ROUND.len() - 1)
+    }
+}
+
+/// Moves the cursor of the pane that has the focus.
+pub(super) fn go(ui: &mut Ui, act: Act, view: &View, press: Press) {
+    if ui.pane == Pane::Log {
+        return go_log(ui, act, view);
+    }
+    let count = view::rows_in(ui.pane, view, ui, press.now);
+    let page = usize::from(ui.size.1 / 3).max(3);
+    let at = if ui.pane == Pane::Hosts { ui.host_at(view) } else { ui.cursor(ui.pane) };
+    let at = at.min(count.saturating_sub(1));
+    let to = match act {
+        Act::Down => at + 1,
+        Act::Up => at.saturating_sub(1),
+        Act::PageDown => at + page,
+        Act::PageUp => at.saturating_sub(page),
+        Act::First => 0,
+        Act::Last => count,
+        _ => at,
+    };
+    ui.cursors.insert(ui.pane, to.min(count.saturating_sub(1)));
+    if ui.pane == Pane::Hosts {
+        // Another host, another list: its cursor begins at what is new.
+        ui.cursors.remove(&Pane::Updates);
+        ui.log.still = None;
+    }
+}
+
+/// The log stands still once somebody reads in it, however much comes in.
+fn go_log(ui: &mut Ui, act: Act, view: &View) {
+    let page = usize::from(ui.size.1 / 3).max(3);
+    let pushed = view.state.log.pushed();
+    let (until, back) = ui.log.still.unwrap_or((pushed, 0));
+    let all = view::log::count(view, ui, until);
+    let back = match act {
+        Act::Up => back + 1,
+        Act::Down => back.saturating_sub(1),
+        Act::PageUp => back + page,
+        Act::PageDown => back.saturating_sub(page),
+        Act::First => all,
+        Act::Last => {
+            ui.log.still = None;
+            return;
+        }
+        _ => back,
+    };
+    ui.log.still = Some((until, back.min(all.saturating_sub(1))));
+}

@@ -1,0 +1,448 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::command::RollbackScope;
+use crate::tui::sample::Sample;
+
+/// A person at the keys: each press half a second after the one before, if not said otherwise.
+struct Hands {
+    ui: Ui,
+    view: View,
+    now: Time,
+}
+
+impl Hands {
+    fn on(sample: &Sample) -> Self {
+        Self { ui: Ui::default(), view: sample.view(), now: sample.now }
+    }
+
+    fn after(&mut self, wait: Span, input: UiInput) -> Option<Action> {
+        self.now = self.now + wait;
+        self.ui.handle(input, &self.view, self.now)
+    }
+
+    fn key(&mut self, key: Key) -> Option<Action> {
+        self.after(Span::ms(500), UiInput::Key(key))
+    }
+
+    fn keys(&mut self, keys: &str) -> Vec<Action> {
+        keys.chars().filter_map(|c| self.key(if c == '\n' { Key::Enter } else { Key::Char(c) })).collect()
+    }
+
+    fn ctrl_r(&mut self) -> Option<Action> {
+        self.key(Key::Ctrl('r'))
+    }
+}
+
+fn is_hold(action: &Option<Action>) -> bool {
+    matches!(action, Some(Action::Intent(Intent::Hold { scope: HoldScope::Window, .. })))
+}
+
+fn rollback_of(action: &Option<Action>) -> Option<&RollbackScope> {
+    match action {
+        Some(Action::Intent(Intent::Rollback { scope, .. })) => Some(scope),
+        _ => None,
+    }
+}
+
+/// What changes a host, or may: nothing that is not in this list may come of a stray key.
+fn changes_a_host(action: &Action) -> bool {
+    match action {
+        Action::Intent(intent) => match intent {
+            Intent::Go { .. } | Intent::Rollback { .. } | Intent::Restage { .. } | Intent::Waive { .. } => {
+                true
+            }
+            Intent::Open { .. }
+            | Intent::Resume
+            | Intent::Refresh { .. }
+            | Intent::Hold { .. }
+            | Intent::Release { .. }
+            | Intent::Leave { .. }
+            | Intent::Mark { .. }
+            | Intent::End => false,
+        },
+        Action::Quit
+        | Action::Copy(_)
+        | Action::Export
+        | Action::Replay(_)
+        | Action::Theme(_)
+        | Action::Redraw => false,
+    }
+}
+
+#[test]
+fn rollback_is_two_presses_and_the_first_holds() {
+    for first in [Key::Ctrl('r'), Key::Char('R')] {
+        let mut hands = Hands::on(&Sample::failing());
+        let action = hands.key(first);
+        assert!(is_hold(&action), "{first:?}: {action:?}");
+        assert!(matches!(hands.ui.sheets.last(), Some(Sheet::Rollback(_))));
+        // A person who lets go of the first R long enough needs no waiting.
+        let second = hands.after(Span::ms(1_300), UiInput::Key(Key::Char('R')));
+        assert_eq!(rollback_of(&second), Some(&RollbackScope::Unconfirmed), "{first:?}");
+    }
+}
+
+#[test]
+fn the_second_r_counts_from_400_ms_on() {
+    let mut hands = Hands::on(&Sample::failing());
+    hands.ctrl_r();
+    assert_eq!(hands.after(Span::ms(399), UiInput::Key(Key::Char('R'))), None);
+    let again = hands.after(Span::ms(1_300), UiInput::Key(Key::Char('R')));
+    assert!(rollback_of(&again).is_some());
+
+    let mut hands = Hands::on(&Sample::failing());
+    hands.ctrl_r();
+    assert!(rollback_of(&hands.after(Span::ms(400), UiInput::Key(Key::Char('R')))).is_some());
+}
+
+#[test]
+fn a_quick_second_r_waits_to_be_told_from_a_key_held_down() {
+    // R, and half a second later R: a press, if nothing follows at once.
+    let mut hands = Hands::on(&Sample::failing());
+    hands.key(Key::Char('R'));
+    assert_eq!(hands.key(Key::Char('R')), None);
+    let wake = hands.ui.wake_at().expect("it waits");
+    assert_eq!(hands.ui.handle(UiInput::Tick, &hands.view, wake - Span::ms(1)), None);
+    let action = hands.ui.handle(UiInput::Tick, &hands.view, wake);
+    assert_eq!(rollback_of(&action), Some(&RollbackScope::Unconfirmed));
+    assert_eq!(hands.ui.wake_at(), None);
+}
+
+#[test]
+fn a_key_held_down_never_rolls_back() {
+    // Every keyboard: a delay, then repeats; with and without a terminal that can tell.
+    for delay in [200_u64, 250, 400, 500, 660, 1_000] {
+        for every in [15_u64, 33, 50, 91, 200] {
+            for told in [false, true] {
+                let mut hands = Hands::on(&Sample::failing());
+                hands.key(Key::Char('R'));
+                let mut wait = delay;
+                for _ in 0..40 {
+                    let key = Key::Char('R');
+                    let input = if told { UiInput::Repeat(key) } else { UiInput::Key(key) };
+                    // The loop gives its tick when it is due.
+                    let next = hands.now + Span::ms(wait);
+                    if let Some(wake) = hands.ui.wake_at().filter(|wake| *wake <= next) {
+                        assert_eq!(
+                            hands.ui.handle(UiInput::Tick, &hands.view, wake),
+                            None,
+                            "{delay} {every}"
+                        );
+                    }
+                    let action = hands.after(Span::ms(wait), input);
+                    assert!(rollback_of(&action).is_none(), "{delay} {every} {told}: {action:?}");
+                    wait = every;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn ctrl_r_twice_does_nothing_more_than_once() {
+    let mut hands = Hands::on(&Sample::failing());
+    assert!(is_hold(&hands.ctrl_r()));
+    for _ in 0..5 {
+        assert_eq!(hands.ctrl_r(), None);
+    }
+    assert_eq!(hands.ui.sheets.len(), 1);
+}
+
+#[test]
+fn a_burst_or_a_paste_never_confirms() {
+    let mut hands = Hands::on(&Sample::failing());
+    hands.ctrl_r();
+    hands.after(Span::ms(600), UiInput::Key(Key::Char('x')));
+    assert_eq!(hands.after(Span::ms(5), UiInput::Key(Key::Char('R'))), None);
+    hands.after(Span::ms(600), UiInput::Paste("RRRR".to_owned()));
+    assert_eq!(hands.after(Span::ms(5), UiInput::Key(Key::Char('R'))), None);
+    assert!(rollback_of(&hands.after(Span::ms(1_300), UiInput::Key(Key::Char('R')))).is_some());
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_lock_the_key() {
+    let mut hands = Hands::on(&Sample::failing());
+    hands.ctrl_r();
+    hands.now = hands.now - Span::mins(60);
+    assert_eq!(hands.key(Key::Char('R')), None);
+    assert!(rollback_of(&hands.after(Span::ms(1_300), UiInput::Key(Key::Char('R')))).is_some());
+}
+
+#[test]
+fn confirmed_work_and_all_want_the_word() {
+    // Nothing is unconfirmed: the batch confirmed last would go.
+    let mut hands = Hands::on(&Sample::held());
+    hands.ctrl_r();
+    assert_eq!(hands.keys("\nROLLBACX\n"), vec![], "a wrong word");
+    assert_eq!(hands.key(Key::Enter), None);
+    let actions = hands.keys("ROLLBACK");
+    assert_eq!(actions, vec![]);
+    assert!(rollback_of(&hands.key(Key::Enter)).is_some());
+
+    // Scope all, though work is unconfirmed.
+    let mut hands = Hands::on(&Sample::failing());
+    hands.ctrl_r();
+    hands.keys("sss");
+    assert_eq!(hands.keys("R"), vec![]);
+    assert_eq!(hands.keys("OLLBACK"), vec![]);
+    assert_eq!(rollback_of(&hands.key(Key::Enter)), Some(&RollbackScope::All));
+
+    // Pasted without brackets.
+    let mut hands = Hands::on(&Sample::held());
+    hands.ctrl_r();
+    hands.now = hands.now + Span::secs(2);
+    for c in "ROLLBACK".chars() {
+        assert_eq!(hands.after(Span::ms(1), UiInput::Key(Key::Char(c))), None);
+    }
+    assert_eq!(hands.after(Span::ms(1), UiInput::Key(Key::Enter)), None);
+    assert_eq!(hands.key(Key::Enter), None);
+}
+
+#[test]
+fn s_goes_round_the_scopes_and_never_starts_at_the_cursor() {
+    let mut hands = Hands::on(&Sample::failing());
+    hands.keys("gjjj");
+    assert_eq!(hands.ui.host(&hands.view).map(|h| h.to_string()).as_deref(), Some("web1"));
+    hands.ctrl_r();
+    let scope = |hands: &Hands| match hands.ui.sheets.last() {
+        Some(Sheet::Rollback(sheet)) => sheet.scope(&hands.ui, &hands.view),
+        _ => panic!("no sheet"),
+    };
+    let mut seen = vec![scope(&hands)];
+    for _ in 0..4 {
+        hands.keys("s");
+        seen.push(scope(&hands));
+    }
+    let host = RollbackScope::Host("web3".parse().expect("host"));
+    let round = [
+        RollbackScope::Unconfirmed,
+        host,
+        RollbackScope::Wave,
+        RollbackScope::All,
+        RollbackScope::Unconfirmed,
+    ];
+    assert_eq!(seen, round, "web1 has nothing to go back: its row is not taken");
+}
+
+#[test]
+fn go_wants_every_gate_and_the_word() {
+    // A gate holds.
+    let mut hands = Hands::on(&Sample::held());
+    assert_eq!(hands.keys("cGO\n"), vec![]);
+    assert!(
+        matches!(hands.ui.sheets.last(), Some(Sheet::Gate(sheet)) if sheet.gate == 1),
+        "at the held gate"
+    );
+
+    // All pass: the word, then Enter.
+    let ready = || {
+        let mut sample = Sample::before();
+        sample.to(crate::tui::sample::at("02:01:00"));
+        sample.probe_all("02:01:00");
+        Hands::on(&sample)
+    };
+    let mut hands = ready();
+    assert_eq!(hands.keys("c\n"), vec![], "Enter alone");
+    assert_eq!(hands.keys("go\n"), vec![], "in lower case");
+    assert_eq!(hands.keys("GG\n"), vec![], "half a word");
+    hands.keys("GO");
+    assert!(matches!(hands.key(Key::Enter), Some(Action::Intent(Intent::Go { .. }))));
+    assert!(hands.ui.sheets.is_empty());
+
+    // Pasted, with brackets and without.
+    let mut hands = ready();
+    hands.keys("c");
+    hands.after(Span::ms(500), UiInput::Paste("GO\n".to_owned()));
+    assert_eq!(hands.key(Key::Enter), None);
+    hands.after(Span::ms(500), UiInput::Key(Key::Char('G')));
+    hands.after(Span::ms(1), UiInput::Key(Key::Char('O')));
+    assert_eq!(hands.after(Span::ms(1), UiInput::Key(Key::Enter)), None);
+}
+
+#[test]
+fn a_hold_stands_against_go() {
+    let mut sample = Sample::before();
+    sample.to(crate::tui::sample::at("02:01:00"));
+    sample.probe_all("02:01:00");
+    sample.ask(Intent::Hold { scope: HoldScope::Window, why: "x".into() });
+    let mut hands = Hands::on(&sample);
+    assert_eq!(hands.keys("cGO\n"), vec![]);
+    let Some(Action::Intent(Intent::Release { scope })) = hands.keys("q:resume\n").pop() else {
+        panic!("no release")
+    };
+    assert_eq!(scope, HoldScope::Window);
+}
+
+#[test]
+fn a_waiver_wants_its_three_answers_and_then_a_number_read_off_the_screen() {
+    let mut sample = Sample::held();
+    let mut hands = Hands::on(&sample);
+    assert_eq!(hands.keys(":waive plan\n"), vec![], "can't be waived");
+    assert!(hands.ui.sheets.is_empty());
+    assert_eq!(hands.keys(":waive rehearsed\n\n\n"), vec![], "Enter alone gives no waiver");
+    assert_eq!(hands.keys("Raj read it\n"), vec![]);
+    assert_eq!(hands.keys("initech, acme\n"), vec![]);
+    let action = hands.key(Key::Enter);
+    let Some(Action::Intent(intent)) = action else { panic!("no waiver: {action:?}") };
+    let Intent::Waive { gate, reason, watch, lasts, .. } = &intent else { panic!("{intent:?}") };
+    assert_eq!(
+        (gate.as_str(), reason.raw(), watch.raw(), *lasts),
+        ("rehearsed", "Raj read it", "initech, acme", Span::mins(30))
+    );
+
+    sample.now = hands.now;
+    sample.ask(intent.clone());
+    hands.view = sample.view();
+    assert_eq!(hands.keys("cGO\n"), vec![], "an item is open");
+    assert_eq!(hands.keys(" 7\nGO\n"), vec![], "not the number");
+    let actions = hands.keys(" 2\nGO\n");
+    assert!(matches!(actions.as_slice(), [Action::Intent(Intent::Go { .. })]), "{actions:?}");
+}
+
+#[test]
+fn holds_come_from_h_and_from_ctrl_c_wherever_it_is_pressed() {
+    let mut hands = Hands::on(&Sample::applying());
+    assert!(is_hold(&hands.key(Key::Char('H'))));
+    assert!(
+        hands.ui.notice(hands.now).is_some_and(|said| said.contains("web3 batch 1 APPLYING runs to its end"))
+    );
+    hands.keys("/H");
+    assert!(is_hold(&hands.key(Key::Ctrl('c'))), "in a text field");
+    assert_eq!(hands.keys("q"), vec![]);
+}
+
+#[test]
+fn commands_become_what_they_say() {
+    let mut hands = Hands::on(&Sample::held());
+    hands.keys("gjjj");
+    let web1: HostName = "web1".parse().expect("host");
+    for (keys, want) in [
+        (
+            ":leave libexpat1\n",
+            Intent::Leave { host: web1.clone(), package: "libexpat1".parse().expect("name") },
+        ),
+        (":refresh\n", Intent::Refresh { host: None }),
+        (":refresh web1\n", Intent::Refresh { host: Some(web1) }),
+        (":mark tea\n", Intent::Mark { note: "tea".into() }),
+        ("mtea\n", Intent::Mark { note: "tea".into() }),
+    ] {
+        assert_eq!(hands.keys(keys), vec![Action::Intent(want)], "{keys}");
+    }
+    assert_eq!(hands.keys(":quit\n"), vec![Action::Quit]);
+    assert_eq!(hands.keys(":pane gates\n:theme mono\n"), vec![Action::Theme(Some("mono".to_owned()))]);
+    assert_eq!(hands.ui.pane, Pane::Gates);
+    assert_eq!(hands.keys(":at 02:40\n:fly\n:refresh moon\n:leave A;B\n"), vec![]);
+}
+
+#[test]
+fn the_cursor_follows_the_work_until_it_is_moved() {
+    let host = |hands: &Hands| hands.ui.host(&hands.view).map(|host| host.to_string());
+    let mut hands = Hands::on(&Sample::failing());
+    assert_eq!(host(&hands).as_deref(), Some("web3"));
+    hands.keys("j");
+    assert_eq!(host(&hands).as_deref(), Some("web1"));
+    hands.keys("kk");
+    assert_eq!(host(&hands).as_deref(), Some("web2"));
+    hands.keys("q");
+    assert_eq!(host(&hands).as_deref(), Some("web3"));
+}
+
+#[test]
+fn a_replay_asks_nothing_of_a_window() {
+    let mut hands = Hands::on(&Sample::failing());
+    hands.view.live = false;
+    assert_eq!(hands.ctrl_r(), None);
+    assert_eq!(hands.keys("RHcm:hold\n:quit"), vec![]);
+    assert_eq!(hands.key(Key::Enter), Some(Action::Replay(ReplayAction::Quit)));
+    let played = hands.keys(" .,][");
+    let want = [
+        ReplayAction::TogglePlay,
+        ReplayAction::StepForward,
+        ReplayAction::StepBack,
+        ReplayAction::NextMarker,
+        ReplayAction::PrevMarker,
+    ];
+    assert_eq!(played, want.map(Action::Replay));
+    assert_eq!(
+        hands.keys("><:at 30%\n"),
+        [ReplayAction::Faster, ReplayAction::Slower, ReplayAction::At("30%".to_owned())].map(Action::Replay)
+    );
+    assert_eq!(hands.keys("2q"), vec![]);
+    assert_eq!(hands.keys("q"), vec![Action::Replay(ReplayAction::Quit)]);
+}
+
+fn any_key() -> impl Strategy<Value = Key> {
+    prop_oneof![
+        6 => proptest::char::range('!', '~').prop_map(Key::Char),
+        4 => prop::sample::select(vec!['c', ':', '/', 'm', '?', 's', 'R', 'H', ' ', 'v', 'z', '2', '4', 'G', 'O', 'q']).prop_map(Key::Char),
+        3 => prop::sample::select(vec![Key::Enter, Key::Esc, Key::Tab, Key::Up, Key::Down, Key::Backspace, Key::PageDown]),
+        1 => prop::sample::select(vec![Key::Ctrl('r'), Key::Ctrl('c'), Key::Ctrl('l')]),
+    ]
+}
+
+fn any_input() -> impl Strategy<Value = (UiInput, u64)> {
+    let input = prop_oneof![
+        12 => any_key().prop_map(UiInput::Key),
+        1 => any_key().prop_map(UiInput::Repeat),
+        1 => ".{0,12}".prop_map(UiInput::Paste),
+        1 => (1_u16..200, 1_u16..60).prop_map(|(w, h)| UiInput::Resize(w, h)),
+    ];
+    (input, prop::sample::select(vec![1_u64, 20, 150, 400, 900]))
+}
+
+/// Every sample, made once.
+static SAMPLES: std::sync::LazyLock<Vec<Sample>> = std::sync::LazyLock::new(samples);
+
+fn samples() -> Vec<Sample> {
+    vec![
+        Sample::unread(),
+        Sample::before(),
+        Sample::held(),
+        Sample::failing(),
+        Sample::rolling(),
+        Sample::back(),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Wherever somebody is - any pane, sheet, text field, size - Ctrl-R and then R roll back.
+    #[test]
+    fn rollback_is_reachable_from_everywhere(history in prop::collection::vec(any_input(), 0..40)) {
+        let mut hands = Hands::on(&SAMPLES[3]);
+        for (input, wait) in history {
+            hands.after(Span::ms(wait), input);
+        }
+        let open = matches!(hands.ui.sheets.last(), Some(Sheet::Rollback(_)));
+        if open {
+            // The sheet is open already, perhaps with another scope: closed, it begins anew.
+            hands.key(Key::Esc);
+        }
+        let first = hands.ctrl_r();
+        prop_assert!(is_hold(&first), "{first:?}");
+        let second = hands.after(Span::ms(400), UiInput::Key(Key::Char('R')));
+        prop_assert_eq!(rollback_of(&second), Some(&RollbackScope::Unconfirmed));
+    }
+
+    /// No lower-case key, no Enter, no Esc, no paste and no repeat changes a host.
+    #[test]
+    fn nothing_stray_changes_a_host(history in prop::collection::vec(any_input(), 0..60), which in 0_usize..6) {
+        let mut hands = Hands::on(&SAMPLES[which]);
+        for (input, wait) in history {
+            // What may be typed on purpose is left out: capitals, and the palette.
+            let stray = match &input {
+                UiInput::Key(Key::Char(c)) => !c.is_uppercase() && *c != ':',
+                _ => true,
+            };
+            if stray && let Some(action) = hands.after(Span::ms(wait), input.clone()) {
+                prop_assert!(!changes_a_host(&action), "{input:?}: {action:?}");
+            }
+            if let Some(wake) = hands.ui.wake_at() {
+                let action = hands.ui.handle(UiInput::Tick, &hands.view, wake);
+                prop_assert!(action.is_none());
+            }
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The one banner: the most important of what is wrong, what runs back, what is held. Ranked; the
+//! others are counted. Acknowledging is not clearing.
+
+use std::collections::BTreeMap;
+
+use ratatui::layout::Rect;
+
+use super::activity::runs_on;
+use super::header::stamp;
+use super::paint::{Canvas, Text, row};
+use crate::core::event::{HoldScope, ProbeOutcome};
+use crate::core::schedule::{self, WindowPhase};
+use crate::core::state::{Batch, Health, Phase, ProbeState, Reach};
+use crate::core::{JournalHealth, State, View};
+use crate::tui::theme::Role;
+use crate::tui::ui::Ui;
+use crate::types::{HostName, Span, Time};
+
+/// One banner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::tui) struct Banner {
+    pub(super) role: Role,
+    /// Its cause: by this it is acknowledged.
+    pub(in crate::tui) key: String,
+    /// What is so.
+    pub(super) fact: String,
+    /// What can be done, or what follows by itself.
+    pub(super) then: String,
+}
+
+/// The most important banner, if there is one.
+pub(in crate::tui) fn of(view: &View, now: Time) -> Option<Banner> {
+    all(view, now).into_iter().next()
+}
+
+/// Every banner, the most important first.
+fn all(view: &View, now: Time) -> Vec<Banner> {
+    let sources: [fn(&View, Time) -> Vec<Banner>; 9] =
+        [journal, rollback_failed, rolling, failing, past, lost, failed, good, held];
+    sources.iter().flat_map(|source| source(view, now)).collect()
+}
+
+fn journal(view: &View, now: Time) -> Vec<Banner> {
+    let JournalHealth::Failing { since, why } = &view.journal else { return Vec::new() };
+    vec![Banner {
+        role: Role::Alarm,
+        key: "journal".to_owned(),
+        fact: format!("journal can't be written for {}: {}", Span::between(*since, now).brief(), why.shown()),
+        then: "nothing new starts; a rollback starts all the same (^R, then R)".to_owned(),
+    }]
+}
+
+fn of_phase<'v>(view: &'v View, phases: &'v [Phase]) -> impl Iterator<Item = &'v Batch> {
+    view.state.in_order().map(AsRef::as_ref).filter(move |batch: &&Batch| phases.contains(&batch.phase))
+}
+
+fn rollback_failed(view: &View, now: Time) -> Vec<Banner> {
+    let phases = [Phase::RollbackFailed, Phase::BackDiffers];
+    of_phase(view, &phases)
+        .map(|batch| {
+            let why = match (&batch.failure, &batch.identity) {
+                (_, Some(identity)) if batch.phase == Phase::BackDiffers => identity.sentence(),
+                (Some(failure), _) => failure.what.shown(),
+                (None, _) => "no reason was given".to_owned(),
+            };
+            let console = console(view, batch);
+            Banner {
+                role: Role::Alarm,
+                key: format!("rollback {}", batch.id),
+                fact: format!(
+                    "{}: ROLLBACK INCOMPLETE since {}: {why}",
+                    batch.label(),
+                    stamp(batch.since, now)
+                ),
+                then: format!("R tries again{console}"),
+            }
+        })
+        .collect()
+}
+
+/// Where a host's console is, as far as the plan says.
+fn console(view: &View, batch: &Batch) -> String {
+    let plan = view.state.plan.as_ref();
+    let host = plan.and_then(|plan| plan.hosts.iter().find(|host| host.name == batch.host));
+    host.and_then(|host| host.console.as_ref()).map_or_else(String::new, |console| {
+        format!("; console {}", crate::types::Untrusted::new(console).shown())
+    })
+}
+
+fn rolling(view: &View, now: Time) -> Vec<Banner> {
+    let under_way = |phase| matches!(phase, Phase::RollingBack | Phase::RolledBack | Phase::Comparing);
+    let back: Vec<&Batch> = view
+        .state
+        .in_order()
+        .map(AsRef::as_ref)
+        .filter(|batch: &&Batch| batch.wanted_back || under_way(batch.phase))
+        .collect();
+    let Some(first) = back.iter().find(|batch| under_way(batch.phase)).or(back.first()) else {
+        return Vec::new();
+    };
+    let takes = schedule::rollback(&view.state, &first.changes).then(schedule::verify(&view.state));
+    let fact = match (first.phase, first.rollback_started) {
+        (Phase::RollingBack, Some(since)) => {
+            let ends = stamp(since + takes.span, now);
+            format!(
+                "ROLLBACK runs: {}, {} so far, done about {ends}",
+                first.label(),
+                Span::between(since, now).clock()
+            )
+        }
+        (Phase::RolledBack | Phase::Comparing, _) => {
+            format!("{} is rolled back and is compared with before", first.label())
+        }
+        (phase, _) => format!("ROLLBACK of {} is queued: it is {}", first.label(), phase.word()),
+    };
+    let others: Vec<String> =
+        back.iter().filter(|batch| batch.id != first.id).map(|batch| batch.label()).collect();
+    let then = if others.is_empty() {
+        "new work is HELD; nothing is to be pressed".to_owned()
+    } else {
+        format!("then {}; new work is HELD", others.join(", "))
+    };
+    vec![Banner { role: Role::Note, key: format!("rolling {}", first.id), fact, then }]
+}
+
+/// Since when a probe has failed without a pass, and its newest reason.
+pub(super) fn failing_since(probe: &ProbeState) -> Option<(Time, String)> {
+    let mut since = None;
+    for (at, outcome) in probe.results.iter().rev() {
+        match outcome {
+            ProbeOutcome::Fail { .. } => since = Some(*at),
+            ProbeOutcome::Broken { .. } => {}
+            ProbeOutcome::Ok { .. } => break,
+        }
+    }
+    let why = probe.results.iter().rev().find_map(|(_, outcome)| match outcome {
+        ProbeOutcome::Fail { why } => Some(why.shown()),
+        ProbeOutcome::Ok { .. } | ProbeOutcome::Broken { .. } => None,
+    });
+    Some((since?, why?))
+}
+
+/// The first unconfirmed batch of each host that has one.
+fn open(state: &State) -> BTreeMap<&HostName, &Batch> {
+    let mut first = BTreeMap::new();
+    for batch in schedule::unconfirmed(state) {
+        first.entry(&batch.host).or_insert(batch);
+    }
+    first
+}
+
+fn failing(view: &View, now: Time) -> Vec<Banner> {
+    let mut banners = Vec::new();
+    for (host, batch) in open(&view.state) {
+        let mut names = Vec::new();
+        let mut first: Option<(Time, String)> = None;
+        for (id, probe) in view.state.probes_of(host).filter(|(_, probe)| probe.health(now) == Health::Fail) {
+            let Some((since, why)) = failing_since(probe) else { continue };
+            if !names.contains(&id.customer) {
+                names.push(id.customer.clone());
+            }
+            if first.as_ref().is_none_or(|(at, _)| since < *at) {
+                first = Some((since, format!("{} {why}", super::probes::target(&probe.probe.target))));
+            }
+        }
+        let Some((since, why)) = first else { continue };
+        let who: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let ago = Span::between(since, now).brief();
+        banners.push(Banner {
+            role: Role::Alarm,
+            key: format!("failing {host} {}", who.join(" ")),
+            fact: format!("{} FAIL from outside for {ago}: {why}", who.join(", ")),
+            then: format!(
+                "{} is {}, not confirmed   R=rollback sheet  H=hold",
+                batch.label(),
+                batch.phase.word()
+            ),
+        });
+    }
+    banners
+}
+
+fn past(view: &View, now: Time) -> Vec<Banner> {
+    let state = &view.state;
+    let open: Vec<String> = schedule::unconfirmed(state).iter().map(|batch| batch.label()).collect();
+    let (Some(phase), Some(by)) = (schedule::phase(state, now), schedule::abort_by(state)) else {
+        return Vec::new();
+    };
+    let late = matches!(phase, WindowPhase::PastAbortBy | WindowPhase::Closed);
+    if !late || open.is_empty() {
+        return Vec::new();
+    }
+    vec![Banner {
+        role: Role::Alarm,
+        key: "abort-by".to_owned(),
+        fact: format!("ABORT-BY passed at {} and {} is not confirmed", stamp(by.at, now), open.join(", ")),
+        then: "the agreed default is to roll back   R=rollback sheet".to_owned(),
+    }]
+}
+
+fn lost(view: &View, now: Time) -> Vec<Banner> {
+    let mut banners = Vec::new();
+    for (host, batch) in open(&view.state) {
+        let Some(host) = view.state.hosts.get(host) else { continue };
+        let Reach::Down { since, why } = &host.reach else { continue };
+        // A host that reboots is not there: that is the plan.
+        if batch.phase == Phase::Rebooting {
+            continue;
+        }
+        banners.push(Banner {
+            role: Role::Alarm,
+            key: format!("lost {}", host.name),
+            fact: format!(
+                "{} LOST for {}: {}",
+                host.name,
+                Span::between(*since, now).brief(),
+                why.what.shown()
+            ),
+            then: format!(
+                "{} is {}; what runs there goes on and its result is fetched{}",
+                batch.label(),
+                batch.phase.word(),
+                console(view, batch)
+            ),
+        });
+    }
+    banners
+}
+
+fn failed(view: &View, now: Time) -> Vec<Banner> {
+    let phases = [Phase::ApplyFailed, Phase::Unknown];
+    of_phase(view, &phases)
+        .filter(|batch| !batch.wanted_back)
+        .map(|batch| {
+            let why =
+                batch.failure.as_ref().map_or_else(|| "no reason was given".to_owned(), |f| f.what.shown());
+            Banner {
+                role: Role::Alarm,
+                key: format!("failed {}", batch.id),
+                fact: format!(
+                    "{} {} since {}: {why}",
+                    batch.label(),
+                    batch.phase.word(),
+                    stamp(batch.since, now)
+                ),
+                then: "nothing new starts on it   R=rollback sheet".to_owned(),
+            }
+        })
+        .collect()
+}
+
+fn good(view: &View, now: Time) -> Vec<Banner> {
+    let phases = [Phase::Back];
+    let back: Vec<&Batch> = of_phase(view, &phases).collect();
+    let Some(last) = back.iter().max_by_key(|batch| batch.since) else { return Vec::new() };
+    let labels: Vec<String> = back.iter().map(|batch| batch.label()).collect();
+    let identity = last.identity.as_ref().map_or_else(String::new, |identity| identity.sentence());
+    vec![Banner {
+        role: Role::Success,
+        key: format!("back {}", labels.join(" ")),
+        fact: format!("ROLLED BACK, as planned: {} at {}", labels.join(", "), stamp(last.since, now)),
+        then: identity,
+    }]
+}
+
+fn held(view: &View, now: Time) -> Vec<Banner> {
+    let state = &view.state;
+    let Some(held) = state.held.iter().min_by_key(|held| &held.scope) else { return Vec::new() };
+    let what = match &held.scope {
+        HoldScope::Window => "the window".to_owned(),
+        HoldScope::Host(host) => host.to_string(),
+        HoldScope::Batch(id) => {
+            state.batches.get(id).map_or_else(|| "a batch".to_owned(), |batch| batch.label())
+        }
+    };
+    vec![Banner {
+        role: Role::Note,
+        key: format!("held {what}"),
+        fact: format!("HOLD on {what} since {}: {}", stamp(held.at, now), held.why.shown()),
+        then: format!("{} :resume releases", runs_on(state, &held.scope)),
+    }]
+}
+
+/// Whether it may take the place of what is next: work that runs is never covered.
+pub(super) fn wants_room(view: &View, now: Time) -> bool {
+    let working = view.state.in_order().any(|batch| batch.phase.running());
+    of(view, now).is_some_and(|banner| !working || banner.role == Role::Alarm)
+}
+
+pub(super) fn draw(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, area: Rect) {
+    let banners = all(view, now);
+    let Some(banner) = banners.first() else { return };
+    let seen = ui.acknowledged.contains(&banner.key);
+    let role = if seen && banner.role == Role::Alarm { Role::Caution } else { banner.role };
+    canvas.clear(area, role);
+    let sign = canvas.theme.glyph(role);
+    let word = canvas.theme.word(banner.role);
+    let gap = if word.is_empty() { "" } else { " " };
+    let line = Text::of(role, format!(" {sign} {word}{gap}{}", banner.fact));
+    let mut tail = String::new();
+    if banners.len() > 1 {
+        tail.push_str(&format!("  1/{}", banners.len()));
+    }
+    if seen {
+        tail.push_str("  acknowledged");
+    } else if banner.role == Role::Alarm && view.live {
+        tail.push_str("  a=ack");
+    }
+    tail.push(' ');
+    let first = row(area, 0);
+    let room = Rect { width: first.width.saturating_sub(tail.len() as u16), ..first };
+    if area.height >= 2 {
+        canvas.text(room, &line);
+        canvas.text(row(area, 1), &Text::of(role, format!("   {}", banner.then)));
+    } else {
+        canvas.text(room, &line.add(role, format!("  {}", banner.then)));
+    }
+    canvas.text_right(first, &Text::of(role, tail));
+}

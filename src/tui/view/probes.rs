@@ -1,0 +1,195 @@
+//! The probes: customer by customer what the newest attempts said, how it was before the window,
+//! and how old that is. What fails stands first.
+
+use ratatui::layout::Rect;
+
+use super::banner::failing_since;
+use super::listing::{Listing, near};
+use super::paint::{Text, age};
+use crate::core::View;
+use crate::core::effect::is_made;
+use crate::core::event::{ProbeId, ProbeOutcome};
+use crate::core::state::{Health, ProbeState};
+use crate::plan::{ProbeTarget, VantageKind};
+use crate::tui::theme::{Role, Theme};
+use crate::tui::ui::{Pane, Ui};
+use crate::types::{Time, Untrusted};
+
+/// A target in short, as the plan writes it.
+pub(super) fn target(target: &ProbeTarget) -> String {
+    match target {
+        ProbeTarget::Ping => "ping".to_owned(),
+        ProbeTarget::Tcp { port } => format!("tcp:{port}"),
+        ProbeTarget::Tls { port, .. } => format!("tls:{port}"),
+        ProbeTarget::Http { tls, port, .. } => format!("{}:{port}", if *tls { "https" } else { "http" }),
+        ProbeTarget::Dns { .. } => "dns".to_owned(),
+        ProbeTarget::Postgres { database } => format!("postgres:{}", Untrusted::new(database).shown()),
+        ProbeTarget::Exec { argv } => {
+            format!("exec:{}", Untrusted::new(argv.first().map_or("", String::as_str)).shown())
+        }
+    }
+}
+
+fn role(health: Health) -> Role {
+    match health {
+        Health::Ok => Role::ProbeOk,
+        Health::Shaky => Role::ProbeShaky,
+        Health::Fail => Role::ProbeFail,
+        Health::Unknown => Role::ProbeUnknown,
+    }
+}
+
+/// A probe with what it says, worked out once.
+struct Listed<'v> {
+    id: &'v ProbeId,
+    probe: &'v ProbeState,
+    made: bool,
+    health: Health,
+}
+
+/// The probes in the order in which they are listed.
+fn ordered<'v>(view: &'v View, ui: &Ui, now: Time) -> Vec<Listed<'v>> {
+    let filter = ui.filter(Pane::Probes).map(str::to_lowercase);
+    let fits = |id: &ProbeId, probe: &ProbeState| {
+        filter.as_ref().is_none_or(|filter| {
+            id.customer.as_str().to_lowercase().contains(filter.as_str())
+                || target(&probe.probe.target).to_lowercase().contains(filter.as_str())
+        })
+    };
+    let all = view.state.probes.iter().map(|(id, probe)| (id, probe.as_ref()));
+    let listed = |(id, probe): (&'v ProbeId, &'v ProbeState)| Listed {
+        id,
+        probe,
+        made: is_made(&probe.probe),
+        health: probe.health(now),
+    };
+    let mut list: Vec<_> = all.filter(|(id, probe)| fits(id, probe)).map(listed).collect();
+    // They come by customer and stay so where these two are the same.
+    list.sort_by_key(|listed| (!(listed.made && listed.health == Health::Fail), !listed.made));
+    list
+}
+
+pub(super) fn listing(theme: &Theme, view: &View, ui: &Ui, now: Time, area: Rect) -> Listing {
+    let width = usize::from(area.width);
+    let list = ordered(view, ui, now);
+    let mut title = Text::of(Role::KeyName, "[3]").add(Role::Title, " probes");
+    let newest = list.iter().filter_map(|listed| listed.probe.last()).map(|(at, _)| *at).max();
+    match (newest, view.state.probing) {
+        (Some(at), Some(_)) => title.push(Role::Dim, format!("  age {}", age(at, now))),
+        (Some(at), None) => {
+            title.push(Role::Unknown, format!("  NOT PROBING, age {}", age(at, now)));
+        }
+        (None, _) => title.push(Role::Unknown, "  nothing seen yet"),
+    }
+    if let Some(filter) = ui.filter(Pane::Probes) {
+        title.push(Role::Warn, format!("  /{}", Untrusted::new(filter).shown()));
+    }
+    let name = list.iter().map(|listed| listed.id.customer.as_str().len()).max().unwrap_or(8).clamp(8, 16);
+    // Three spaces, outside 10, ms 4, two spaces, before 6, age 4: 29 beside these two.
+    let name = name.min(width.saturating_sub(29 + 7).max(6));
+    let what = width.saturating_sub(name + 29).clamp(6, 14);
+    let head = Text::of(Role::Dim, " ")
+        .cell(Role::Dim, "customer", name + 1)
+        .cell(Role::Dim, "probe", what + 1)
+        .cell(Role::Dim, "outside", 10)
+        .right(Role::Dim, "ms", 4)
+        .add(Role::Dim, "  ")
+        .cell(Role::Dim, "before", 6)
+        .right(Role::Dim, "age", 4);
+    let cursor = (ui.pane == Pane::Probes).then(|| ui.cursor(Pane::Probes).min(list.len().saturating_sub(1)));
+    let sight = near(cursor.unwrap_or(0), usize::from(area.height));
+    let rows: Vec<Text> = list
+        .iter()
+        .enumerate()
+        .map(|(at, Listed { id, probe, health, .. })| {
+            if !sight.contains(&at) {
+                return Text::new();
+            }
+            let (role, word, took) = result(theme, probe, *health, now);
+            let before = match probe.before {
+                Some(true) => (Role::Dim, "ok"),
+                Some(false) => (Role::Warn, "FAIL"),
+                None => (Role::Dim, "-"),
+            };
+            let age = probe.last().map_or("-".to_owned(), |(at, _)| age(*at, now));
+            let ink = if role == Role::ProbeFail { Role::Strong } else { Role::Plain };
+            Text::of(ink, " ")
+                .cell(ink, id.customer.as_str(), name)
+                .add(ink, " ")
+                .cell(ink, &target(&probe.probe.target), what)
+                .add(ink, " ")
+                .cell(role, &format!("{} {word}", theme.glyph(role)), 10)
+                .right(Role::Plain, &took, 4)
+                .add(Role::Plain, "  ")
+                .cell(before.0, before.1, 6)
+                .right(Role::Dim, &age, 4)
+        })
+        .collect();
+    let rows = if rows.is_empty() {
+        vec![
+            Text::of(Role::Warn, " the plan names no probe: nothing here tells whether"),
+            Text::of(Role::Warn, " customers are served"),
+        ]
+    } else {
+        rows
+    };
+    Listing { title, head: Some(head), rows, cursor, foot: Some(foot(&list, cursor)) }
+}
+
+fn result(theme: &Theme, probe: &ProbeState, health: Health, now: Time) -> (Role, String, String) {
+    if !is_made(&probe.probe) {
+        let inside = probe.probe.from != VantageKind::Outside;
+        return (Role::Dim, if inside { "inside" } else { "not made" }.to_owned(), String::new());
+    }
+    let role = role(health);
+    let took = match probe.last() {
+        Some((_, ProbeOutcome::Ok { took, .. })) if !probe.stale(now) => took.as_ms().to_string(),
+        _ => "-".to_owned(),
+    };
+    let word = match (probe.last(), role) {
+        (Some(_), Role::ProbeUnknown) if probe.stale(now) => "stale".to_owned(),
+        (Some((_, ProbeOutcome::Broken { .. })), Role::ProbeUnknown) => "not tried".to_owned(),
+        (_, role) => theme.word(role).to_owned(),
+    };
+    (role, word, took)
+}
+
+/// The reason of the row under the cursor or, with none, of the first that fails; else the sum.
+fn foot(list: &[Listed<'_>], cursor: Option<usize>) -> Text {
+    let made = || list.iter().filter(|listed| listed.made);
+    if let Some(Listed { probe, .. }) = cursor.and_then(|at| list.get(at)) {
+        return match (failing_since(probe), probe.last()) {
+            _ if !is_made(&probe.probe) => Text::of(Role::Dim, " this version makes no probe of that kind"),
+            (Some((since, why)), _) => {
+                Text::of(Role::ProbeFail, format!(" since {}: {why}", since.format("%H:%M:%SZ")))
+            }
+            (None, Some((_, ProbeOutcome::Ok { said, .. }))) => {
+                Text::of(Role::Dim, format!(" said: {}", said.shown()))
+            }
+            (None, Some((_, ProbeOutcome::Broken { why }))) => {
+                Text::of(Role::Unknown, format!(" not tried: {}", why.shown()))
+            }
+            (None, _) => Text::of(Role::Dim, " nothing seen yet"),
+        };
+    }
+    let count = |health: Health| made().filter(|listed| listed.health == health).count();
+    let mut text = Text::of(Role::Plain, format!(" {} probes:", made().count()));
+    for (health, word) in
+        [(Health::Fail, "FAIL"), (Health::Shaky, "shaky"), (Health::Unknown, "unknown"), (Health::Ok, "ok")]
+    {
+        let n = count(health);
+        if n > 0 {
+            text.push(role(health), format!(" {n} {word}"));
+        }
+    }
+    let others = list.len() - made().count();
+    if others > 0 {
+        text.push(Role::Dim, format!(", {others} not made"));
+    }
+    text
+}
+
+/// How many rows the pane has.
+pub(super) fn count(view: &View, ui: &Ui, now: Time) -> usize {
+    ordered(view, ui, now).len()
+}

@@ -1,0 +1,156 @@
+//! The rollback sheet: what would go back, what stays, what is not put back, and how to start it.
+
+use super::bar::{labels, practised, takes};
+use super::header::stamp;
+use super::paint::Text;
+use super::sheet::Paper;
+use crate::core::View;
+use crate::core::rollback::{self, Rollback};
+use crate::core::state::{Batch, Phase};
+use crate::tui::theme::Role;
+use crate::tui::ui::Ui;
+use crate::tui::ui::rollback::{Reach, RollbackSheet, WORD, wants_word};
+use crate::types::Time;
+
+fn word(reach: Reach) -> &'static str {
+    match reach {
+        Reach::Unconfirmed => "unconfirmed",
+        Reach::Host => "host",
+        Reach::Wave => "wave",
+        Reach::All => "all",
+    }
+}
+
+pub(super) fn paper(view: &View, ui: &Ui, sheet: &RollbackSheet, now: Time, width: usize) -> Paper {
+    let outlook = rollback::outlook(&view.state, &sheet.scope(ui, view));
+    let title = Text::of(Role::RollbackLine, "ROLLBACK").add(Role::Plain, "   new work is already HELD");
+    let mut paper = Paper { title, line: Some(Role::RollbackLine), ..Paper::default() };
+    let chosen: Vec<&Batch> =
+        outlook.batches.iter().filter_map(|id| view.state.batches.get(id)).map(AsRef::as_ref).collect();
+    if chosen.is_empty() {
+        paper.say("WILL", Role::Plain, "nothing: no batch is on any host", width);
+    } else {
+        paper.say("WILL", Role::Strong, &will(view, &outlook, now), width);
+        waits(&mut paper, &chosen, width);
+    }
+    scope(&mut paper, view, ui, sheet, &outlook, width);
+    if !chosen.is_empty() {
+        paper.say("KEEPS", Role::Plain, "database writes; nothing under /var/lib is put back", width);
+        paper.say(
+            "NO RETURN",
+            Role::Unknown,
+            "not looked for by this version: a server may refuse data that its newer self has written",
+            width,
+        );
+    }
+    if !outlook.missing.is_empty() {
+        by_hand(&mut paper, &outlook, &chosen, width);
+    }
+    paper.foot = foot(sheet, &outlook);
+    paper
+}
+
+fn will(view: &View, outlook: &Rollback, now: Time) -> String {
+    let packages =
+        if outlook.changes == 1 { "1 package".to_owned() } else { format!("{} packages", outlook.changes) };
+    let files = match outlook.files {
+        0 => "files of /etc that it changed".to_owned(),
+        1 => "1 file of /etc that it changed".to_owned(),
+        n => format!("{n} files of /etc that it changed"),
+    };
+    let done = stamp(now + outlook.takes.span, now);
+    format!(
+        "{}: {packages} to what was there, {files}, restarts, comparing with before; {}, done about {done}; {}",
+        labels(view, &outlook.batches, 4),
+        takes(outlook),
+        practised(outlook),
+    )
+}
+
+/// Work that is never cut short: the rollback comes after it.
+fn waits(paper: &mut Paper, chosen: &[&Batch], width: usize) {
+    for batch in chosen {
+        let text = match batch.phase {
+            Phase::Applying | Phase::Rebooting | Phase::Verifying => {
+                format!(
+                    "{} is {}: that is never cut short, the rollback follows it",
+                    batch.label(),
+                    batch.phase.word()
+                )
+            }
+            Phase::RollingBack | Phase::RolledBack | Phase::Comparing => {
+                format!("{} rolls back already", batch.label())
+            }
+            _ => continue,
+        };
+        paper.say("WAITS", Role::Warn, &text, width);
+    }
+}
+
+fn scope(paper: &mut Paper, view: &View, ui: &Ui, sheet: &RollbackSheet, outlook: &Rollback, width: usize) {
+    let stays = if outlook.stays.is_empty() {
+        "nothing that is confirmed".to_owned()
+    } else {
+        format!("{} (confirmed)", labels(view, &outlook.stays, 4))
+    };
+    paper.say("STAYS", Role::Plain, &stays, width);
+    let mut line =
+        Text::new().cell(Role::SheetLabel, "SCOPE", 10).add(Role::KeyName, "s").add(Role::Plain, " = ");
+    for (at, reach) in [Reach::Unconfirmed, Reach::Host, Reach::Wave, Reach::All].into_iter().enumerate() {
+        if at > 0 {
+            line.push(Role::Dim, " > ");
+        }
+        let name = match (reach, sheet.reach == reach, sheet.scope(ui, view)) {
+            (Reach::Host, true, crate::core::command::RollbackScope::Host(host)) => format!("[host {host}]"),
+            (reach, true, _) => format!("[{}]", word(reach)),
+            (reach, false, _) => word(reach).to_owned(),
+        };
+        line.push(if sheet.reach == reach { Role::Strong } else { Role::Dim }, name);
+    }
+    paper.body.push(line);
+}
+
+/// Why it is not ready, and what a person can do on the host.
+fn by_hand(paper: &mut Paper, outlook: &Rollback, chosen: &[&Batch], width: usize) {
+    for why in &outlook.missing {
+        paper.say("NOT READY", Role::NotReady, why, width);
+    }
+    for batch in chosen {
+        let old: Vec<String> = batch
+            .changes
+            .iter()
+            .filter_map(|change| change.from.as_ref().map(|from| format!("{}={from}", change.package.name)))
+            .collect();
+        let text = format!("on {}: apt-get install --allow-downgrades {}", batch.host, old.join(" "));
+        paper.say("BY HAND", Role::Plain, &text, width);
+    }
+}
+
+fn foot(sheet: &RollbackSheet, outlook: &Rollback) -> Vec<Text> {
+    let close = Text::of(Role::KeyName, "Esc").add(Role::Plain, " = close, stays HELD");
+    let start = if outlook.batches.is_empty() {
+        Text::of(Role::Dim, "nothing to start        ")
+    } else if wants_word(sheet.reach, outlook) {
+        let rest = "_".repeat(WORD.len().saturating_sub(sheet.word.len()));
+        Text::of(Role::Plain, "confirmed work: type ")
+            .add(Role::KeyName, WORD)
+            .add(Role::Plain, ", then Enter  ")
+            .add(Role::Field, format!("[{}{rest}]", sheet.word))
+            .add(Role::Plain, "   ")
+    } else if sheet.waits.is_some() {
+        Text::of(Role::Running, " R taken: starting ").add(Role::Plain, "     ")
+    } else {
+        Text::of(Role::Plain, "press ")
+            .add(Role::NotReady, " R ")
+            .add(
+                Role::Plain,
+                if outlook.missing.is_empty() { " to start" } else { " to start what is stored" },
+            )
+            .add(Role::Plain, "           ")
+    };
+    let mut lines = vec![start.then(close)];
+    if let Some(note) = sheet.note {
+        lines.push(Text::of(Role::Warn, note));
+    }
+    lines
+}

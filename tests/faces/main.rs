@@ -1,0 +1,7 @@
+//! The faces that holdpoint shows to the world, tested against the real thing.
+
+mod cli;
+mod map;
+mod readme;
+mod ssh;
+mod terminal;

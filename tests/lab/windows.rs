@@ -1,0 +1,86 @@
+//! Windows from the rehearsal to their end: one that goes well and is taken back the next morning,
+//! and the story.
+
+use crate::fleet::Fleet;
+use crate::journal::Journal;
+use crate::program::{on_plan, plan, rehearsed, run, start};
+
+#[test]
+fn what_was_rehearsed_is_applied_and_all_of_it_taken_back() {
+    let Some(fleet) = Fleet::up("window", &["test1", "web2"]) else { return };
+    // A conffile that was edited on web2, two packages of one source, an update from another
+    // version, and a kernel: a new package and a reboot.
+    let batches: [&[&str]; 2] = [&["hp-motd-config", "hp-vim-tiny", "hp-rsync"], &["hp-linux-image-amd64"]];
+    let plan = plan(&fleet, &["web2"], &batches);
+    let rehearsal = rehearsed(&fleet, &plan);
+    rehearsal.must_say("rolled back to identical");
+    let journal = rehearsal.journal(&fleet);
+    let frozen = &journal.all("rehearsal", "frozen")[0]["rehearsal"];
+    assert_eq!(frozen["identical"], true);
+    assert_eq!(frozen["set"].as_array().map(Vec::len), Some(7), "{frozen}");
+    assert_eq!(journal.compared().len(), 2);
+
+    let before = fleet.manifest("web2");
+    let boot = fleet.on("web2", "cat /proc/sys/kernel/random/boot_id");
+    let window = on_plan(&fleet, "run", &plan, &["--headless"]).must_end(0);
+    window.must_say("7 changes rehearsed on test1");
+    assert_eq!(window.journal(&fleet).outcome(), "done");
+    for (package, version) in [
+        ("hp-motd-config", "12.2"),
+        ("hp-vim-tiny", "2:9.0.2-1"),
+        ("hp-vim-common", "2:9.0.2-1"),
+        ("hp-rsync", "3.2.7-2"),
+        ("hp-linux-image-amd64", "6.1.2-1"),
+        ("hp-linux-image-6.1.0-2", "6.1.2-1"),
+        // Not listed, so not touched.
+        ("hp-less", "590-1"),
+    ] {
+        assert_eq!(fleet.version("web2", package), version, "{package}");
+    }
+    assert!(fleet.on("web2", "apt-mark showauto").lines().any(|name| name == "hp-linux-image-6.1.0-2"));
+    assert!(fleet.on("web2", "cat /etc/hp-motd.conf").contains("edited on web2 by hand"));
+    assert_ne!(fleet.on("web2", "cat /proc/sys/kernel/random/boot_id"), boot, "it was rebooted");
+    assert!(fleet.served("192.0.2.31"));
+
+    let recording = window.recording();
+    let folder = recording.display().to_string();
+    run(&fleet, &["rollback", &folder, "--scope", "all", "--take-over"]).must_end(10);
+    before.assert_same(&fleet.manifest("web2"), "after a rollback of everything");
+    let journal = Journal::of(&fleet, &recording);
+    assert_eq!(journal.outcome(), "rolled-back");
+    let compared = journal.compared();
+    assert_eq!(compared.len(), 2);
+    assert!(compared.iter().all(|differs| differs.as_array().is_some_and(Vec::is_empty)), "{compared:?}");
+    assert!(fleet.served("192.0.2.31"));
+}
+
+#[test]
+fn the_story_ssh_works_customers_are_dark_and_it_is_taken_back() {
+    let Some(fleet) = Fleet::up("story", &["test1", "web1"]) else { return };
+    let plan = plan(&fleet, &["web1"], &[&["hp-net-config"]]);
+    rehearsed(&fleet, &plan).must_say("rolled back to identical");
+    let before = fleet.manifest("web1");
+    assert!(fleet.served("192.0.2.21"));
+    let plan = plan.display().to_string();
+    let mut window = start(&fleet, &["run", &plan, "--headless"]);
+    window.until("web1 batch 1: verified");
+    // As on that night: every look from the inside is good, and no customer gets an answer.
+    assert!(!fleet.served_now("192.0.2.21"), "the address is dark");
+    assert!(fleet.logs_in("web1"));
+    assert_eq!(fleet.version("web1", "hp-net-config"), "2.0-1");
+    let ran = window.end().must_end(10);
+    ran.must_say("customers can't reach it from outside: ");
+    for address in ["192.0.2.21", "192.0.2.22", "192.0.2.23", "192.0.2.24"] {
+        assert!(fleet.served(address), "{address} is served again");
+    }
+    assert_eq!(fleet.version("web1", "hp-net-config"), "1.0-1");
+    before.assert_same(&fleet.manifest("web1"), "after the rollback");
+    let journal = ran.journal(&fleet);
+    assert_eq!(journal.outcome(), "rolled-back");
+    assert!(journal.all("batch", "confirmed").is_empty());
+    let fails = journal.all("probe", "seen").into_iter().filter(|seen| seen["outcome"]["fail"].is_object());
+    assert!(fails.count() >= 3, "the failing probes are recorded");
+    let compared = journal.compared();
+    assert_eq!(compared.len(), 1);
+    assert!(compared[0].as_array().is_some_and(Vec::is_empty), "{compared:?}");
+}
