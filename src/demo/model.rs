@@ -185,6 +185,11 @@ impl Host {
             | Verb::Result(_)
             | Verb::Verify(_)
             | Verb::Reboot { .. }
+            | Verb::Arm { .. }
+            | Verb::Confirm { .. }
+            | Verb::Extend { .. }
+            | Verb::Timer(_)
+            | Verb::Claim
             | Verb::Clean => {}
         }
         match call.caller {
@@ -217,6 +222,9 @@ impl Host {
                     return refused(RefusalCode::Busy, "an operation is running");
                 }
                 Ok((Vec::new(), Some(Then::Reboot)))
+            }
+            Verb::Arm { .. } | Verb::Confirm { .. } | Verb::Extend { .. } | Verb::Timer(_) | Verb::Claim => {
+                refused(RefusalCode::Usage, "no such verb")
             }
             Verb::Clean => {
                 self.admit(call.epoch)?;

@@ -138,6 +138,9 @@ impl Asker {
                     | RefusalCode::ExistsDifferently
                     | RefusalCode::NoSpace
                     | RefusalCode::NoSystemd
+                    | RefusalCode::Unarmed
+                    | RefusalCode::NotArmed
+                    | RefusalCode::WrongToken
                     | RefusalCode::Internal => FailureKind::Refused,
                 };
                 Err(Failure::new(kind, what))

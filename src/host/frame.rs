@@ -72,13 +72,19 @@ pub enum RefusalCode {
     NoSpace,
     /// The verb needs systemd.
     NoSystemd,
+    /// An apply whose dead-man timer is not armed.
+    Unarmed,
+    /// The batch's timer is not armed, or no more.
+    NotArmed,
+    /// The batch's timer was armed with other words.
+    WrongToken,
     /// The helper itself could not go on.
     Internal,
 }
 
 impl RefusalCode {
     /// Every code.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Usage,
         Self::StaleEpoch,
         Self::Busy,
@@ -87,6 +93,9 @@ impl RefusalCode {
         Self::ExistsDifferently,
         Self::NoSpace,
         Self::NoSystemd,
+        Self::Unarmed,
+        Self::NotArmed,
+        Self::WrongToken,
         Self::Internal,
     ];
 
@@ -101,6 +110,9 @@ impl RefusalCode {
             Self::ExistsDifferently => "exists-differently",
             Self::NoSpace => "no-space",
             Self::NoSystemd => "no-systemd",
+            Self::Unarmed => "unarmed",
+            Self::NotArmed => "not-armed",
+            Self::WrongToken => "wrong-token",
             Self::Internal => "internal",
         }
     }

@@ -3,10 +3,13 @@
 //! Pure. The helper and whatever answers in its place (the demo's hosts) are held to the same
 //! transcripts through this one reading.
 
+use crate::core::event::Timer;
 use crate::facts::Section;
 use crate::host::frame::{Answer, End, Refusal};
 use crate::host::operation::{Kind, OperationReport, OperationState};
-use crate::host::outcome::{ApplyResult, Identity, OutcomeError, RollbackResult, StageResult, VerifyResult};
+use crate::host::outcome::{
+    ApplyResult, Identity, OutcomeError, RollbackResult, StageResult, VerifyResult, parse_timer,
+};
 use crate::host::verb::Verb;
 
 /// What an answer says.
@@ -26,6 +29,8 @@ pub enum Said {
     Result(Option<Box<Outcome>>, OperationReport),
     /// How a batch compares with before.
     Verified(VerifyResult),
+    /// How a batch's dead-man timer stands.
+    Timer(Timer),
     /// It was done.
     Done,
 }
@@ -71,7 +76,7 @@ impl Verb {
         };
         let report = || OperationReport::parse(section("state")?);
         Ok(match self {
-            Self::Hello => Said::Hello(Identity::parse(section("id")?)?),
+            Self::Hello | Self::Claim => Said::Hello(Identity::parse(section("id")?)?),
             Self::Facts(_) => Said::Facts(answer.sections.clone()),
             Self::Simulate(_) => Said::Simulation(section("simulation")?.clone()),
             Self::Start { .. } => Said::Started(report()?),
@@ -92,6 +97,9 @@ impl Verb {
                 Said::Result(outcome, report)
             }
             Self::Verify(_) => Said::Verified(VerifyResult::parse(&answer.sections)?),
+            Self::Arm { .. } | Self::Confirm { .. } | Self::Extend { .. } | Self::Timer(_) => {
+                Said::Timer(parse_timer(section("timer")?)?)
+            }
             Self::Reboot { .. } | Self::Clean => Said::Done,
         })
     }

@@ -5,7 +5,7 @@
 
 use crate::helper;
 use crate::host::operation::{Kind, Spec, Wanted};
-use crate::types::{BatchId, BootId, Epoch, Nonce, OperationId, Span};
+use crate::types::{BatchId, Blake3, BootId, Epoch, Nonce, OperationId, Span};
 
 /// A question or an order to one host's helper.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +45,59 @@ pub enum Verb {
         /// The boot that is to end: asked again after the reboot, nothing happens.
         boot: BootId,
     },
+    /// Arms a batch's dead-man timer, or sets the deadline of one with that token anew.
+    Arm {
+        /// For which batch.
+        batch: BatchId,
+        /// The word by which it is known.
+        token: Nonce,
+        /// The hash of the sealed plan.
+        plan: Blake3,
+        /// When it fires.
+        times: ArmTimes,
+    },
+    /// Confirms a batch: its timer never fires.
+    Confirm {
+        /// Which batch.
+        batch: BatchId,
+        /// The word it was armed with.
+        token: Nonce,
+        /// The plan it was armed under.
+        plan: Blake3,
+    },
+    /// Lengthens a timer.
+    Extend {
+        /// Of which batch.
+        batch: BatchId,
+        /// The word it was armed with.
+        token: Nonce,
+        /// By how much; whole seconds, up to the cap it was armed with.
+        by: Span,
+    },
+    /// How a batch's timer stands.
+    Timer(BatchId),
+    /// Takes the host for this epoch: whoever holds a lower one is refused from now on.
+    Claim,
     /// Removes what batches and operations left on the host.
     Clean,
+}
+
+/// When a timer fires: whole seconds, rounded up where they are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArmTimes {
+    /// From now.
+    pub after: Span,
+    /// From the next boot, where it is declared.
+    pub boot: Span,
+    /// From a boot that is not, at most.
+    pub grace: Span,
+    /// From the first arming: nothing sets the deadline beyond.
+    pub cap: Span,
+}
+
+/// Whole seconds, rounded up: a timer never fires before its time.
+fn seconds(span: Span) -> u64 {
+    span.as_ms().div_ceil(1_000)
 }
 
 /// The work of an operation as it is started.
@@ -150,6 +201,21 @@ impl Verb {
             Self::Result(operation) => vec!["result".into(), operation.to_string()],
             Self::Verify(batch) => vec!["verify".into(), batch.to_string()],
             Self::Reboot { batch, boot } => vec!["reboot".into(), batch.to_string(), boot.to_string()],
+            Self::Arm { batch, token, plan, times } => {
+                let mut words =
+                    vec!["arm".to_owned(), batch.to_string(), token.to_string(), plan.to_string()];
+                let times = [times.after, times.boot, times.grace, times.cap];
+                words.extend(times.map(|time| seconds(time).to_string()));
+                words
+            }
+            Self::Confirm { batch, token, plan } => {
+                vec!["confirm".into(), batch.to_string(), token.to_string(), plan.to_string()]
+            }
+            Self::Extend { batch, token, by } => {
+                vec!["extend".into(), batch.to_string(), token.to_string(), seconds(*by).to_string()]
+            }
+            Self::Timer(batch) => vec!["timer".into(), batch.to_string()],
+            Self::Claim => vec!["claim".into()],
             Self::Clean => vec!["clean".into()],
         }
     }
@@ -196,6 +262,32 @@ impl Verb {
             ["reboot", batch, boot] => {
                 read(batch).zip(read(boot)).map(|(batch, boot)| Self::Reboot { batch, boot })
             }
+            ["arm", batch, token, plan, after, boot, grace, cap] => {
+                let span = |word| read(word).map(Span::secs);
+                let times = || {
+                    Some(ArmTimes {
+                        after: span(after)?,
+                        boot: span(boot)?,
+                        grace: span(grace)?,
+                        cap: span(cap)?,
+                    })
+                };
+                read(batch)
+                    .zip(read(token))
+                    .zip(read(plan))
+                    .zip(times())
+                    .map(|(((batch, token), plan), times)| Self::Arm { batch, token, plan, times })
+            }
+            ["confirm", batch, token, plan] => read(batch)
+                .zip(read(token))
+                .zip(read(plan))
+                .map(|((batch, token), plan)| Self::Confirm { batch, token, plan }),
+            ["extend", batch, token, by] => read(batch)
+                .zip(read(token))
+                .zip(read(by).map(Span::secs))
+                .map(|((batch, token), by)| Self::Extend { batch, token, by }),
+            ["timer", batch] => read(batch).map(Self::Timer),
+            ["claim"] => Some(Self::Claim),
             ["clean"] => Some(Self::Clean),
             _ => None,
         };
@@ -219,6 +311,11 @@ impl Verb {
             | Self::Result(_)
             | Self::Verify(_)
             | Self::Reboot { .. }
+            | Self::Arm { .. }
+            | Self::Confirm { .. }
+            | Self::Extend { .. }
+            | Self::Timer(_)
+            | Self::Claim
             | Self::Clean => String::new(),
         }
     }
@@ -226,12 +323,19 @@ impl Verb {
     /// Whether it changes something on the host; it then has to carry the window's epoch.
     pub fn mutates(&self) -> bool {
         match self {
-            Self::Start { .. } | Self::Reboot { .. } | Self::Clean => true,
+            Self::Start { .. }
+            | Self::Reboot { .. }
+            | Self::Arm { .. }
+            | Self::Confirm { .. }
+            | Self::Extend { .. }
+            | Self::Claim
+            | Self::Clean => true,
             Self::Hello
             | Self::Facts(_)
             | Self::Simulate(_)
             | Self::Read { .. }
             | Self::Result(_)
+            | Self::Timer(_)
             | Self::Verify(_) => false,
         }
     }
@@ -247,6 +351,11 @@ impl Verb {
             | Self::Result(_)
             | Self::Verify(_)
             | Self::Reboot { .. }
+            | Self::Arm { .. }
+            | Self::Confirm { .. }
+            | Self::Extend { .. }
+            | Self::Timer(_)
+            | Self::Claim
             | Self::Clean => false,
         }
     }
@@ -255,8 +364,9 @@ impl Verb {
     /// is detached, and only asked about.
     pub fn timeout(&self) -> Span {
         match self {
-            Self::Hello | Self::Result(_) | Self::Reboot { .. } => Span::secs(30),
-            Self::Start { .. } | Self::Clean => Span::secs(90),
+            Self::Hello | Self::Result(_) | Self::Reboot { .. } | Self::Timer(_) => Span::secs(30),
+            Self::Confirm { .. } | Self::Extend { .. } | Self::Claim => Span::secs(30),
+            Self::Start { .. } | Self::Arm { .. } | Self::Clean => Span::secs(90),
             Self::Facts(_) | Self::Simulate(_) | Self::Verify(_) => Span::secs(120),
             Self::Read { wait, .. } => Span::secs(15 + u64::from((*wait).min(LONGEST_WAIT))),
         }
@@ -289,6 +399,8 @@ mod tests {
         let operation: OperationId = "op-1".parse().expect("an id");
         let batch: BatchId = "b1".parse().expect("an id");
         let boot: BootId = "0b6f9e9c-5c0a-4a67-b6a9-93a8a3f0c111".parse().expect("a boot id");
+        let token: Nonce = "0123456789abcdef".parse().expect("a word");
+        let plan = Blake3::of(b"plan");
         let spec: Spec =
             "package\tlibc6\tamd64\t1\t2\t-\nmachine-id\tholdpoint\nend\n".parse().expect("a spec");
         vec![
@@ -305,7 +417,22 @@ mod tests {
             Verb::Read { operation: operation.clone(), offset: 7, wait: 200 },
             Verb::Result(operation),
             Verb::Verify(batch.clone()),
-            Verb::Reboot { batch, boot },
+            Verb::Reboot { batch: batch.clone(), boot },
+            Verb::Arm {
+                batch: batch.clone(),
+                token: token.clone(),
+                plan,
+                times: ArmTimes {
+                    after: Span::ms(60_001),
+                    boot: Span::secs(50),
+                    grace: Span::secs(40),
+                    cap: Span::secs(3_600),
+                },
+            },
+            Verb::Confirm { batch: batch.clone(), token: token.clone(), plan },
+            Verb::Extend { batch: batch.clone(), token, by: Span::mins(10) },
+            Verb::Timer(batch),
+            Verb::Claim,
             Verb::Clean,
         ]
     }
@@ -343,8 +470,14 @@ mod tests {
                 " abcdefgh1 0 result op-1",
                 " abcdefgh1 0 verify b1",
                 " abcdefgh1 7 reboot b1 0b6f9e9c-5c0a-4a67-b6a9-93a8a3f0c111",
+                " abcdefgh1 7 arm b1 0123456789abcdef PLAN 61 50 40 3600",
+                " abcdefgh1 7 confirm b1 0123456789abcdef PLAN",
+                " abcdefgh1 7 extend b1 0123456789abcdef 600",
+                " abcdefgh1 0 timer b1",
+                " abcdefgh1 7 claim",
                 " abcdefgh1 7 clean",
             ]
+            .map(|line| line.replace("PLAN", &Blake3::of(b"plan").to_string()))
         );
     }
 
@@ -363,6 +496,8 @@ mod tests {
             &["read", "op", "0", "26"],
             &["start", "op", "stage", "b"],
             &["run", "op"],
+            &["arm", "b1", "0123456789abcdef", "plan", "1", "1", "1", "1"],
+            &["timer"],
         ] {
             assert!(Verb::from_words(bad, "").is_err(), "{bad:?}");
         }

@@ -10,6 +10,7 @@ mod host;
 mod probe;
 mod rehearsal;
 mod samples;
+mod timer;
 mod window;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ pub use host::{HelperState, HostEvent};
 pub use probe::{ProbeEvent, ProbeId, ProbeOutcome};
 pub use rehearsal::RehearsalEvent;
 pub use samples::{LogLine, LogSource, Samples};
+pub use timer::{Arming, Timer, TimerState, TimerWatch};
 pub use window::{HoldScope, Outcome, Purpose, WindowEvent};
 
 use crate::types::{Epoch, PersonName, Seq, Time, Untrusted};

@@ -8,9 +8,11 @@ use crate::types::{Epoch, Untrusted};
 
 mod changed;
 mod stage;
+mod timer;
 
 pub use changed::{ApplyResult, LeftPackage, RollbackResult, Verified, VerifyResult};
 pub use stage::{Mismatch, MissingFile, SimulatedInstall, Space, StageResult, StagedPackage};
+pub use timer::parse as parse_timer;
 
 /// The most lines that one result may have.
 const MOST_LINES: usize = 200_000;
