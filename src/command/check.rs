@@ -87,7 +87,12 @@ impl<'a> Seen<'a> {
                 // the day before says what would hold then.
                 let at = match gate {
                     GateName::Time | GateName::Rehearsed => now.max(opens),
-                    GateName::Plan | GateName::Size | GateName::Proof | GateName::Lock => now,
+                    GateName::Plan
+                    | GateName::Size
+                    | GateName::Proof
+                    | GateName::Practised
+                    | GateName::Bake
+                    | GateName::Lock => now,
                 };
                 gate::judge_one(state, batch, *gate, at)
             };

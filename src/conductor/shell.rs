@@ -42,14 +42,16 @@ impl Outbox {
         let _ = self.answers.send(Input::Answer { id, answer: Box::new(answer) });
     }
 
-    /// Something on the way. What belongs to an answer (facts, lost and back) goes the answers' way,
+    /// Something on the way. What belongs to an answer (facts, timers, lost and back) goes the answers' way,
     /// so that it is there before the answer; probe results wait while the loop is behind.
     pub async fn sample(&self, id: Seq, sample: Sample) {
         let flood = match &sample {
             Sample::Seen { .. } => true,
-            Sample::Greeted { .. } | Sample::Learnt { .. } | Sample::Lost { .. } | Sample::Back { .. } => {
-                false
-            }
+            Sample::Greeted { .. }
+            | Sample::Learnt { .. }
+            | Sample::Timer { .. }
+            | Sample::Lost { .. }
+            | Sample::Back { .. } => false,
         };
         let input = Input::Sample { id, sample: Box::new(sample) };
         if flood {

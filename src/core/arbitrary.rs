@@ -614,7 +614,11 @@ pub fn batch_event() -> Any<BatchEvent> {
                 started,
                 result
             }),
-            (batch(), operation()).prop_map(|(batch, operation)| E::ApplyStarted { batch, operation }),
+            (batch(), operation(), of(arming())).prop_map(|(batch, operation, arming)| E::ApplyStarted {
+                batch,
+                operation,
+                arming
+            }),
             (batch(), id(), result(apply_report())).prop_map(|(batch, started, result)| E::Applied {
                 batch,
                 started,
@@ -630,7 +634,11 @@ pub fn batch_event() -> Any<BatchEvent> {
         (batch(), id(), result(verify_report()), of(identity()), span()).prop_map(
             |(batch, started, result, identity, took)| E::Verified { batch, started, result, identity, took }
         ),
-        (batch(), text()).prop_map(|(batch, grounds)| E::Confirmed { batch, grounds }),
+        (batch(), of(id().boxed()), text()).prop_map(|(batch, started, grounds)| E::Confirmed {
+            batch,
+            started,
+            grounds
+        }),
         (batch(), untrusted()).prop_map(|(batch, why)| E::RollbackQueued { batch, why }),
         (batch(), operation()).prop_map(|(batch, operation)| E::RollbackStarted { batch, operation }),
         (batch(), id(), result(rollback_report())).prop_map(|(batch, started, result)| E::RolledBack {
@@ -646,7 +654,53 @@ pub fn batch_event() -> Any<BatchEvent> {
             why
         }),
     ];
-    prop_oneof![forward, back].boxed()
+    let timed = prop_oneof![
+        (batch(), timer()).prop_map(|(batch, timer)| E::TimerSeen { batch, timer }),
+        (batch(), of(span())).prop_map(|(batch, extend)| E::TimerAsked { batch, extend }),
+        (batch(), id(), result(timer())).prop_map(|(batch, started, result)| E::TimerAnswered {
+            batch,
+            started,
+            result
+        }),
+        (batch(), text()).prop_map(|(batch, grounds)| E::ConfirmStarted { batch, grounds }),
+        (batch(), id(), failure(), of(timer())).prop_map(|(batch, started, failure, timer)| {
+            E::ConfirmFailed { batch, started, failure, timer }
+        }),
+    ];
+    prop_oneof![forward, back, timed].boxed()
+}
+
+fn nonce() -> Any<Nonce> {
+    "[a-z0-9]{8,32}".prop_map(|text| text.parse().expect("a word")).boxed()
+}
+
+fn arming() -> Any<Arming> {
+    (nonce(), blake3(), [span(), span(), span(), span(), span()])
+        .prop_map(|(token, plan, [apply, after, boot, grace, cap])| Arming {
+            token,
+            plan,
+            apply,
+            after,
+            boot,
+            grace,
+            cap,
+        })
+        .boxed()
+}
+
+fn timer() -> Any<Timer> {
+    let state = select(&TimerState::ALL[..]);
+    let watch = select(&TimerWatch::ALL[..]);
+    (state, of(nonce()), span(), watch, of(operation()), of(untrusted()))
+        .prop_map(|(state, token, left, watch, operation, why)| Timer {
+            state,
+            token,
+            left,
+            watch,
+            operation,
+            why,
+        })
+        .boxed()
 }
 
 /// Any decision about a gate.

@@ -3,7 +3,7 @@
 use super::change::Rehearsal;
 use super::event::{
     Actor, ApplyReport, Failure, HelperState, HoldScope, Inspected, LogLine, ProbeId, ProbeOutcome, Proof,
-    Purpose, RollbackReport, VerifyReport,
+    Purpose, RollbackReport, Timer, VerifyReport,
 };
 use crate::facts::Domain;
 use crate::plan::Plan;
@@ -86,6 +86,19 @@ pub enum Intent {
         /// Which.
         batch: BatchId,
     },
+    /// Confirm a batch whose host has no probe that could say that its customers are served: a
+    /// person's word.
+    Confirm {
+        /// Which.
+        batch: BatchId,
+    },
+    /// Lengthen a batch's dead-man timer.
+    Extend {
+        /// Which.
+        batch: BatchId,
+        /// By how much.
+        by: Span,
+    },
     /// Note this moment.
     Mark {
         /// The note.
@@ -155,6 +168,10 @@ pub enum Answer {
     Verified(Result<VerifyReport, Failure>, Span),
     /// Of a rollback.
     RolledBack(Result<RollbackReport, Failure>),
+    /// Of asking how a timer stands, or of lengthening it.
+    Timer(Result<Timer, Failure>),
+    /// Of confirming: how the timer stands then.
+    Confirmed(Result<Timer, Failure>),
     /// Of an inspection that found no answer.
     Inspected(Inspected, Untrusted),
     /// Of probing: why it ended.
@@ -177,6 +194,13 @@ pub enum Sample {
         host: HostName,
         /// The facts.
         domain: Domain,
+    },
+    /// How a batch's timer stands.
+    Timer {
+        /// Of which batch.
+        batch: BatchId,
+        /// The timer.
+        timer: Timer,
     },
     /// A host was lost.
     Lost {

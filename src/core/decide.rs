@@ -4,12 +4,12 @@
 use super::command::{Answer, Command, Input, Intent, RollbackScope, Sample};
 use super::event::{
     Actor, BatchEvent, Event, Failure, FailureKind, GateEvent, HoldScope, HostEvent, LogLine, LogSource,
-    Outcome, ProbeEvent, Samples, WindowEvent,
+    Outcome, ProbeEvent, Samples, Timer, TimerState, WindowEvent,
 };
 use super::state::{Batch, Host, Pending, Phase, State, Work};
 use super::{gate, identity, rollback, rules, schedule};
 use crate::facts::Facts;
-use crate::types::{BatchId, HostName, Seq, Time, Untrusted};
+use crate::types::{BatchId, HostName, Seq, Span, Time, Untrusted};
 
 /// What was decided: events to commit, and who caused them.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,7 +67,12 @@ fn decide_command(state: &State, command: &Command, under: Circumstances) -> Dec
     }
     let starts_work = matches!(
         command.intent,
-        Intent::Go { .. } | Intent::Refresh { .. } | Intent::Restage { .. } | Intent::Waive { .. }
+        Intent::Go { .. }
+            | Intent::Refresh { .. }
+            | Intent::Restage { .. }
+            | Intent::Waive { .. }
+            | Intent::Confirm { .. }
+            | Intent::Extend { .. }
     );
     if starts_work && !under.journal_sound {
         let events =
@@ -126,6 +131,8 @@ fn decide_command(state: &State, command: &Command, under: Circumstances) -> Dec
             }
             None => Vec::new(),
         },
+        Intent::Confirm { batch } => confirm(state, batch, now),
+        Intent::Extend { batch, by } => extend(state, batch, *by, now),
         Intent::Mark { note } => vec![Event::Window(WindowEvent::Marked { note: note.clone() })],
         Intent::End => vec![Event::Window(WindowEvent::Ended { outcome: outcome(state) })],
     };
@@ -150,6 +157,27 @@ fn go(state: &State, id: &BatchId, now: Time) -> Vec<Event> {
         Ok(event) => vec![event],
         Err(why) => refuse(state, Some(&batch.host), format!("{} does not start: {why}", batch.label()), now),
     }
+}
+
+/// A person's word, where no probe could say it. Everywhere else the probes decide, and so nobody has to.
+fn confirm(state: &State, id: &BatchId, now: Time) -> Vec<Event> {
+    let Some(batch) = state.batches.get(id) else { return Vec::new() };
+    match rules::confirm_by_word(state, batch, now) {
+        Ok(event) => vec![event],
+        Err(why) => {
+            let what = format!("{} is not confirmed by word: {why}", batch.label());
+            refuse(state, Some(&batch.host), what, now)
+        }
+    }
+}
+
+fn extend(state: &State, id: &BatchId, by: Span, now: Time) -> Vec<Event> {
+    let Some(batch) = state.batches.get(id) else { return Vec::new() };
+    if batch.fires_at().is_none() {
+        let why = format!("{} has no timer that runs", batch.label());
+        return refuse(state, Some(&batch.host), why, now);
+    }
+    vec![Event::Batch(BatchEvent::TimerAsked { batch: id.clone(), extend: Some(by) })]
 }
 
 fn waive(
@@ -284,6 +312,8 @@ fn batch_answer(
         | Work::Reboot
         | Work::Verify
         | Work::Rollback
+        | Work::Timer
+        | Work::Confirm
         | Work::Probe => pending.work,
     };
     let event = match (answer, asked) {
@@ -310,6 +340,10 @@ fn batch_answer(
         (Answer::RolledBack(result), Work::Rollback) => {
             BatchEvent::RolledBack { batch: name, started: id, result: result.clone() }
         }
+        (Answer::Timer(result), Work::Timer) => {
+            BatchEvent::TimerAnswered { batch: name, started: id, result: result.clone() }
+        }
+        (Answer::Confirmed(result), Work::Confirm) => confirmed(id, batch, result),
         (Answer::Inspected(found, why), _) => {
             BatchEvent::Inspected { batch: name, started: id, found: *found, why: why.clone() }
         }
@@ -320,11 +354,33 @@ fn batch_answer(
             | Answer::Rebooted(_)
             | Answer::Verified(..)
             | Answer::RolledBack(_)
+            | Answer::Timer(_)
+            | Answer::Confirmed(_)
             | Answer::WatchEnded(_),
             _,
         ) => return None,
     };
     Some(event)
+}
+
+/// Confirmed is what the host says is confirmed, and nothing else.
+fn confirmed(id: Seq, batch: &Batch, result: &Result<Timer, Failure>) -> BatchEvent {
+    let name = batch.id.clone();
+    match result {
+        Ok(timer) if timer.state == TimerState::Confirmed => BatchEvent::Confirmed {
+            batch: name,
+            started: Some(id),
+            grounds: batch.grounds.clone().unwrap_or_default(),
+        },
+        Ok(timer) => {
+            let what = format!("the timer of {} is {}", batch.label(), timer.state.word());
+            let failure = Failure::new(FailureKind::Refused, what);
+            BatchEvent::ConfirmFailed { batch: name, started: id, failure, timer: Some(timer.clone()) }
+        }
+        Err(failure) => {
+            BatchEvent::ConfirmFailed { batch: name, started: id, failure: failure.clone(), timer: None }
+        }
+    }
 }
 
 /// Facts that were read since a moment; older ones say nothing about what was done after them.
@@ -351,6 +407,10 @@ fn decide_sample(state: &State, id: Seq, sample: &Sample) -> Vec<Event> {
         Sample::Learnt { host, domain } => {
             vec![Event::Host(HostEvent::Learnt { host: host.clone(), domain: Box::new(domain.clone()) })]
         }
+        Sample::Timer { batch, timer } if state.batches.contains_key(batch) => {
+            vec![Event::Batch(BatchEvent::TimerSeen { batch: batch.clone(), timer: timer.clone() })]
+        }
+        Sample::Timer { .. } => Vec::new(),
         Sample::Lost { host, why } if !down(host) => {
             vec![Event::Host(HostEvent::Lost { host: host.clone(), why: why.clone() })]
         }
@@ -371,6 +431,8 @@ pub fn never_began(work: Work, why: &Untrusted) -> Option<Answer> {
     Some(match work {
         Work::Read => Answer::Read(Err(failure)),
         Work::Probe => Answer::WatchEnded(why.clone()),
+        Work::Timer => Answer::Timer(Err(failure)),
+        Work::Confirm => Answer::Confirmed(Err(failure)),
         Work::Stage | Work::Apply | Work::Reboot | Work::Verify | Work::Rollback => {
             Answer::Inspected(super::event::Inspected::NeverBegan, why.clone())
         }

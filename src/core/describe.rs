@@ -2,7 +2,7 @@
 
 use super::event::{
     Actor, BatchEvent, Event, GateEvent, HoldScope, HostEvent, Inspected, Outcome, ProbeEvent, ProbeOutcome,
-    Purpose, Record, RehearsalEvent, WindowEvent,
+    Purpose, Record, RehearsalEvent, Timer, TimerState, WindowEvent,
 };
 use super::state::{Round, State};
 use crate::facts::Domain;
@@ -14,7 +14,7 @@ pub fn line(state: &State, record: &Record) -> Option<String> {
     let text = match &record.event {
         Event::Window(event) => window(event),
         Event::Host(event) => host(event)?,
-        Event::Batch(event) => batch(state, event),
+        Event::Batch(event) => batch(state, event)?,
         Event::Gate(event) => gate(state, event),
         Event::Probe(event) => probe(event)?,
         Event::Rehearsal(event) => rehearsal(event),
@@ -130,9 +130,9 @@ fn label(state: &State, batch: &BatchId) -> String {
     state.batches.get(batch).map_or_else(|| batch.to_string(), |batch| batch.label())
 }
 
-fn batch(state: &State, event: &BatchEvent) -> String {
+fn batch(state: &State, event: &BatchEvent) -> Option<String> {
     let label = label(state, event.batch());
-    match event {
+    Some(match event {
         BatchEvent::Planned { changes, .. } => {
             let risk = super::risk::of(changes) * 100.0;
             format!("{label}: planned, {} changes, risk {risk:.1}%", changes.len())
@@ -180,6 +180,27 @@ fn batch(state: &State, event: &BatchEvent) -> String {
                 n => format!("{label}: VERIFY FAILED, {n} things are not as they should be"),
             }
         }
+        BatchEvent::TimerSeen { timer, .. } => {
+            format!("{label}: {}", timer_words(state, event.batch(), timer))
+        }
+        BatchEvent::TimerAsked { extend: None, .. } => return None,
+        BatchEvent::TimerAsked { extend: Some(by), .. } => {
+            format!("{label}: its timer is to be lengthened by {}", by.brief())
+        }
+        BatchEvent::TimerAnswered { result: Ok(timer), .. } => {
+            // Asked every few seconds: what runs as it should is on screen, and no news.
+            if timer.is_armed() {
+                return None;
+            }
+            format!("{label}: {}", timer_words(state, event.batch(), timer))
+        }
+        BatchEvent::TimerAnswered { result: Err(failure), .. } => {
+            format!("{label}: how its timer stands is not known: {}", failure.what.shown())
+        }
+        BatchEvent::ConfirmStarted { grounds, .. } => format!("{label}: confirming: {grounds}"),
+        BatchEvent::ConfirmFailed { failure, .. } => {
+            format!("{label}: NOT confirmed: {}", failure.what.shown())
+        }
         BatchEvent::Confirmed { grounds, .. } => format!("{label}: CONFIRMED: {grounds}"),
         BatchEvent::RollbackQueued { why, .. } => format!("{label}: to be rolled back: {}", why.shown()),
         BatchEvent::RollbackStarted { .. } => format!("{label}: ROLLBACK started"),
@@ -199,6 +220,24 @@ fn batch(state: &State, event: &BatchEvent) -> String {
         BatchEvent::Inspected { found: Inspected::Unknown, why, .. } => {
             format!("{label}: UNKNOWN: {}", why.shown())
         }
+    })
+}
+
+/// How a timer stands: what will happen, and when, where nobody does anything.
+fn timer_words(state: &State, batch: &BatchId, timer: &Timer) -> String {
+    let why = timer.why.as_ref().map_or_else(String::new, |why| format!(": {}", why.shown()));
+    match (timer.state, state.batches.get(batch).and_then(|batch| batch.fires_at())) {
+        (TimerState::Armed, Some(at)) => format!(
+            "dead-man timer armed, rolls back by itself at {} unless confirmed ({})",
+            at.format("%H:%M:%SZ"),
+            timer.watch.word()
+        ),
+        (TimerState::Armed, None) => "its dead-man timer is set, and NOTHING watches it".to_owned(),
+        (TimerState::None, _) => "it has NO dead-man timer".to_owned(),
+        (TimerState::Confirmed, _) => "its dead-man timer is confirmed, and fires no more".to_owned(),
+        (TimerState::Firing, _) => "its host rolls it back by itself".to_owned(),
+        (TimerState::RolledBack, _) => "its host has rolled it back by itself".to_owned(),
+        (TimerState::RollbackFailed, _) => format!("its host could NOT roll it back{why}"),
     }
 }
 

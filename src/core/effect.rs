@@ -4,11 +4,11 @@
 use std::net::IpAddr;
 
 use super::change::Change;
-use super::event::{BatchEvent, Event, FailureKind, HostEvent, ProbeEvent, ProbeId, Record};
+use super::event::{Arming, BatchEvent, Event, FailureKind, HostEvent, ProbeEvent, ProbeId, Purpose, Record};
 use super::rules;
 use super::state::{State, Work};
 use crate::plan::{Probe, ProbeTarget, VantageKind};
-use crate::types::{BatchId, BootId, Epoch, HostName, OperationId, Seq};
+use crate::types::{BatchId, Blake3, BootId, Epoch, HostName, Nonce, OperationId, Seq, Span};
 
 /// An effect with its id.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,11 +26,14 @@ pub enum Effect {
     Read {
         /// Which host.
         host: HostName,
+        /// The epoch to take an enrolled host for, where this process is to change it: whoever holds
+        /// a lower one is refused there from then on.
+        claim: Option<Epoch>,
     },
     /// Store and hash a batch's packages on the host, simulate both ways.
     Stage(OnHost, Vec<Change>),
-    /// Apply a staged batch.
-    Apply(OnHost),
+    /// Arm a staged batch's timer, read it back, apply the batch, and set the timer anew.
+    Apply(OnHost, Option<Arming>),
     /// Reboot, and wait until the host is back with another boot id.
     Reboot {
         /// Where.
@@ -51,6 +54,22 @@ pub enum Effect {
     },
     /// Roll a batch back.
     Rollback(OnHost),
+    /// Ask how a batch's timer stands, or lengthen it.
+    Timer {
+        /// Where.
+        on: OnHost,
+        /// The word it was armed with.
+        token: Nonce,
+        /// By how much longer.
+        extend: Option<Span>,
+    },
+    /// Make a fresh connection, then tell a batch's timer that it is confirmed.
+    Confirm {
+        /// Where.
+        on: OnHost,
+        /// What it was armed with.
+        arming: Arming,
+    },
     /// After a crash: find out what became of the work, and answer as it would have.
     Inspect {
         /// Where.
@@ -61,6 +80,8 @@ pub enum Effect {
         was: Option<BootId>,
         /// What was to change.
         changes: Vec<Change>,
+        /// What its timer was armed with.
+        arming: Option<Arming>,
     },
     /// Make these probes until told otherwise.
     Probe {
@@ -99,9 +120,10 @@ impl Effect {
     /// On which host; `None` for probing.
     pub fn host(&self) -> Option<&HostName> {
         match self {
-            Self::Read { host } => Some(host),
-            Self::Stage(on, _) | Self::Apply(on) | Self::Rollback(on) => Some(&on.host),
+            Self::Read { host, .. } => Some(host),
+            Self::Stage(on, _) | Self::Apply(on, _) | Self::Rollback(on) => Some(&on.host),
             Self::Reboot { on, .. } | Self::Verify { on, .. } | Self::Inspect { on, .. } => Some(&on.host),
+            Self::Timer { on, .. } | Self::Confirm { on, .. } => Some(&on.host),
             Self::Probe { .. } => None,
         }
     }
@@ -113,7 +135,8 @@ impl Effect {
             // An inspection only reads, and a rollback may wait for what it finds.
             Self::Rollback(_) | Self::Inspect { .. } => true,
             Self::Verify { after_rollback, .. } | Self::Reboot { after_rollback, .. } => *after_rollback,
-            Self::Read { .. } | Self::Stage(..) | Self::Apply(_) | Self::Probe { .. } => false,
+            Self::Read { .. } | Self::Stage(..) | Self::Apply(..) | Self::Probe { .. } => false,
+            Self::Timer { .. } | Self::Confirm { .. } => false,
         }
     }
 }
@@ -122,7 +145,10 @@ impl Effect {
 /// state just after it, so no effect can exist without its event.
 pub fn of(state: &State, record: &Record) -> Option<Started> {
     let effect = match &record.event {
-        Event::Host(HostEvent::ReadStarted { host }) => Effect::Read { host: host.clone() },
+        Event::Host(HostEvent::ReadStarted { host }) => {
+            let changes = matches!(state.purpose, Some(Purpose::Run | Purpose::Rehearsal));
+            Effect::Read { host: host.clone(), claim: changes.then_some(record.epoch) }
+        }
         Event::Batch(event) => of_batch(state, record, event)?,
         Event::Probe(ProbeEvent::WatchStarted) => {
             let plan = state.plan.as_ref()?;
@@ -164,7 +190,16 @@ fn of_batch(state: &State, record: &Record, event: &BatchEvent) -> Option<Effect
         BatchEvent::StageStarted { operation, .. } => {
             Effect::Stage(on(operation.clone()), batch.changes.clone())
         }
-        BatchEvent::ApplyStarted { operation, .. } => Effect::Apply(on(operation.clone())),
+        BatchEvent::ApplyStarted { operation, arming, .. } => {
+            Effect::Apply(on(operation.clone()), arming.clone())
+        }
+        BatchEvent::TimerAsked { extend, .. } => {
+            let token = batch.timer.as_ref()?.arming.token.clone();
+            Effect::Timer { on: on(named("timer")), token, extend: *extend }
+        }
+        BatchEvent::ConfirmStarted { .. } => {
+            Effect::Confirm { on: on(named("confirm")), arming: batch.timer.as_ref()?.arming.clone() }
+        }
         BatchEvent::RebootStarted { was, .. } => Effect::Reboot {
             on: on(named("reboot")),
             was: was.clone(),
@@ -181,6 +216,7 @@ fn of_batch(state: &State, record: &Record, event: &BatchEvent) -> Option<Effect
             work: rules::work_of(batch.phase)?,
             was: batch.boot_before.clone(),
             changes: batch.changes.clone(),
+            arming: batch.timer.as_ref().map(|timer| timer.arming.clone()),
         },
         BatchEvent::Planned { .. }
         | BatchEvent::Dropped { .. }
@@ -188,7 +224,10 @@ fn of_batch(state: &State, record: &Record, event: &BatchEvent) -> Option<Effect
         | BatchEvent::Applied { .. }
         | BatchEvent::Rebooted { .. }
         | BatchEvent::Verified { .. }
+        | BatchEvent::TimerSeen { .. }
+        | BatchEvent::TimerAnswered { .. }
         | BatchEvent::Confirmed { .. }
+        | BatchEvent::ConfirmFailed { .. }
         | BatchEvent::RollbackQueued { .. }
         | BatchEvent::RolledBack { .. }
         | BatchEvent::Inspected { .. } => return None,
@@ -201,10 +240,18 @@ pub(super) fn operation_id(batch: &BatchId, word: &str, epoch: Epoch, attempt: u
     // A batch id is short and of the same pattern, so this always parses; were it ever too long,
     // its hash is as good a name.
     text.parse().unwrap_or_else(|_| {
-        let hash = crate::types::Blake3::of(text.as_bytes()).to_string();
+        let hash = Blake3::of(text.as_bytes()).to_string();
         #[expect(clippy::unwrap_used, reason = "64 hexadecimal digits fit the pattern of an operation id")]
         hash.parse().unwrap()
     })
+}
+
+/// The word by which the timer of one apply is known. It names that apply under that plan and need not
+/// be secret: who could send it to the helper is root there.
+pub(super) fn token(plan: &Blake3, operation: &OperationId) -> Nonce {
+    let hash = Blake3::of(format!("{plan} {operation}").as_bytes()).to_string();
+    #[expect(clippy::unwrap_used, reason = "32 hexadecimal digits fit the pattern of a nonce")]
+    hash[..32].parse().unwrap()
 }
 
 /// Whether this version makes a probe of that kind: TCP and HTTP, from outside.

@@ -5,7 +5,7 @@ use super::command::{Intent, RollbackScope};
 use super::event::{HoldScope, ProbeOutcome, Purpose};
 use super::gate::{self, GateState};
 use super::state::{Batch, Health, Phase, State};
-use super::{effect, schedule};
+use super::{effect, rules, schedule};
 use crate::plan::AutoRollback;
 use crate::types::{Span, Time, Untrusted};
 
@@ -81,6 +81,7 @@ fn failing(state: &State, now: Time) -> Option<(&Batch, String)> {
         | Phase::Rebooting
         | Phase::Rebooted
         | Phase::Verifying
+        | Phase::Confirming
         | Phase::Confirmed
         | Phase::RollingBack
         | Phase::RolledBack
@@ -126,6 +127,15 @@ fn next_batch(state: &State, now: Time) -> Option<Intent> {
         return None;
     }
     let Some(batch) = schedule::next(state) else { return Some(Intent::End) };
+    if rules::unprobed(state, batch) {
+        // Nobody is here to give the word that confirms it: it would roll itself back.
+        if state.is_held(batch) {
+            return Some(Intent::End);
+        }
+        let why =
+            format!("{} is UNPROBED: confirming it wants a person, :confirm {}", batch.host, batch.host);
+        return Some(Intent::Hold { scope: HoldScope::Host(batch.host.clone()), why: Untrusted::new(why) });
+    }
     let judged = gate::judge(state, batch, now);
     if gate::all_pass(&judged) && !state.is_held(batch) && probed(state, batch, now) {
         return Some(Intent::Go { batch: batch.id.clone() });

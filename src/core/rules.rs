@@ -1,10 +1,14 @@
 //! What is due by itself, from the state alone. Since the rules read nothing but the state, they
 //! are the same after a crash, on another machine, and in a simulation.
 
+mod timer;
+
+pub(super) use timer::{by_word as confirm_by_word, unprobed};
+
 use super::change::{Change, Frozen, Rehearsal};
 use super::decide::Circumstances;
 use super::event::{BatchEvent, Event, HostEvent, Outcome, ProbeEvent, Purpose, RehearsalEvent, WindowEvent};
-use super::state::{Batch, Health, Host, Phase, Reach, Round, State, Work};
+use super::state::{Batch, DeadMan, Host, Phase, Reach, Round, State, Work};
 use super::{cut, effect, gate, rollback, schedule, standing};
 use crate::types::{BatchId, OperationId, Span, Time, Untrusted};
 
@@ -36,8 +40,8 @@ pub fn due(state: &State, under: Circumstances) -> Vec<Event> {
     if !back.is_empty() || !under.journal_sound {
         return back;
     }
-    let rules: [fn(&State, Time) -> Vec<Event>; 6] =
-        [carry_on, confirm, read, plan_batches, stage_batches, rehearse];
+    let rules: [fn(&State, Time) -> Vec<Event>; 7] =
+        [timer::ask, carry_on, timer::confirm, read, plan_batches, stage_batches, rehearse];
     for rule in rules {
         let events = rule(state, under.now);
         if !events.is_empty() {
@@ -55,6 +59,7 @@ pub(super) fn work_of(phase: Phase) -> Option<Work> {
         Phase::Rebooting => Some(Work::Reboot),
         Phase::Verifying | Phase::Comparing => Some(Work::Verify),
         Phase::RollingBack => Some(Work::Rollback),
+        Phase::Confirming => Some(Work::Confirm),
         Phase::Planned
         | Phase::Staged
         | Phase::StageFailed
@@ -95,10 +100,9 @@ pub(super) fn start(state: &State, batch: &Batch, now: Time) -> Result<Event, St
     if let Some(against) = judgements.iter().find(|judgement| !judgement.state.passes()) {
         return Err(format!("gate {} is {}: {}", against.gate, against.state.word(), against.reason));
     }
-    Ok(Event::Batch(BatchEvent::ApplyStarted {
-        batch: batch.id.clone(),
-        operation: operation(state, batch, "apply"),
-    }))
+    let operation = operation(state, batch, "apply");
+    let arming = schedule::arming(state, batch, now, &operation);
+    Ok(Event::Batch(BatchEvent::ApplyStarted { batch: batch.id.clone(), operation, arming }))
 }
 
 /// Unique over all processes that ever hold this recording: the records of a rollback that started
@@ -110,8 +114,9 @@ fn operation(state: &State, batch: &Batch, word: &str) -> OperationId {
 /// After a crash: a batch is in the middle of work that nobody waits for. Ask its host what became
 /// of it, never blindly do it again.
 fn inspect(state: &State) -> Vec<Event> {
-    let awaited =
-        |batch: &Batch| state.pending.values().any(|pending| pending.batch.as_ref() == Some(&batch.id));
+    let awaited = |batch: &Batch| {
+        state.pending.values().any(|p| p.batch.as_ref() == Some(&batch.id) && p.work != Work::Timer)
+    };
     let lost = state.in_order().filter(|batch| batch.phase.running() && !awaited(batch));
     lost.map(|batch| Event::Batch(BatchEvent::InspectStarted { batch: batch.id.clone() })).collect()
 }
@@ -134,7 +139,8 @@ fn compare(state: &State) -> Vec<Event> {
 /// reboot is something new.
 fn carry_on(state: &State, _now: Time) -> Vec<Event> {
     let mut events = Vec::new();
-    for batch in state.in_order().filter(|batch| !batch.wanted_back) {
+    let fired = |batch: &Batch| batch.timer.as_ref().is_some_and(DeadMan::fired);
+    for batch in state.in_order().filter(|batch| !batch.wanted_back && !fired(batch)) {
         let reboot = batch.applied.as_ref().is_some_and(|report| report.reboot_required);
         match batch.phase {
             Phase::Applied if reboot => {
@@ -163,6 +169,7 @@ fn carry_on(state: &State, _now: Time) -> Vec<Event> {
             | Phase::Rebooting
             | Phase::Verifying
             | Phase::Verified
+            | Phase::Confirming
             | Phase::Confirmed
             | Phase::Unknown
             | Phase::RollingBack
@@ -174,39 +181,6 @@ fn carry_on(state: &State, _now: Time) -> Vec<Event> {
         }
     }
     events
-}
-
-/// A batch is confirmed when it is verified and every required probe of its host's customers
-/// passes, seen after the verifying. Confirming stays possible under a hold.
-fn confirm(state: &State, now: Time) -> Vec<Event> {
-    let verified = state.in_order().filter(|batch| batch.phase == Phase::Verified && !batch.wanted_back);
-    let mut events = Vec::new();
-    for batch in verified {
-        if let Some(grounds) = grounds(state, batch, now) {
-            events.push(Event::Batch(BatchEvent::Confirmed { batch: batch.id.clone(), grounds }));
-        }
-    }
-    events
-}
-
-fn grounds(state: &State, batch: &Batch, now: Time) -> Option<String> {
-    if state.purpose == Some(Purpose::Rehearsal) {
-        return Some("verified on the baseline".to_owned());
-    }
-    let mut passed = 0;
-    for (_, probe) in state.probes_of(&batch.host).filter(|(_, p)| effect::is_made(&p.probe) && p.required())
-    {
-        let fresh = probe.last().is_some_and(|(at, _)| *at > batch.since);
-        if !fresh || probe.health(now) != Health::Ok {
-            return None;
-        }
-        passed += 1;
-    }
-    Some(match passed {
-        0 => "verified; UNPROBED: nothing says that customers are served".to_owned(),
-        1 => "verified, its required probe passes".to_owned(),
-        n => format!("verified, its {n} required probes pass"),
-    })
 }
 
 fn read(state: &State, now: Time) -> Vec<Event> {

@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::change::Change;
+use super::effect;
+use super::event::{Arming, Purpose};
 use super::state::{Batch, Phase, State};
 use crate::plan::Plan;
-use crate::types::{HostName, Span, Time};
+use crate::types::{HostName, OperationId, Span, Time};
 
 /// Staging and applying one package, where nothing was measured: the slower end of what small
 /// hosts need.
@@ -109,6 +111,39 @@ pub fn verify(state: &State) -> Estimate {
     }
 }
 
+/// How long a batch is watched, timer running, before it is confirmed. A rehearsal has no customers to
+/// watch.
+pub fn bake(state: &State) -> Span {
+    match (&state.plan, state.purpose) {
+        (Some(plan), Some(Purpose::Run)) => plan.policy.bake,
+        (_, _) => Span::ZERO,
+    }
+}
+
+/// When a batch was watched long enough; `None` before it is verified.
+pub fn baked_at(state: &State, batch: &Batch) -> Option<Time> {
+    Some(batch.verified_at? + bake(state))
+}
+
+/// What the timer of a batch that is applied now is armed with.
+pub(super) fn arming(state: &State, batch: &Batch, now: Time, operation: &OperationId) -> Option<Arming> {
+    let plan = state.plan.as_ref()?;
+    let confirm_within = plan.policy.confirm_within;
+    let boot = verify(state).span + bake(state) + confirm_within;
+    let after = reboot(state, &batch.changes).span + boot;
+    let first = apply(state, &batch.changes).span + after;
+    Some(Arming {
+        token: effect::token(&plan.hash, operation),
+        plan: plan.hash,
+        apply: first,
+        after,
+        boot,
+        grace: confirm_within,
+        // Past the window's end nobody is there to extend it, and its customers were told so.
+        cap: Span::between(now, plan.window.closes).max(first) + confirm_within,
+    })
+}
+
 /// Abort-by as it stands now: for what is applied and unconfirmed or, while nothing is, for the
 /// batch that would be next. `None` before a plan is sealed.
 pub fn abort_by(state: &State) -> Option<AbortBy> {
@@ -161,11 +196,11 @@ pub fn stand_in(state: &State, a: &HostName, b: &HostName) -> bool {
     lane(state, a) == lane(state, b)
 }
 
-/// The last moment at which a batch may start: its own abort-by − apply − reboot − verify.
+/// The last moment at which a batch may start: its own abort-by − apply − reboot − verify − bake.
 pub fn cutoff(state: &State, batch: &Batch) -> Option<Time> {
     let abort_by = abort_by_of(state, batch)?;
     let work = apply(state, &batch.changes).span + reboot(state, &batch.changes).span + verify(state).span;
-    Some(abort_by.at - work)
+    Some(abort_by.at - work - bake(state))
 }
 
 /// Where the window's clock stands.
@@ -195,7 +230,7 @@ pub fn next(state: &State) -> Option<&Batch> {
     for batch in state.in_order().filter(|batch| waits(batch.phase)) {
         first.entry(&batch.host).or_insert(batch);
     }
-    if let (Some(super::event::Purpose::Run), Some(baseline)) = (state.purpose, &plan.baseline) {
+    if let (Some(Purpose::Run), Some(baseline)) = (state.purpose, &plan.baseline) {
         first.remove(&baseline.host);
     }
     if first.is_empty() {

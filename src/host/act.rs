@@ -3,6 +3,8 @@
 //! A lost connection is no answer: the work on the host goes on, so it is waited for, and the loop is
 //! told that the host is lost and back. Nothing here decides what is done.
 
+mod timer; // the dead-man timer's part
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +19,8 @@ use super::verb::{FactWord, Verb, Work as VerbWork};
 use crate::conductor::shell::{Outbox, Outside};
 use crate::core::effect::{Effect, OnHost, Started};
 use crate::core::event::{
-    ApplyReport, Failure, FailureKind, Inspected, LogLine, LogSource, Proof, ProofFile, RollbackReport,
-    VerifyReport,
+    ApplyReport, Arming, Failure, FailureKind, Inspected, LogLine, LogSource, Proof, ProofFile,
+    RollbackReport, VerifyReport,
 };
 use crate::core::state::Work;
 use crate::core::{Answer, Change, Sample};
@@ -101,14 +103,14 @@ struct Task {
 impl Task {
     async fn carry_out(&self, effect: Effect) -> Answer {
         match effect {
-            Effect::Read { .. } => Answer::Read(self.read().await),
+            Effect::Read { claim, .. } => Answer::Read(self.read(claim).await),
             Effect::Stage(on, changes) => {
                 let work = VerbWork::Stage(spec(&changes));
                 Answer::Staged(self.operate(&on, work).await.and_then(|ended| staged(&ended, &changes)))
             }
-            Effect::Apply(on) => {
-                Answer::Applied(self.operate(&on, VerbWork::Apply).await.and_then(|e| applied(&e)))
-            }
+            Effect::Apply(on, arming) => self.apply(&on, arming.as_ref()).await,
+            Effect::Timer { on, token, extend } => self.timer(&on, &token, extend).await,
+            Effect::Confirm { on, arming } => self.confirm(&on, &arming).await,
             Effect::Rollback(on) => {
                 Answer::RolledBack(self.operate(&on, VerbWork::Rollback).await.and_then(|e| rolled_back(&e)))
             }
@@ -118,8 +120,8 @@ impl Task {
                 let report = self.verify(&on, after_rollback, &changes).await;
                 Answer::Verified(report, elapsed(began))
             }
-            Effect::Inspect { on, work, was, changes } => {
-                self.inspect(&on, work, was.as_ref(), &changes).await
+            Effect::Inspect { on, work, was, changes, arming } => {
+                self.inspect(&on, work, was.as_ref(), &changes, arming.as_ref()).await
             }
             // Started elsewhere: it belongs to no host.
             Effect::Probe { .. } => Answer::WatchEnded("not on a host".into()),
@@ -135,8 +137,12 @@ impl Task {
         self.outbox.line(LogLine { host, source, at: (self.clock)(), text });
     }
 
-    async fn read(&self) -> Result<(), Failure> {
-        let helper = self.asker.greet().await?;
+    async fn read(&self, claim: Option<u64>) -> Result<(), Failure> {
+        let mut helper = self.asker.greet().await?;
+        if let Some(epoch) = claim.filter(|_| helper.enrolled) {
+            self.claim(epoch, Duration::ZERO).await?;
+            helper.epoch = epoch;
+        }
         let host = self.asker.host().clone();
         self.outbox.sample(self.id, Sample::Greeted { host, helper }).await;
         self.learn(Duration::ZERO).await
@@ -315,7 +321,19 @@ impl Task {
     }
 
     /// After a crash: what became of the work, answered as the work itself would have.
-    async fn inspect(&self, on: &OnHost, work: Work, was: Option<&BootId>, changes: &[Change]) -> Answer {
+    async fn inspect(
+        &self,
+        on: &OnHost,
+        work: Work,
+        was: Option<&BootId>,
+        changes: &[Change],
+        arming: Option<&Arming>,
+    ) -> Answer {
+        // First of all: what another cockpit has asked for, and what has not reached the host yet, must not
+        // begin after it was looked for in vain.
+        if let Err(failure) = self.claim(on.epoch, WORK).await {
+            return Answer::Inspected(Inspected::Unknown, failure.what);
+        }
         match work {
             Work::Reboot => match (self.ask_until(&Verb::Hello, 0, WORK).await, self.boot().await) {
                 (Ok(_), Ok(boot)) if Some(&boot.boot_id) != was => {
@@ -327,10 +345,22 @@ impl Task {
                 (Err(failure), _) | (_, Err(failure)) => Answer::Inspected(Inspected::Unknown, failure.what),
             },
             // Verifying only reads: it is simply done again.
-            Work::Verify | Work::Read | Work::Inspect | Work::Probe => {
+            Work::Verify | Work::Read | Work::Inspect | Work::Probe | Work::Timer => {
                 Answer::Inspected(Inspected::NeverBegan, "it only reads, and is done again".into())
             }
-            Work::Stage | Work::Apply | Work::Rollback => self.inspect_operation(on, work, changes).await,
+            // Confirming twice confirms once.
+            Work::Confirm => match arming {
+                Some(arming) => self.confirm(on, arming).await,
+                None => Answer::Inspected(Inspected::NeverBegan, "there is no timer".into()),
+            },
+            Work::Apply => {
+                let answer = self.inspect_operation(on, work, changes).await;
+                if matches!(answer, Answer::Applied(_)) {
+                    self.set_anew(on, arming).await;
+                }
+                answer
+            }
+            Work::Stage | Work::Rollback => self.inspect_operation(on, work, changes).await,
         }
     }
 
@@ -348,9 +378,14 @@ impl Task {
             Ok(Followed::Ended(ended)) => match work {
                 Work::Stage => Answer::Staged(staged(&ended, changes)),
                 Work::Apply => Answer::Applied(applied(&ended)),
-                Work::Rollback | Work::Read | Work::Reboot | Work::Verify | Work::Inspect | Work::Probe => {
-                    Answer::RolledBack(rolled_back(&ended))
-                }
+                Work::Rollback
+                | Work::Read
+                | Work::Reboot
+                | Work::Verify
+                | Work::Inspect
+                | Work::Timer
+                | Work::Confirm
+                | Work::Probe => Answer::RolledBack(rolled_back(&ended)),
             },
             Ok(Followed::Unknown) => {
                 let why = format!("{}: {} is gone and left no result", on.host, on.operation);

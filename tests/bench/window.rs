@@ -169,7 +169,7 @@ pub fn built(size: &Size) -> Writer {
     }
     if let Some((n, batch)) = applying {
         stage(&mut writer, &batch);
-        let started = BatchEvent::ApplyStarted { batch, operation: operation(n) };
+        let started = BatchEvent::ApplyStarted { batch, operation: operation(n), arming: None };
         writer.take(at(3_590), Event::Batch(started));
     }
     for n in 0..size.hosts {
@@ -235,7 +235,7 @@ fn confirmed(writer: &mut Writer, n: usize, batch: &BatchId) {
 /// What follows the staging of a batch that comes off.
 fn work(writer: &mut Writer, n: usize, batch: &BatchId) -> [Event; 3] {
     let batch = batch.clone();
-    let apply = BatchEvent::ApplyStarted { batch: batch.clone(), operation: operation(n) };
+    let apply = BatchEvent::ApplyStarted { batch: batch.clone(), operation: operation(n), arming: None };
     let started = writer.take(at(80), Event::Batch(apply));
     let applied = BatchEvent::Applied { batch: batch.clone(), started, result: Ok(ApplyReport::default()) };
     writer.take(at(150), Event::Batch(applied));
@@ -248,7 +248,8 @@ fn work(writer: &mut Writer, n: usize, batch: &BatchId) -> [Event; 3] {
         identity: None,
         took: Span::secs(11),
     };
-    let confirmed = BatchEvent::Confirmed { batch, grounds: "verified, probes pass".to_owned() };
+    let confirmed =
+        BatchEvent::Confirmed { batch, started: None, grounds: "verified, probes pass".to_owned() };
     let read = HostEvent::Back { host: host(n) };
     [Event::Batch(verified), Event::Host(read), Event::Batch(confirmed)]
 }

@@ -159,7 +159,11 @@ pub fn events() -> Vec<Event> {
             watch: "acme's 443".into(),
             until: at(1_800),
         }),
-        Event::Batch(BatchEvent::ApplyStarted { batch: batch(), operation: word("apply-web1-1") }),
+        Event::Batch(BatchEvent::ApplyStarted {
+            batch: batch(),
+            operation: word("apply-web1-1"),
+            arming: None,
+        }),
         Event::Samples(Samples { lines: vec![line], left_out: 3 }),
         Event::Batch(BatchEvent::Applied {
             batch: batch(),

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::timer::Timers;
 use crate::core::Change;
 use crate::core::effect::{Effect, OnHost};
 use crate::core::event::{
@@ -15,7 +16,7 @@ use crate::facts::{
     Boot, Domain, Fact, Installed, Listener, Locks, Network, Packages, Pending, Protocol, Services, Updates,
 };
 use crate::types::{
-    BatchId, BootId, HostName, OperationId, PackageId, PackageName, Sha256, Span, Time, Version,
+    BatchId, BootId, Epoch, HostName, OperationId, PackageId, PackageName, Sha256, Span, Time, Version,
 };
 
 /// A small generator with a seed: the story of a seed is the same on every machine.
@@ -62,6 +63,9 @@ pub struct SimHost {
     pub installed: BTreeMap<PackageId, Version>,
     pub first: BTreeMap<PackageId, Version>,
     offered: Vec<(PackageName, &'static str, &'static str, bool)>,
+    pub timers: Timers,
+    /// The highest epoch that came: a lower one is refused.
+    pub epoch: Epoch,
     stored: BTreeMap<BatchId, Vec<Change>>,
     before: BTreeMap<BatchId, BTreeMap<PackageId, Version>>,
     operations: BTreeMap<OperationId, Operation>,
@@ -82,6 +86,37 @@ fn version(text: &str) -> Version {
 
 fn hash(name: &PackageName, version: &Version) -> Sha256 {
     Sha256::from_bytes(*blake3::hash(format!("{name} {version}").as_bytes()).as_bytes())
+}
+
+/// The epoch that an effect carries, where it changes something or claims.
+fn effect_epoch(effect: &Effect) -> Option<Epoch> {
+    match effect {
+        Effect::Read { claim, .. } => *claim,
+        Effect::Stage(on, _)
+        | Effect::Apply(on, _)
+        | Effect::Rollback(on)
+        | Effect::Reboot { on, .. }
+        | Effect::Confirm { on, .. }
+        | Effect::Timer { on, extend: Some(_), .. }
+        | Effect::Inspect { on, .. } => Some(on.epoch),
+        Effect::Timer { extend: None, .. } | Effect::Verify { .. } | Effect::Probe { .. } => None,
+    }
+}
+
+fn refused(effect: &Effect) -> Answer {
+    let failure = Failure::new(FailureKind::Refused, "stale-epoch");
+    match effect {
+        Effect::Read { .. } => Answer::Read(Err(failure)),
+        Effect::Stage(..) => Answer::Staged(Err(failure)),
+        Effect::Apply(..) => Answer::Applied(Err(failure)),
+        Effect::Rollback(_) => Answer::RolledBack(Err(failure)),
+        Effect::Reboot { .. } => Answer::Rebooted(Err(failure)),
+        Effect::Timer { .. } => Answer::Timer(Err(failure)),
+        Effect::Confirm { .. } => Answer::Confirmed(Err(failure)),
+        Effect::Inspect { .. } | Effect::Verify { .. } | Effect::Probe { .. } => {
+            Answer::Inspected(Inspected::Unknown, failure.what)
+        }
+    }
 }
 
 fn failed(why: &str) -> Failure {
@@ -109,6 +144,8 @@ impl SimHost {
             first: installed.clone(),
             installed,
             offered,
+            timers: Timers::default(),
+            epoch: 0,
             stored: BTreeMap::new(),
             before: BTreeMap::new(),
             operations: BTreeMap::new(),
@@ -126,6 +163,7 @@ impl SimHost {
     /// Power is cut and comes back: what ran is lost in the middle.
     pub fn power_cut(&mut self, now: Time) {
         self.boots += 1;
+        self.timers.rebooted(now, false);
         for operation in self.operations.values_mut().filter(|operation| operation.done > now) {
             operation.done = now;
             operation.ending = Ending::Lost;
@@ -198,8 +236,22 @@ impl SimHost {
         ]
     }
 
+    pub fn has_ended(&self, operation: &OperationId, now: Time) -> bool {
+        self.operations.get(operation).is_none_or(|operation| operation.done <= now)
+    }
+
+    pub fn was_lost(&self, operation: &OperationId) -> bool {
+        self.operations.get(operation).is_some_and(|operation| operation.ending == Ending::Lost)
+    }
+
+    /// When nothing that changes it is at work.
+    pub fn free_at(&self, now: Time) -> Time {
+        let change = |operation: &&Operation| !matches!(operation.ending, Ending::Staged(_));
+        self.operations.values().filter(change).map(|operation| operation.done).fold(now, Time::max)
+    }
+
     pub fn greeting(&self, host: &HostName) -> Sample {
-        let helper = HelperState { enrolled: true, why_not: None, epoch: 0 };
+        let helper = HelperState { enrolled: true, why_not: None, epoch: self.epoch };
         Sample::Greeted { host: host.clone(), helper }
     }
 
@@ -213,17 +265,52 @@ impl SimHost {
         }
     }
 
+    /// Whether an order of that epoch is obeyed; a higher one is stored.
+    fn admit(&mut self, epoch: Epoch) -> bool {
+        let admitted = epoch >= self.epoch;
+        self.epoch = self.epoch.max(epoch);
+        admitted
+    }
+
     /// Begins an effect; returns when it will have an answer.
     pub fn begin(&mut self, effect: &Effect, now: Time, dice: &mut Dice) -> Time {
         let takes = Span::ms(500 + dice.below(20_000));
+        if !effect_epoch(effect).is_none_or(|epoch| self.admit(epoch)) {
+            return now;
+        }
         let fails = dice.once_in(15);
         match effect {
             Effect::Stage(on, changes) => self.begin_stage(on, changes, now + takes, fails),
-            Effect::Apply(on) => self.begin_apply(on, now + takes, fails, dice),
+            Effect::Apply(on, arming) => {
+                let Some(changes) = self.stored.get(&on.batch).cloned() else { return now };
+                let arming = arming.as_ref().expect("armed before apply");
+                if self.timers.is_armed(&on.batch) || self.started.contains(&on.operation) {
+                    return now;
+                }
+                self.timers.arm(&on.batch, arming, now);
+                let done = self.begin_apply(on, &changes, now + takes, fails, dice);
+                self.timers.set_anew(&on.batch, done);
+                done
+            }
             Effect::Rollback(on) => self.begin_rollback(on, now + takes),
             Effect::Reboot { .. } => {
                 self.boots += 1;
+                self.timers.rebooted(now, true);
                 now + takes
+            }
+            Effect::Timer { on, extend, .. } => {
+                if let Some(by) = extend {
+                    self.timers.extend(&on.batch, *by);
+                }
+                now + Span::ms(200)
+            }
+            Effect::Confirm { on, arming } => {
+                self.timers.confirm(&on.batch, arming);
+                now + Span::ms(200)
+            }
+            Effect::Inspect { on, work: Work::Confirm, arming: Some(arming), .. } => {
+                self.timers.confirm(&on.batch, arming);
+                now + Span::ms(200)
             }
             Effect::Inspect { on, .. } => self.operations.get(&on.operation).map_or(now, |o| o.done.max(now)),
             Effect::Read { .. } | Effect::Verify { .. } | Effect::Probe { .. } => now + takes,
@@ -256,8 +343,15 @@ impl SimHost {
         self.operate(on, done, Ending::Staged(proof))
     }
 
-    fn begin_apply(&mut self, on: &OnHost, done: Time, fails: bool, dice: &mut Dice) -> Time {
-        let changes = self.stored.get(&on.batch).expect("an apply of what was never stored").clone();
+    fn begin_apply(
+        &mut self,
+        on: &OnHost,
+        changes: &[Change],
+        done: Time,
+        fails: bool,
+        dice: &mut Dice,
+    ) -> Time {
+        assert!(self.timers.is_armed(&on.batch), "armed before apply");
         self.before.insert(on.batch.clone(), self.installed.clone());
         let upto = if fails { changes.len() / 2 } else { changes.len() };
         for change in &changes[..upto] {
@@ -270,22 +364,45 @@ impl SimHost {
     }
 
     fn begin_rollback(&mut self, on: &OnHost, done: Time) -> Time {
-        if let Some(before) = self.before.get(&on.batch) {
-            for change in &self.stored[&on.batch] {
-                match before.get(&change.package) {
-                    Some(version) => self.installed.insert(change.package.clone(), version.clone()),
-                    None => self.installed.remove(&change.package),
-                };
+        // It waits its turn behind what its host does by itself.
+        let done = done.max(self.free_at(done));
+        self.timers.taken(&on.batch, &on.operation);
+        self.roll_back(&on.batch, on.operation.clone(), done)
+    }
+
+    /// What it was before the batch, whoever asks.
+    pub fn roll_back(&mut self, batch: &BatchId, operation: OperationId, done: Time) -> Time {
+        match self.before.get(batch) {
+            Some(before) => {
+                for change in self.stored.get(batch).into_iter().flatten() {
+                    match before.get(&change.package) {
+                        Some(version) => self.installed.insert(change.package.clone(), version.clone()),
+                        None => self.installed.remove(&change.package),
+                    };
+                }
+            }
+            // It never began: what comes late finds nothing to apply.
+            None => {
+                self.stored.remove(batch);
             }
         }
-        self.operate(on, done, Ending::RolledBack)
+        assert!(self.started.insert(operation.clone()), "{operation} started twice");
+        self.operations.insert(operation, Operation { done, ending: Ending::RolledBack });
+        done
     }
 
     /// The answer of an effect that is done.
-    pub fn answer(&self, effect: &Effect) -> Answer {
+    pub fn answer(&self, effect: &Effect, now: Time) -> Answer {
+        if effect_epoch(effect).is_some_and(|epoch| epoch < self.epoch) {
+            return refused(effect);
+        }
         match effect {
             Effect::Read { .. } => Answer::Read(Ok(())),
-            Effect::Stage(on, _) | Effect::Apply(on) | Effect::Rollback(on) => self.ended(on, effect),
+            Effect::Stage(on, _) | Effect::Apply(on, _) | Effect::Rollback(on) => self.ended(on, effect),
+            Effect::Timer { on, .. } => Answer::Timer(Ok(self.timers.report(&on.batch, now))),
+            Effect::Confirm { on, .. } | Effect::Inspect { on, work: Work::Confirm, .. } => {
+                Answer::Confirmed(Ok(self.timers.report(&on.batch, now)))
+            }
             Effect::Reboot { .. } => Answer::Rebooted(Ok((self.boot(), Span::secs(20)))),
             Effect::Verify { after_rollback, changes, .. } => {
                 Answer::Verified(Ok(self.verify(*after_rollback, changes)), Span::secs(2))
@@ -294,7 +411,7 @@ impl SimHost {
                 Work::Reboot if Some(self.boot()) != *was => {
                     Answer::Rebooted(Ok((self.boot(), Span::secs(20))))
                 }
-                Work::Reboot | Work::Verify => {
+                Work::Reboot | Work::Verify | Work::Timer | Work::Confirm => {
                     Answer::Inspected(Inspected::NeverBegan, "it never began".into())
                 }
                 Work::Stage | Work::Apply | Work::Rollback | Work::Read | Work::Inspect | Work::Probe => {
@@ -313,12 +430,14 @@ impl SimHost {
             Some(Ending::RolledBack) => Answer::RolledBack(Ok(RollbackReport::default())),
             Some(Ending::Lost) => match effect {
                 Effect::Stage(..) => Answer::Staged(Err(failed("power went"))),
-                Effect::Apply(_) => Answer::Applied(Err(failed("power went"))),
+                Effect::Apply(..) => Answer::Applied(Err(failed("power went"))),
                 Effect::Rollback(_) => Answer::RolledBack(Err(failed("power went"))),
                 Effect::Read { .. }
                 | Effect::Reboot { .. }
                 | Effect::Verify { .. }
                 | Effect::Inspect { .. }
+                | Effect::Timer { .. }
+                | Effect::Confirm { .. }
                 | Effect::Probe { .. } => Answer::Inspected(Inspected::Unknown, "power went".into()),
             },
         }

@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Failure;
+use super::{Arming, Failure, Timer};
 use crate::core::change::Change;
-use crate::core::state::{Batch, Phase, State, Work};
+use crate::core::state::{Batch, DeadMan, Phase, State, Work};
 use crate::types::{
     BatchId, BootId, HostName, OperationId, PackageId, Seq, Sha256, Span, Time, UnitName, Untrusted, Version,
 };
@@ -161,12 +161,15 @@ pub enum BatchEvent {
         /// The evidence.
         result: Result<Proof, Failure>,
     },
-    /// Its changes are being applied. The proof before it is the inverse.
+    /// Its changes are being applied. The proof before it is the inverse; the timer is armed first.
     ApplyStarted {
         /// Its id.
         batch: BatchId,
         /// The operation on the host.
         operation: OperationId,
+        /// What its dead-man timer is armed with; `None` in recordings of versions that had none.
+        #[serde(default)]
+        arming: Option<Arming>,
     },
     /// The apply ended.
     Applied {
@@ -213,12 +216,56 @@ pub enum BatchEvent {
         /// How long verifying took.
         took: Span,
     },
-    /// It is confirmed: the end of a batch.
-    Confirmed {
+    /// How its timer stands, as its host said on the way.
+    TimerSeen {
+        /// Its id.
+        batch: BatchId,
+        /// The timer.
+        timer: Timer,
+    },
+    /// Its host is asked how the timer stands, or to lengthen it.
+    TimerAsked {
+        /// Its id.
+        batch: BatchId,
+        /// By how much longer, where it is asked for.
+        extend: Option<Span>,
+    },
+    /// How the timer stands.
+    TimerAnswered {
+        /// Its id.
+        batch: BatchId,
+        /// The effect's id.
+        started: Seq,
+        /// The timer.
+        result: Result<Timer, Failure>,
+    },
+    /// The timer is being told that the batch is confirmed.
+    ConfirmStarted {
         /// Its id.
         batch: BatchId,
         /// On what grounds, in words.
         grounds: String,
+    },
+    /// It is confirmed, and its timer will not fire: the end of a batch.
+    Confirmed {
+        /// Its id.
+        batch: BatchId,
+        /// The effect's id; `None` where there was no timer to be told.
+        #[serde(default)]
+        started: Option<Seq>,
+        /// On what grounds, in words.
+        grounds: String,
+    },
+    /// It could not be confirmed: the timer runs on, or has fired.
+    ConfirmFailed {
+        /// Its id.
+        batch: BatchId,
+        /// The effect's id.
+        started: Seq,
+        /// Why.
+        failure: Failure,
+        /// How the timer stands, where the host said so.
+        timer: Option<Timer>,
     },
     /// It was decided to roll it back; it starts when its turn comes.
     RollbackQueued {
@@ -275,7 +322,12 @@ impl BatchEvent {
             | Self::Rebooted { batch, .. }
             | Self::VerifyStarted { batch, .. }
             | Self::Verified { batch, .. }
+            | Self::TimerSeen { batch, .. }
+            | Self::TimerAsked { batch, .. }
+            | Self::TimerAnswered { batch, .. }
+            | Self::ConfirmStarted { batch, .. }
             | Self::Confirmed { batch, .. }
+            | Self::ConfirmFailed { batch, .. }
             | Self::RollbackQueued { batch, .. }
             | Self::RollbackStarted { batch, .. }
             | Self::RolledBack { batch, .. }
@@ -293,7 +345,12 @@ impl BatchEvent {
             Self::VerifyStarted { .. } => Some(Work::Verify),
             Self::RollbackStarted { .. } => Some(Work::Rollback),
             Self::InspectStarted { .. } => Some(Work::Inspect),
-            Self::Planned { .. }
+            Self::TimerAsked { .. } => Some(Work::Timer),
+            Self::ConfirmStarted { .. } => Some(Work::Confirm),
+            Self::TimerSeen { .. }
+            | Self::TimerAnswered { .. }
+            | Self::ConfirmFailed { .. }
+            | Self::Planned { .. }
             | Self::Dropped { .. }
             | Self::Staged { .. }
             | Self::Applied { .. }
@@ -314,14 +371,19 @@ impl BatchEvent {
             | Self::Rebooted { started, .. }
             | Self::Verified { started, .. }
             | Self::RolledBack { started, .. }
+            | Self::TimerAnswered { started, .. }
+            | Self::ConfirmFailed { started, .. }
             | Self::Inspected { started, .. } => Some(*started),
-            Self::Planned { .. }
+            Self::Confirmed { started, .. } => *started,
+            Self::TimerSeen { .. }
+            | Self::TimerAsked { .. }
+            | Self::ConfirmStarted { .. }
+            | Self::Planned { .. }
             | Self::Dropped { .. }
             | Self::StageStarted { .. }
             | Self::ApplyStarted { .. }
             | Self::RebootStarted { .. }
             | Self::VerifyStarted { .. }
-            | Self::Confirmed { .. }
             | Self::RollbackQueued { .. }
             | Self::RollbackStarted { .. }
             | Self::InspectStarted { .. } => None,
@@ -359,7 +421,8 @@ impl BatchEvent {
         ) {
             batch.changed = Some(at);
         }
-        if self.starts().is_some() {
+        // Asking how a timer stands is no operation on the host.
+        if self.starts().is_some_and(|work| work != Work::Timer) {
             batch.attempts = batch.attempts.saturating_add(1);
         }
         match self {
@@ -379,8 +442,10 @@ impl BatchEvent {
                     batch.enter(Phase::StageFailed, at);
                 }
             },
-            Self::ApplyStarted { operation, .. } => {
+            Self::ApplyStarted { operation, arming, .. } => {
                 batch.operation = Some(operation.clone());
+                batch.timer = arming.clone().map(DeadMan::new);
+                batch.verified_at = None;
                 batch.before = before.map(Box::new);
                 batch.failure = None;
                 batch.apply_started = Some(at);
@@ -415,7 +480,15 @@ impl BatchEvent {
                 batch.verify_took = Some(*took);
                 batch.verified(result, identity.as_ref(), at);
             }
-            Self::Confirmed { .. } => batch.enter(Phase::Confirmed, at),
+            Self::TimerSeen { timer, .. } => batch.timer_said(timer, at),
+            Self::TimerAsked { .. } => {}
+            Self::TimerAnswered { result, .. } => batch.timer_answered(result, at),
+            Self::ConfirmStarted { grounds, .. } => {
+                batch.grounds = Some(grounds.clone());
+                batch.enter(Phase::Confirming, at);
+            }
+            Self::Confirmed { grounds, .. } => batch.confirmed(grounds, at),
+            Self::ConfirmFailed { failure, timer, .. } => batch.not_confirmed(failure, timer.as_ref(), at),
             Self::RollbackQueued { .. } => {
                 batch.wanted_back = true;
             }

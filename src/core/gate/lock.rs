@@ -1,5 +1,5 @@
-//! Clear when no package manager runs on the host and nothing else of this window does: one batch
-//! at a time on a host, never two hosts of one group at once.
+//! Clear when this cockpit's epoch holds the host, no package manager runs there, and nothing else of
+//! this window does: one batch at a time on a host, never two hosts of one group at once.
 
 use super::Finding;
 use crate::core::schedule;
@@ -17,6 +17,12 @@ pub(super) fn judge(state: &State, batch: &Batch, now: Time) -> Finding {
             let word = other.phase.word();
             return Finding::held(format!("{} is {word}, not confirmed", other.label()), Vec::new());
         }
+    }
+    let stored = state.hosts.get(&batch.host).and_then(|host| host.helper.as_ref()).map_or(0, |h| h.epoch);
+    if stored > state.epoch {
+        let reason =
+            format!("another cockpit holds {}: its epoch is {stored}, ours {}", batch.host, state.epoch);
+        return Finding::held(reason, Vec::new());
     }
     let locks = state.hosts.get(&batch.host).and_then(|host| host.facts.locks.as_ref());
     let Some(locks) = locks else {
@@ -38,6 +44,7 @@ pub(super) fn judge(state: &State, batch: &Batch, now: Time) -> Finding {
         }
         crate::facts::Fact::Known(_) => {
             Finding::clear(format!("no package manager at work on {}", batch.host))
+                .with(vec![format!("epoch {} holds it", state.epoch)])
         }
     }
 }

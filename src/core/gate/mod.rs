@@ -1,8 +1,10 @@
 //! Gates: hold points. Each is a pure function of the state and the moment to a judgement with its
 //! evidence. Unknown and stale never pass. A gate that is not built is not listed.
 
+mod bake;
 mod lock;
 mod plan;
+mod practised;
 mod proof;
 mod rehearsed;
 mod size;
@@ -16,8 +18,16 @@ use super::state::{Batch, State};
 use crate::types::{BatchId, HostName, Time};
 
 /// The gates that are built, in the order in which they are shown.
-pub const GATES: [GateName; 6] =
-    [GateName::Plan, GateName::Rehearsed, GateName::Size, GateName::Proof, GateName::Time, GateName::Lock];
+pub const GATES: [GateName; 8] = [
+    GateName::Plan,
+    GateName::Rehearsed,
+    GateName::Size,
+    GateName::Proof,
+    GateName::Practised,
+    GateName::Time,
+    GateName::Bake,
+    GateName::Lock,
+];
 
 /// A gate's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -31,9 +41,13 @@ pub enum GateName {
     Size,
     /// Old and new packages stored and hashed, both ways simulated, space free.
     Proof,
+    /// A rollback of this set was rehearsed and verified identical; its time is known.
+    Practised,
     /// The window is open and now is before this batch's cutoff.
     Time,
-    /// No package manager runs on the host.
+    /// The batch before was watched for the bake time, and confirmed.
+    Bake,
+    /// This cockpit's epoch holds the host, and no package manager runs there.
     Lock,
 }
 
@@ -45,7 +59,9 @@ impl GateName {
             Self::Rehearsed => "rehearsed",
             Self::Size => "size",
             Self::Proof => "proof",
+            Self::Practised => "practised",
             Self::Time => "time",
+            Self::Bake => "bake",
             Self::Lock => "lock",
         }
     }
@@ -54,7 +70,7 @@ impl GateName {
     /// package manager at work there, nothing could be done or undone, whatever anybody decides.
     pub fn waivable(self) -> bool {
         match self {
-            Self::Rehearsed | Self::Size | Self::Proof | Self::Time => true,
+            Self::Rehearsed | Self::Size | Self::Proof | Self::Practised | Self::Time | Self::Bake => true,
             Self::Plan | Self::Lock => false,
         }
     }
@@ -155,6 +171,8 @@ pub fn judge_one(state: &State, batch: &Batch, gate: GateName, now: Time) -> Jud
         GateName::Rehearsed => rehearsed::judge(state, batch, now),
         GateName::Size => size::judge(state, batch),
         GateName::Proof => proof::judge(state, batch),
+        GateName::Practised => practised::judge(state),
+        GateName::Bake => bake::judge(state, batch),
         GateName::Time => time::judge(state, batch, now),
         GateName::Lock => lock::judge(state, batch, now),
     };

@@ -1,5 +1,6 @@
 //! One batch and where it stands.
 
+use super::DeadMan;
 use crate::core::change::Change;
 use crate::core::event::{
     ApplyReport, Failure, FailureKind, Identity, Inspected, Proof, RollbackReport, VerifyReport,
@@ -44,6 +45,14 @@ pub struct Batch {
     pub rebooted_back: bool,
     /// How long the last verifying took.
     pub verify_took: Option<Span>,
+    /// Its dead-man timer, once it was armed or is about to be.
+    pub timer: Option<DeadMan>,
+    /// When it was verified: the bake is counted from here.
+    pub verified_at: Option<Time>,
+    /// On what grounds it is, or is being, confirmed.
+    pub grounds: Option<String>,
+    /// When it could not be confirmed the last time it was tried, and why.
+    pub unconfirmed_since: Option<(Time, Failure)>,
     /// Whether a rollback is decided and waits for its turn.
     pub wanted_back: bool,
     /// When the host's packages last changed, or may have, by this batch: facts from before that
@@ -82,8 +91,10 @@ pub enum Phase {
     Rebooted,
     /// Being verified.
     Verifying,
-    /// Verified; not confirmed.
+    /// Verified: watched for the bake time, its timer running.
     Verified,
+    /// Its timer is being told that it is confirmed.
+    Confirming,
     /// Confirmed: its end, when all went well.
     Confirmed,
     /// What became of it can't be told: it is to be rolled back, or inspected again.
@@ -116,7 +127,8 @@ impl Phase {
             Self::Rebooting => "REBOOT",
             Self::Rebooted => "BOOTED",
             Self::Verifying => "VERIFY",
-            Self::Verified => "VERIFIED",
+            Self::Verified => "BAKE",
+            Self::Confirming => "CONFIRM",
             Self::Confirmed => "DONE",
             Self::Unknown => "UNKNOWN",
             Self::RollingBack => "ROLLBACK",
@@ -139,6 +151,7 @@ impl Phase {
             | Self::Rebooted
             | Self::Verifying
             | Self::Verified
+            | Self::Confirming
             | Self::Unknown
             | Self::RollingBack
             | Self::RolledBack
@@ -161,6 +174,7 @@ impl Phase {
             | Self::Applying
             | Self::Rebooting
             | Self::Verifying
+            | Self::Confirming
             | Self::RollingBack
             | Self::Comparing => true,
             Self::Planned
@@ -192,7 +206,7 @@ impl Phase {
             | Self::RollbackFailed
             | Self::BackDiffers => true,
             // An apply is never killed, and a reboot can't be: the rollback is queued behind it.
-            Self::Applying | Self::Rebooting | Self::Verifying => false,
+            Self::Applying | Self::Rebooting | Self::Verifying | Self::Confirming => false,
             Self::Planned
             | Self::Staging
             | Self::Staged
@@ -236,6 +250,10 @@ impl Batch {
             rebooted: None,
             rebooted_back: false,
             verify_took: None,
+            timer: None,
+            verified_at: None,
+            grounds: None,
+            unconfirmed_since: None,
             wanted_back: false,
             changed: None,
             rollback_started: None,
@@ -265,7 +283,10 @@ impl Batch {
         self.identity = identity.cloned();
         match (result, back) {
             (Ok(report), false) => match problem(report) {
-                None => self.enter(Phase::Verified, at),
+                None => {
+                    self.verified_at = Some(at);
+                    self.enter(Phase::Verified, at);
+                }
                 Some(what) => self.fail(Phase::ApplyFailed, &Failure::new(FailureKind::Failed, what), at),
             },
             (Ok(report), true) => {
@@ -308,6 +329,8 @@ impl Batch {
                 self.wanted_back = true;
                 self.fail(Phase::Unknown, &failure, at);
             }
+            // What its timer does is asked anew.
+            (_, Phase::Confirming) => self.enter(Phase::Verified, at),
             (Inspected::Unknown, Phase::RollingBack) => self.fail(Phase::RollbackFailed, &failure, at),
             (Inspected::Unknown, Phase::Staging) => self.fail(Phase::StageFailed, &failure, at),
             (Inspected::Unknown | Inspected::NeverBegan, _) => self.fail(Phase::Unknown, &failure, at),

@@ -4,6 +4,7 @@
 //! sheets and scroll positions are a viewer's own and never stand here.
 
 mod batch;
+mod deadman;
 mod ring;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use batch::{Batch, Phase};
+pub use deadman::DeadMan;
 pub use ring::Ring;
 
 use super::change::Rehearsal;
@@ -195,6 +197,8 @@ pub enum Work {
     Rollback,
     Inspect,
     Probe,
+    Timer,
+    Confirm,
 }
 
 /// The round of a rehearsal: apply, roll back, apply again.

@@ -49,9 +49,12 @@ fn rollback_of(action: &Option<Action>) -> Option<&RollbackScope> {
 fn changes_a_host(action: &Action) -> bool {
     match action {
         Action::Intent(intent) => match intent {
-            Intent::Go { .. } | Intent::Rollback { .. } | Intent::Restage { .. } | Intent::Waive { .. } => {
-                true
-            }
+            Intent::Go { .. }
+            | Intent::Rollback { .. }
+            | Intent::Restage { .. }
+            | Intent::Waive { .. }
+            | Intent::Confirm { .. }
+            | Intent::Extend { .. } => true,
             Intent::Open { .. }
             | Intent::Resume
             | Intent::Refresh { .. }

@@ -19,6 +19,8 @@ fn word(work: Work) -> &'static str {
         Work::Rollback => "rolling back",
         Work::Inspect => "inspecting",
         Work::Probe => "probing",
+        Work::Timer => "asking for its timer",
+        Work::Confirm => "confirming",
     }
 }
 
@@ -28,7 +30,7 @@ fn estimate(state: &State, batch: &Batch, work: Work) -> Option<Estimate> {
         Work::Reboot => Some(schedule::reboot(state, &batch.changes)),
         Work::Verify => Some(schedule::verify(state)),
         Work::Rollback => Some(schedule::rollback(state, &batch.changes)),
-        Work::Read | Work::Stage | Work::Inspect | Work::Probe => None,
+        Work::Read | Work::Stage | Work::Inspect | Work::Probe | Work::Timer | Work::Confirm => None,
     }
 }
 
@@ -43,7 +45,11 @@ fn step(state: &State, batch: &Batch) -> Option<String> {
 /// A line for each piece of work on a host, rollbacks first; else what is next.
 pub(super) fn lines(theme: &Theme, view: &View, now: Time) -> Vec<Text> {
     let state = &view.state;
-    let mut work: Vec<_> = state.pending.values().filter(|pending| pending.batch.is_some()).collect();
+    let mut work: Vec<_> = state
+        .pending
+        .values()
+        .filter(|pending| pending.batch.is_some() && pending.work != Work::Timer)
+        .collect();
     work.sort_by_key(|pending| (pending.work != Work::Rollback, pending.work == Work::Stage, pending.since));
     let mut lines: Vec<Text> = work
         .iter()

@@ -1,0 +1,28 @@
+//! Clear when what was applied before was watched for the bake time, and confirmed: one batch at a time is
+//! on its way in the whole window, so that what customers feel has one cause.
+
+use super::Finding;
+use crate::core::schedule;
+use crate::core::state::{Batch, Phase, State};
+
+pub(super) fn judge(state: &State, batch: &Batch) -> Finding {
+    let open: Vec<_> = state
+        .in_order()
+        .filter(|other| other.id != batch.id && (other.phase.unconfirmed() || other.wanted_back))
+        .collect();
+    let Some(first) = open.first() else {
+        let bake = schedule::bake(state).brief();
+        return Finding::clear(format!("nothing before it is unconfirmed; each batch is watched for {bake}"));
+    };
+    // No running time in the reason: a waiver is given for a reason, and would end each second.
+    let reason = match (first.phase, schedule::baked_at(state, first)) {
+        (Phase::Verified | Phase::Confirming, Some(at)) => {
+            format!("{} is watched until {}", first.label(), at.format("%H:%M:%SZ"))
+        }
+        (phase, _) => format!("{} is {}, not confirmed", first.label(), phase.word()),
+    };
+    Finding::held(
+        reason,
+        open.iter().map(|other| format!("{} {}", other.label(), other.phase.word())).collect(),
+    )
+}
