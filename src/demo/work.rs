@@ -119,6 +119,9 @@ impl Host {
                 if let Some(operation) = self.operations.get_mut(id) {
                     operation.done = Some((result, exit));
                 }
+                if kind == Kind::Rollback {
+                    self.rollback_ended(&batch, exit);
+                }
             }
         }
     }

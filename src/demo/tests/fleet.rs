@@ -13,16 +13,16 @@ use crate::host::ask::Asker;
 use crate::host::frame::Answer;
 use crate::host::operation::{Kind, OperationReport, OperationState, Spec, SpecPackage};
 use crate::host::outcome::{ApplyResult, RollbackResult, StageResult, VerifyResult};
-use crate::host::verb::{FactWord, Verb, Work};
+use crate::host::verb::{ArmTimes, FactWord, Verb, Work};
 use crate::host::{Destination, HostError, Lane, Link, Reach, RemoteCommand, Target};
 use crate::plan::{Plan, ProbeTarget};
-use crate::types::{BatchId, Epoch, OperationId, Span, Time};
+use crate::types::{BatchId, Blake3, Epoch, OperationId, Span, Time};
 
 fn now() -> Time {
     Time::from_timestamp(1_795_298_400, 0).expect("a time")
 }
 
-async fn fleet(scenario: Scenario) -> (Fleet, Plan) {
+pub(super) async fn fleet(scenario: Scenario) -> (Fleet, Plan) {
     let setup = Setup { pace: Pace::FAST, rehearsed: false };
     let fleet = start_with(scenario, now(), 7, setup).await.expect("a fleet");
     let plan =
@@ -30,7 +30,7 @@ async fn fleet(scenario: Scenario) -> (Fleet, Plan) {
     (fleet, plan)
 }
 
-fn asker(fleet: &Fleet, plan: &Plan, name: &str) -> Asker {
+pub(super) fn asker(fleet: &Fleet, plan: &Plan, name: &str) -> Asker {
     let ssh = match &plan.baseline {
         Some(baseline) if baseline.host.as_str() == name => baseline.ssh.clone(),
         _ => plan.hosts.iter().find(|host| host.name.as_str() == name).expect("a host").ssh.clone(),
@@ -94,7 +94,7 @@ async fn reached(plan: &Plan, host: &str) -> (usize, usize) {
     (reached.iter().flatten().count(), doors.len())
 }
 
-async fn all_reached(plan: &Plan, host: &str) {
+pub(super) async fn all_reached(plan: &Plan, host: &str) {
     for _ in 0..40 {
         let (reached, of) = reached(plan, host).await;
         if reached == of && of > 0 {
@@ -105,7 +105,7 @@ async fn all_reached(plan: &Plan, host: &str) {
     panic!("{host}: {:?} reached", reached(plan, host).await);
 }
 
-async fn none_reached(plan: &Plan, host: &str) {
+pub(super) async fn none_reached(plan: &Plan, host: &str) {
     for _ in 0..40 {
         if reached(plan, host).await.0 == 0 {
             return;
@@ -134,7 +134,7 @@ fn id(text: &str) -> OperationId {
     text.parse().expect("an id")
 }
 
-fn batch(text: &str) -> BatchId {
+pub(super) fn batch(text: &str) -> BatchId {
     text.parse().expect("an id")
 }
 
@@ -169,12 +169,20 @@ async fn operate(asker: &Asker, operation: &str, name: &str, work: Work) -> (i32
     }
 }
 
-async fn applied(asker: &Asker, name: &str, packages: &[&str]) -> ApplyResult {
+/// Nothing is applied without a timer; once more, it is set anew.
+pub(super) fn arm(name: &str, after: Span) -> Verb {
+    let times = ArmTimes { after, boot: Span::mins(10), grace: Span::mins(10), cap: Span::mins(60) };
+    let token = "0123456789abcdef".parse().expect("a word");
+    Verb::Arm { batch: batch(name), token, plan: Blake3::of(b"plan"), times }
+}
+
+pub(super) async fn applied(asker: &Asker, name: &str, packages: &[&str]) -> ApplyResult {
     let facts = learn(asker).await;
     let stage = Work::Stage(spec(&facts, packages));
     let (exit, answer, log, _) = operate(asker, &format!("{name}-stage"), name, stage).await;
     let staged = StageResult::parse(answer.section("result").expect("a result")).expect("reads");
     assert_eq!((exit, staged.reverse_ok), (0, Some(true)), "{staged:?}\n{log}");
+    asker.ask(&arm(name, Span::mins(10)), 5).await.expect("arms");
     let (exit, answer, log, pieces) = operate(asker, &format!("{name}-apply"), name, Work::Apply).await;
     assert_eq!(exit, 0, "{log}");
     assert!(pieces > 3, "the log came in {pieces} pieces");

@@ -126,6 +126,7 @@ const STORY: &[(&str, u64)] = &[
     ("start", 5),
     ("read", 0),
     ("result-stage", 0),
+    ("* arm", 5),
     ("* op-1 apply", 5),
     ("result-apply", 0),
     ("* op-2 apply", 5),
@@ -146,7 +147,14 @@ fn the_demo_answers_every_verb_as_the_helpers_transcripts_say() {
     let mut host = host();
     let mut held = Vec::new();
     for (name, epoch) in STORY {
-        // What the transcripts don't show: the starts in between.
+        // What the transcripts don't show: the arming, and the starts in between.
+        if *name == "* arm" {
+            let words = format!("arm b1 0123456789abcdef {} 600 600 600 3600", "0".repeat(64));
+            let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+            let (raw, then) = ask(&mut host, &words, "", *epoch);
+            assert!(raw.contains("\n|state armed\n") && then.is_none(), "{raw}");
+            continue;
+        }
         if let Some(start) = name.strip_prefix("* ") {
             let (id, kind) = start.split_once(' ').expect("an operation and a kind");
             let words = ["start", id, kind, "b1"].map(str::to_owned);
