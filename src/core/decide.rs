@@ -362,6 +362,46 @@ fn decide_sample(state: &State, id: Seq, sample: &Sample) -> Vec<Event> {
     }
 }
 
+/// The same input in short, where the journal can't hold what it says: an answer becomes a failure of
+/// its kind, facts become unknown, lines are counted.
+///
+/// `None` for what is short by its nature, or whose sender has to hear of it: there is nothing that
+/// could stand for it.
+pub fn shortened(input: &Input, why: &Untrusted) -> Option<Input> {
+    match input {
+        Input::Answer { id, answer } => {
+            Some(Input::Answer { id: *id, answer: Box::new(failed(answer, why)) })
+        }
+        Input::Sample { id, sample } => match &**sample {
+            Sample::Learnt { host, domain } => {
+                let sample = Sample::Learnt { host: host.clone(), domain: domain.unknown(why.clone()) };
+                Some(Input::Sample { id: *id, sample: Box::new(sample) })
+            }
+            Sample::Greeted { .. } | Sample::Lost { .. } | Sample::Back { .. } | Sample::Seen { .. } => None,
+        },
+        Input::Lines { lines, left_out } => {
+            let left_out = left_out.saturating_add(lines.len() as u64);
+            Some(Input::Lines { lines: Vec::new(), left_out })
+        }
+        Input::Command(_) | Input::Tick | Input::ClockStepped(_) => None,
+    }
+}
+
+/// The answer of the same kind that says that it can't be used.
+fn failed(answer: &Answer, why: &Untrusted) -> Answer {
+    let failure = Failure { kind: FailureKind::Malformed, what: why.clone() };
+    match answer {
+        Answer::Read(_) => Answer::Read(Err(failure)),
+        Answer::Staged(_) => Answer::Staged(Err(failure)),
+        Answer::Applied(_) => Answer::Applied(Err(failure)),
+        Answer::Rebooted(_) => Answer::Rebooted(Err(failure)),
+        Answer::Verified(_, took) => Answer::Verified(Err(failure), *took),
+        Answer::RolledBack(_) => Answer::RolledBack(Err(failure)),
+        Answer::Inspected(found, _) => Answer::Inspected(*found, why.clone()),
+        Answer::WatchEnded(_) => Answer::WatchEnded(why.clone()),
+    }
+}
+
 /// The answer of an effect that was decided and never started, since the journal could not be
 /// written: nothing of it is on any host.
 ///

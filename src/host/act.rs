@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::ask::Asker;
 use super::frame::Answer as Frames;
 use super::operation::{OperationReport, OperationState, Spec, SpecPackage};
-use super::outcome::{ApplyResult, RollbackResult, StageResult, Trouble, VerifyResult};
+use super::outcome::{ApplyResult, RollbackResult, StageResult, Trouble, VerifyResult, named};
 use super::verb::{FactWord, Verb, Work as VerbWork};
 use crate::conductor::shell::{Outbox, Outside};
 use crate::core::effect::{Effect, OnHost, Started};
@@ -458,7 +458,7 @@ fn staged(ended: &Ended, changes: &[Change]) -> Result<Proof, Failure> {
     let tightest = result.space.iter().min_by_key(|space| space.free.saturating_sub(space.need));
     Ok(Proof {
         files: files.collect(),
-        beyond: beyond.chain(removed).collect(),
+        beyond: named(beyond.chain(removed).collect()),
         reverse: match result.reverse_ok {
             Some(true) => None,
             Some(false) => Some(result.reverse_why.clone()),
@@ -466,7 +466,7 @@ fn staged(ended: &Ended, changes: &[Change]) -> Result<Proof, Failure> {
         },
         space_needed: tightest.map_or(0, |space| space.need),
         space_free: tightest.map_or(0, |space| space.free),
-        missing,
+        missing: named(missing),
     })
 }
 
@@ -497,7 +497,7 @@ fn rolled_back(ended: &Ended) -> Result<RollbackReport, Failure> {
         took: result.verified.duration,
         etc_restored: result.etc_restored,
         etc_left: result.etc_left,
-        network_restored: network.chain(result.routes_restored.iter().cloned()).collect(),
+        network_restored: named(network.chain(result.routes_restored.iter().cloned()).collect()),
         restarted: result.verified.restarted,
     })
 }

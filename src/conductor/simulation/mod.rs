@@ -2,6 +2,7 @@
 //! keys at random and faults at random. After every step the invariants are checked; a seed that
 //! fails prints its story.
 
+mod refused;
 mod world;
 
 use std::collections::BTreeMap;
