@@ -301,7 +301,8 @@ fn batch_answer(
             let identity = match (result, back, &batch.before) {
                 (Ok(report), true, Some(before)) => {
                     let after = state.hosts.get(&batch.host).map(|host| since(&host.facts, batch.since));
-                    after.map(|after| identity::compare(before, &after, report))
+                    let back = batch.rolled_back.as_ref();
+                    after.map(|after| identity::compare(before, &after, report, back))
                 }
                 (_, _, _) => None,
             };

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Failure;
 use crate::core::change::Change;
+use crate::core::identity;
 use crate::core::state::{Batch, Phase, State, Work};
 use crate::types::{
     BatchId, BootId, HostName, OperationId, PackageId, Seq, Sha256, Span, Time, UnitName, Untrusted, Version,
@@ -68,6 +69,16 @@ pub struct RollbackReport {
     pub network_restored: Vec<Untrusted>,
     /// Units that were restarted again.
     pub restarted: Vec<UnitName>,
+    /// Whether the host itself says that everything the batch touched is as before; `None`: it did not
+    /// come to that, or the journal is from before this was recorded.
+    #[serde(default)]
+    pub identical: Option<bool>,
+    /// What is still not as before, in words: addresses that are gone, files of the old packages.
+    #[serde(default)]
+    pub missing: Vec<Untrusted>,
+    /// What could not be done as it should.
+    #[serde(default)]
+    pub cautions: Vec<Untrusted>,
 }
 
 /// What the host says of a batch's packages when asked to verify.
@@ -428,7 +439,11 @@ impl BatchEvent {
             }
             Self::RolledBack { result, .. } => match result {
                 Ok(report) => {
-                    batch.rolled_back = Some(report.clone());
+                    let first = batch.rolled_back.as_ref().filter(|_| batch.rebooted_back);
+                    batch.rolled_back = Some(match first {
+                        Some(first) => identity::both(first, report),
+                        None => report.clone(),
+                    });
                     batch.enter(Phase::RolledBack, at);
                 }
                 Err(failure) => batch.fail(Phase::RollbackFailed, failure, at),
