@@ -7,7 +7,7 @@ use super::event::{
     Outcome, ProbeEvent, Samples, WindowEvent,
 };
 use super::state::{Batch, Host, Pending, Phase, State, Work};
-use super::{gate, identity, rollback, rules, schedule};
+use super::{aftermath, gate, identity, rollback, rules, schedule};
 use crate::facts::Facts;
 use crate::types::{BatchId, HostName, Seq, Time, Untrusted};
 
@@ -127,7 +127,7 @@ fn decide_command(state: &State, command: &Command, under: Circumstances) -> Dec
             None => Vec::new(),
         },
         Intent::Mark { note } => vec![Event::Window(WindowEvent::Marked { note: note.clone() })],
-        Intent::End => vec![Event::Window(WindowEvent::Ended { outcome: outcome(state) })],
+        Intent::End => vec![Event::Window(WindowEvent::Ended { outcome: outcome(state, now) })],
     };
     Decision::by(&command.actor, events)
 }
@@ -212,8 +212,9 @@ fn refuse(state: &State, host: Option<&HostName>, why: impl AsRef<str>, now: Tim
     vec![Event::Samples(Samples { lines: vec![line], left_out: 0 })]
 }
 
-/// How it ended: 30 before 40 before 20 before 10, in the words of exit statuses.
-pub fn outcome(state: &State) -> Outcome {
+/// How it ends at this moment: 30 before 40 before 20 before 10, in the words of exit statuses. What was
+/// rolled back is complete only when the customers of its host are served again.
+pub fn outcome(state: &State, now: Time) -> Outcome {
     let any = |test: fn(&Batch) -> bool| state.in_order().any(|batch| test(batch));
     let incomplete = |batch: &Batch| {
         batch.phase == Phase::RollbackFailed
@@ -228,7 +229,7 @@ pub fn outcome(state: &State) -> Outcome {
         (host.read_at.is_none() && host.read_failed.is_some())
             || (blind(host) && rules::concerned(state, host))
     };
-    if any(incomplete) {
+    if any(incomplete) || !aftermath::dark(state, now).is_empty() {
         Outcome::RollbackIncomplete
     } else if state.hosts.values().any(|host| unreachable(host)) {
         Outcome::Unreachable

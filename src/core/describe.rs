@@ -1,18 +1,19 @@
 //! One line of words for an event: what a headless run prints and a replay lists.
 
+use super::aftermath;
 use super::event::{
     Actor, BatchEvent, Event, GateEvent, HoldScope, HostEvent, Inspected, Outcome, ProbeEvent, ProbeOutcome,
     Purpose, Record, RehearsalEvent, WindowEvent,
 };
 use super::state::{Round, State};
 use crate::facts::Domain;
-use crate::types::{BatchId, Untrusted};
+use crate::types::{BatchId, Time, Untrusted};
 
 /// A record in words, by the state just after it; `None` for what is not worth a line of its own
 /// (single facts, single good probe results, log lines are shown elsewhere).
 pub fn line(state: &State, record: &Record) -> Option<String> {
     let text = match &record.event {
-        Event::Window(event) => window(event),
+        Event::Window(event) => window(state, event, record.at),
         Event::Host(event) => host(event)?,
         Event::Batch(event) => batch(state, event),
         Event::Gate(event) => gate(state, event),
@@ -47,7 +48,7 @@ pub fn outcome(outcome: Outcome) -> &'static str {
     }
 }
 
-fn window(event: &WindowEvent) -> String {
+fn window(state: &State, event: &WindowEvent, at: Time) -> String {
     match event {
         WindowEvent::Opened { purpose: what, plan, rehearsal, .. } => {
             let on = match rehearsal {
@@ -72,7 +73,21 @@ fn window(event: &WindowEvent) -> String {
             why.shown()
         ),
         WindowEvent::Stale { id, what } => format!("ignored, with id {id}: {}", what.shown()),
-        WindowEvent::Ended { outcome: how } => format!("ended: {}", outcome(*how)),
+        WindowEvent::Ended { outcome: how } => format!("ended: {}", ended(state, *how, at)),
+    }
+}
+
+/// The words of an outcome, with the customers who were not reached at that moment.
+pub fn ended(state: &State, how: Outcome, at: Time) -> String {
+    let dark: Vec<String> = match how {
+        Outcome::RollbackIncomplete => {
+            aftermath::dark(state, at).iter().map(|dark| dark.sentence()).collect()
+        }
+        Outcome::Done | Outcome::RolledBack | Outcome::Held | Outcome::Unreachable => Vec::new(),
+    };
+    match dark.is_empty() {
+        true => outcome(how).to_owned(),
+        false => format!("{}; not known to be served: {}", outcome(how), dark.join("; ")),
     }
 }
 
