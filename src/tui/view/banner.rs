@@ -98,7 +98,7 @@ fn rolling(view: &View, now: Time) -> Vec<Banner> {
     let Some(first) = back.iter().find(|batch| under_way(batch.phase)).or(back.first()) else {
         return Vec::new();
     };
-    let takes = schedule::rollback(&view.state, &first.changes).then(schedule::verify(&view.state));
+    let takes = schedule::rollback(&view.state, first).then(schedule::verify(&view.state));
     let fact = match (first.phase, first.rollback_started) {
         (Phase::RollingBack, Some(since)) => {
             let ends = stamp(since + takes.span, now);
