@@ -405,7 +405,8 @@ ssh  = "ops@192.0.2.11"
             }
             let work = apply(&state, &batch.changes).span
                 + reboot(&state, &batch.changes).span
-                + verify(&state).span;
+                + verify(&state).span
+                + bake(&state);
             assert_eq!(cutoff(&state, batch), Some(by.at - work), "{told}");
         }
     }
