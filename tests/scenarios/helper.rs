@@ -207,6 +207,7 @@ fn updates() -> Spec {
 #[test]
 fn a_batch_goes_on_and_comes_back_identical() {
     let Some(host) = host() else { return };
+    host.inside.sh("ip addr add 192.0.2.77/32 dev lo");
     let before = host.portrait();
 
     let (state, staged, log) = host.stage("b1", updates());
@@ -264,10 +265,12 @@ fn a_batch_goes_on_and_comes_back_identical() {
     host.inside.sh("echo 'from elsewhere' >/etc/hpt-other.conf; rm /etc/hpt-somebody.conf");
     host.is_as(&before, "at the end");
 
-    // Twice is as once, and what was edited after it is left.
-    host.inside.sh("echo 'edited after it all' >/etc/hpt-app.conf");
+    // Twice is as once, and what was edited after it is left; an address that a boot took is put back.
+    host.inside.sh("echo 'edited after it all' >/etc/hpt-app.conf; ip addr del 192.0.2.77/32 dev lo");
     let (state, again, log) = host.rollback("b1");
     assert_eq!(state, OperationState::Done(0), "{log}");
+    let restored: Vec<&str> = again.addresses_restored.iter().map(|(_, address)| address.raw()).collect();
+    assert_eq!((restored, again.addresses_missing.len()), (vec!["192.0.2.77/32"], 0), "{log}");
     assert_eq!(again.identical, Some(false));
     assert_eq!(again.etc_left.iter().map(|path| path.raw()).collect::<Vec<_>>(), ["etc/hpt-app.conf"]);
     host.inside.sh("echo 'app configuration 1' >/etc/hpt-app.conf");

@@ -359,6 +359,14 @@ async fn a_kernel_wants_a_reboot_and_the_host_comes_back_in_another_boot() {
     none_reached(&plan, "web1").await;
     assert_eq!(rolled_back(&web1, "b1").await.addresses_restored.len(), 4);
     all_reached(&plan, "web1").await;
+    // The way back of a reboot is a reboot, which loses them again; so does a second rollback.
+    rebooted(&web1, "b1").await;
+    none_reached(&plan, "web1").await;
+    let (exit, answer, log, _) = operate(&web1, "b1-rollback-2", "b1", Work::Rollback).await;
+    let again = RollbackResult::parse(answer.section("result").expect("a result")).expect("reads");
+    assert_eq!(exit, 0, "{log}");
+    assert_eq!((again.addresses_restored.len(), again.verified.restarted.len()), (4, 0));
+    all_reached(&plan, "web1").await;
 }
 
 #[tokio::test]
