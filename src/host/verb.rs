@@ -289,8 +289,7 @@ mod tests {
         let operation: OperationId = "op-1".parse().expect("an id");
         let batch: BatchId = "b1".parse().expect("an id");
         let boot: BootId = "0b6f9e9c-5c0a-4a67-b6a9-93a8a3f0c111".parse().expect("a boot id");
-        let spec: Spec =
-            "package\tlibc6\tamd64\t1\t2\t-\nmachine-id\tholdpoint\nend\n".parse().expect("a spec");
+        let spec: Spec = "package\tlibc6\tamd64\t1\t2\t-\nend\n".parse().expect("a spec");
         vec![
             Verb::Hello,
             Verb::Facts(vec![]),

@@ -127,7 +127,7 @@ fn spec(facts: &Facts, names: &[&str]) -> Spec {
             sha256: pending.sha256,
         }
     });
-    Spec::new(packages.collect(), None)
+    Spec::new(packages.collect())
 }
 
 fn id(text: &str) -> OperationId {
@@ -397,7 +397,7 @@ async fn epochs_ids_and_strangers_are_refused_as_on_any_host() {
     assert_eq!((exit, staged.failed.len()), (1, 1));
     let mut other = spec(&facts, &["less"]).packages().to_vec();
     other[0].sha256 = Some("ab".repeat(32).parse().expect("a hash"));
-    let (exit, answer, ..) = operate(&web3, "other", "other", Work::Stage(Spec::new(other, None))).await;
+    let (exit, answer, ..) = operate(&web3, "other", "other", Work::Stage(Spec::new(other))).await;
     let staged = StageResult::parse(answer.section("result").expect("a result")).expect("reads");
     assert_eq!((exit, staged.mismatches.len()), (1, 1));
     // A later cockpit takes over.
