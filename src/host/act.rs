@@ -24,7 +24,7 @@ use crate::core::state::Work;
 use crate::core::{Answer, Change, Sample};
 use crate::facts::{self, Boot, Domain, Fact};
 use crate::probe;
-use crate::types::{BootId, HostName, Nonce, OperationId, Seq, Span, Time, Untrusted};
+use crate::types::{BootId, HostName, OperationId, Seq, Span, Time, Untrusted};
 
 /// Between two attempts to reach a host that is away: longer each time, up to the last.
 const WAITS: [Duration; 5] = [
@@ -43,8 +43,6 @@ const WORK: Duration = Duration::from_secs(8 * 60 * 60);
 const REBOOT: Duration = Duration::from_secs(20 * 60);
 /// How long one question for an operation's news waits on the host, in seconds.
 const NEWS: u8 = 20;
-/// One word for all hosts, so that phased updates compare.
-const MACHINE_ID: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f90";
 
 /// Asks for the moment.
 pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
@@ -424,6 +422,5 @@ fn spec(changes: &[Change]) -> Spec {
         to: Some(change.to.clone()),
         sha256: change.sha256,
     });
-    let machine_id: Option<Nonce> = MACHINE_ID.parse().ok();
-    Spec::new(packages.collect(), machine_id)
+    Spec::new(packages.collect())
 }
