@@ -10,6 +10,7 @@
 pub(crate) mod arbitrary;
 pub mod change;
 pub mod command;
+pub mod confirm;
 pub mod cut;
 pub mod decide;
 pub mod describe;
