@@ -7,7 +7,7 @@ use super::event::{
     Outcome, ProbeEvent, Samples, Timer, TimerState, WindowEvent,
 };
 use super::state::{Batch, Host, Pending, Phase, State, Work};
-use super::{aftermath, gate, identity, rollback, rules, schedule};
+use super::{aftermath, confirm as confirming, gate, identity, rollback, rules, schedule};
 use crate::facts::Facts;
 use crate::types::{BatchId, HostName, Seq, Span, Time, Untrusted};
 
@@ -162,7 +162,7 @@ fn go(state: &State, id: &BatchId, now: Time) -> Vec<Event> {
 /// A person's word, where no probe could say it. Everywhere else the probes decide, and so nobody has to.
 fn confirm(state: &State, id: &BatchId, now: Time) -> Vec<Event> {
     let Some(batch) = state.batches.get(id) else { return Vec::new() };
-    match rules::confirm_by_word(state, batch, now) {
+    match confirming::by_word(state, batch, now) {
         Ok(event) => vec![event],
         Err(why) => {
             let what = format!("{} is not confirmed by word: {why}", batch.label());

@@ -11,6 +11,7 @@ pub mod aftermath;
 pub(crate) mod arbitrary;
 pub mod change;
 pub mod command;
+pub mod confirm;
 pub mod cut;
 pub mod decide;
 pub mod describe;

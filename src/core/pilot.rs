@@ -5,7 +5,7 @@ use super::command::{Intent, RollbackScope};
 use super::event::{HoldScope, Purpose};
 use super::gate::{self, GateState};
 use super::state::{Batch, Health, Phase, State};
-use super::{aftermath, effect, rules, schedule};
+use super::{aftermath, confirm, effect, schedule};
 use crate::plan::AutoRollback;
 use crate::types::{Span, Time, Untrusted};
 
@@ -107,7 +107,7 @@ fn next_batch(state: &State, now: Time) -> Option<Intent> {
         return None;
     }
     let Some(batch) = schedule::next(state) else { return Some(Intent::End) };
-    if rules::unprobed(state, batch) {
+    if confirm::unprobed(state, batch) {
         // Nobody is here to give the word that confirms it: it would roll itself back.
         if state.is_held(batch) {
             return Some(Intent::End);
