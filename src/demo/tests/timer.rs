@@ -281,10 +281,17 @@ async fn what_was_confirmed_never_fires() {
         assert_eq!((timer.state, timer.left), (TimerState::Confirmed, Span::ZERO));
     }
     let gone = (RefusalCode::NotArmed, "confirmed".to_owned());
-    assert_eq!(refusal(rig.asked(confirm(OTHER), 5).await), gone);
+    assert_eq!(refusal(rig.asked(confirm(OTHER), 5).await).0, RefusalCode::WrongToken);
+    assert_eq!(refusal(rig.asked(arm(TOKEN, 60), 5).await), gone);
     assert_eq!(refusal(rig.asked(extend(TOKEN, 60), 5).await), gone);
     rig.pass(3_600).await;
     assert_eq!((rig.stands().await.state, rig.served()), (TimerState::Confirmed, false));
+    // Rolled back all the same, it may be armed for another round.
+    rig.asked(start("back", Work::Rollback), 5).await.expect("starts");
+    assert_eq!(rig.stands().await.state, TimerState::Confirmed);
+    assert_eq!(rig.ended("back").await.0, 0);
+    assert_eq!((rig.stands().await.state, rig.served()), (TimerState::RolledBack, true));
+    assert!(rig.timer(arm(TOKEN, 60), 5).await.is_armed());
     // And what has no timer has none to confirm.
     let rig = Rig::staged().await;
     assert_eq!(refusal(rig.asked(confirm(TOKEN), 5).await), (RefusalCode::NotArmed, "none".to_owned()));
@@ -383,7 +390,7 @@ async fn a_rollback_that_a_boot_cut_off_begins_again() {
     tokio::time::sleep(left - Duration::from_millis(500)).await;
     rig.reboot().await;
     rig.pass(10).await;
-    // Its first one never got far; no deadline is waited for a second time.
+    // The first one was cut off; no deadline is waited for a second time.
     let timer = rig.stands().await;
     assert_eq!(timer.operation.map(|id| id.to_string()).as_deref(), Some("b1-deadman.2"));
     assert_eq!(rig.ended("b1-deadman.2").await.0, 0);
@@ -439,13 +446,7 @@ fn after_a_rollback_of_what_never_began_it_never_begins() {
     let later = host.answer(&apply, began()).then;
     works(&mut host, start("back", Work::Rollback));
     transcripts::work(&mut host, later);
-    let Ok(Said::Result(Some(outcome), _)) =
-        answered(&mut host, Verb::Result("apply".parse().expect("an id")))
-    else {
-        panic!("no result")
-    };
-    let Outcome::Apply(result) = *outcome else { panic!("{outcome:?}") };
-    assert!(format!("{result:?}").contains("not-staged"), "{result:?}");
+    assert!(came_to(&mut host, "apply").contains("not-staged"));
     assert_eq!(host.addresses, [CUSTOMER]);
     // Nor is it armed again before it is staged again.
     assert_eq!(refusal(answered(&mut host, arm(TOKEN, 60))).0, RefusalCode::Usage);
@@ -493,6 +494,32 @@ fn a_batch_whose_name_leaves_no_room_for_a_rollbacks_id_is_not_armed() {
     let Verb::Arm { token, plan, times, .. } = arm(TOKEN, 60) else { unreachable!() };
     let refused = refusal(answered(&mut host, Verb::Arm { batch: long, token, plan, times }));
     assert_eq!(refused, (RefusalCode::Usage, "the batch id is too long for a timer".to_owned()));
+}
+
+#[test]
+fn a_timer_that_fires_before_the_applys_turn_keeps_it_from_beginning() {
+    let (mut host, spec) = web1();
+    works(&mut host, start("stage", Work::Stage(spec.clone())));
+    answered(&mut host, arm(TOKEN, 60)).expect("arms");
+    // What it watches is not staged over.
+    let mut other = spec.packages().to_vec();
+    other[0].sha256 = Some("ab".repeat(32).parse().expect("a hash"));
+    works(&mut host, start("other", Work::Stage(Spec::new(other, None))));
+    assert!(came_to(&mut host, "other").contains("a timer watches another batch of this name"));
+    let apply = Call { epoch: 5, caller: Caller::Root, verb: start("apply", Work::Apply) };
+    let later = host.answer(&apply, began()).then;
+    assert_eq!(host.fire(began() + chrono::TimeDelta::seconds(60)).len(), 1);
+    transcripts::work(&mut host, later);
+    assert!(came_to(&mut host, "apply").contains("unarmed"));
+    assert_eq!(host.addresses, [CUSTOMER]);
+}
+
+/// What an operation came to, as it is shown when something is wrong.
+fn came_to(host: &mut Host, operation: &str) -> String {
+    match answered(host, Verb::Result(operation.parse().expect("an id"))) {
+        Ok(Said::Result(Some(outcome), _)) => format!("{outcome:?}"),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// The same over real ssh, with real doors and the time of this machine.
