@@ -6,6 +6,8 @@
 hp_rollback() {
     if [ ! -f "$HP_BATCH/begun" ]; then
         hp_result "never-began"
+        # An apply that comes late, from a cockpit that was cut off, finds nothing to apply.
+        rm -f "$HP_BATCH/staged" && sync "$HP_BATCH" 2>/dev/null
         if [ -f "$HP_BATCH/spec" ]; then
             hp_batch_versions | sed 's/^/package /' >>"$HP_OP/result.part"
         fi

@@ -470,6 +470,9 @@ fn staged(ended: &Ended, changes: &[Change]) -> Result<Proof, Failure> {
     missing.extend(
         result.failed.iter().map(|t| Untrusted::new(format!("{}: {}", t.code.shown(), t.words.shown()))),
     );
+    if let Some(Err(why)) = &result.timer {
+        missing.push(Untrusted::new(format!("dead-man timer: {}", why.shown())));
+    }
     if ended.exit != 0 && missing.is_empty() {
         return Err(ended.failed("staging", &result.failed));
     }

@@ -1,6 +1,7 @@
 //! What a stage came to. Nothing here may know a connection or a clock.
 
 use super::{OutcomeError, Trouble, key, text_lines};
+use crate::core::event::TimerWatch;
 use crate::facts::Section;
 use crate::types::{PackageId, Sha256, Span, UnitName, Untrusted, Version};
 
@@ -90,6 +91,8 @@ pub struct StageResult {
     pub space: Vec<Space>,
     /// Units that the packages' scripts will restart, as far as that is known beforehand.
     pub restarts: Vec<UnitName>,
+    /// What would fire a dead-man timer there, or why none could be armed; `None`: it was not reached.
+    pub timer: Option<Result<TimerWatch, Untrusted>>,
     /// Why the stage failed.
     pub failed: Vec<Trouble>,
     /// How long it took.
@@ -159,6 +162,18 @@ impl StageResult {
                         need: line.read(&need)?,
                         free: line.read(&free)?,
                         mount: Untrusted::new(mount),
+                    });
+                }
+                "timer" => {
+                    let (verdict, rest) = key(rest);
+                    let known = TimerWatch::ALL.into_iter().filter(|watch| *watch != TimerWatch::None);
+                    result.timer = Some(if line.one_of(verdict, "ok", "fails")? {
+                        Ok(known
+                            .into_iter()
+                            .find(|watch| watch.word() == rest)
+                            .ok_or_else(|| line.error())?)
+                    } else {
+                        Err(Untrusted::new(rest))
                     });
                 }
                 "restarts" => result.restarts.push(line.read(rest)?),
