@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::apt;
 use super::archive::{sha256, size};
 use super::model::Host;
+use super::timer::WATCH;
 use super::work::{Act, Batch, FREE, Step};
 use crate::host::operation::{Kind, Spec, SpecPackage};
 use crate::types::{BatchId, OperationId, PackageId, PackageName, Version};
@@ -68,7 +69,8 @@ impl Host {
             .flat_map(|package| [&package.from, &package.to].map(|version| (&package.package, version)))
             .filter_map(|(id, version)| version.as_ref().map(|version| size(id, version)))
             .sum();
-        let mut result = vec![format!("space need {} free {FREE} mount /", sum * 2 + 67_108_864)];
+        let space = format!("space need {} free {FREE} mount /", sum * 2 + 67_108_864);
+        let mut result = vec![space, format!("timer ok {}", WATCH.word())];
         let (mut failed, mut way_back) = (false, true);
         let (mut news, mut olds) = (Vec::new(), Vec::new());
         for SpecPackage { package: id, to, sha256: wanted, .. } in spec.packages() {

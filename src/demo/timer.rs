@@ -77,6 +77,9 @@ impl Deadman {
     }
 }
 
+/// What fires a timer on these hosts.
+pub(super) const WATCH: TimerWatch = TimerWatch::Systemd;
+
 /// With a longer batch id, that of a rollback might be none.
 const LONGEST_BATCH: usize = 52;
 
@@ -179,7 +182,7 @@ impl Host {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         let armed = timer.filter(|timer| timer.is_armed());
         let left = armed.map_or(0, |timer| Span::between(now, timer.deadline).as_ms().div_ceil(1_000));
-        let watch = if self.timers_watched() { TimerWatch::Systemd } else { TimerWatch::None };
+        let watch = if self.timers_watched() { WATCH } else { TimerWatch::None };
         let lines = vec![
             format!("state {}", timer.map_or(TimerState::None, |timer| timer.state).word()),
             format!("token {}", or_dash(timer.map(|timer| timer.token.to_string()))),
