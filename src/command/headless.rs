@@ -10,9 +10,9 @@ use crate::cli::Exit;
 use crate::conductor::clock;
 use crate::core::event::{Outcome, Record};
 use crate::core::state::Phase;
-use crate::core::{Command, Intent, State, describe, gate, pilot, schedule};
+use crate::core::{Command, Intent, State, aftermath, describe, gate, pilot, schedule};
 use crate::demo;
-use crate::types::BatchId;
+use crate::types::{BatchId, Time};
 
 /// How often the pilot looks, beside at every event: some things become due as time passes.
 const LOOK: Duration = Duration::from_millis(500);
@@ -69,7 +69,7 @@ pub async fn run(mut session: Session, keys: AtTheKeys, out: &mut dyn std::io::W
             AtTheKeys::Story => demo::story(&state, clock::now()),
             AtTheKeys::Finisher { asked } => {
                 taken_in = taken_in || asked.iter().all(|batch| is_taken_in(&start, &state, batch));
-                (taken_in && finished(&state)).then_some(Intent::End)
+                (taken_in && finished(&state, clock::now())).then_some(Intent::End)
             }
         };
         if let Some(intent) = intent
@@ -114,9 +114,10 @@ fn is_taken_in(start: &State, state: &State, batch: &BatchId) -> bool {
         || matches!(before.phase, Phase::RollingBack | Phase::RolledBack | Phase::Comparing)
 }
 
-/// Whether everything that was asked for has come to an end.
-fn finished(state: &State) -> bool {
-    !state.in_order().any(|batch| batch.wanted_back || batch.phase.running())
+/// Whether everything that was asked for has come to an end, and the customers have been looked at.
+fn finished(state: &State, now: Time) -> bool {
+    !aftermath::awaited(state, now)
+        && !state.in_order().any(|batch| batch.wanted_back || batch.phase.running())
         && state.in_order().all(|batch| batch.phase != Phase::RolledBack)
 }
 

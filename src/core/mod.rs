@@ -6,10 +6,12 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod aftermath;
 #[cfg(test)]
 pub(crate) mod arbitrary;
 pub mod change;
 pub mod command;
+pub mod confirm;
 pub mod cut;
 pub mod decide;
 pub mod describe;

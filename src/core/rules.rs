@@ -3,8 +3,6 @@
 
 mod timer;
 
-pub(super) use timer::{by_word as confirm_by_word, unprobed};
-
 use super::change::{Change, Frozen, Rehearsal};
 use super::decide::Circumstances;
 use super::event::{BatchEvent, Event, HostEvent, Outcome, ProbeEvent, Purpose, RehearsalEvent, WindowEvent};
@@ -41,7 +39,7 @@ pub fn due(state: &State, under: Circumstances) -> Vec<Event> {
         return back;
     }
     let rules: [fn(&State, Time) -> Vec<Event>; 7] =
-        [timer::ask, carry_on, timer::confirm, read, plan_batches, stage_batches, rehearse];
+        [timer::ask, carry_on, timer::confirm_baked, read, plan_batches, stage_batches, rehearse];
     for rule in rules {
         let events = rule(state, under.now);
         if !events.is_empty() {

@@ -252,7 +252,9 @@ impl Host {
             return script.end(Kind::Rollback, result, 0);
         };
         if batch.rolled_back {
-            script.say(300, "holdpoint: rolled back before: only verifying");
+            let words =
+                "holdpoint: rolled back before: only addresses and routes are put back, and all is verified";
+            script.all(300, vec![words.to_owned()], Act::RestoreNetwork);
             return script.end(Kind::Rollback, Vec::new(), 0);
         }
         let there = |id: &PackageId| self.installed.get(id).map(|here| &here.version);

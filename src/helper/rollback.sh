@@ -19,7 +19,9 @@ hp_rollback() {
     # An apply whose helper was killed may still run in apt or dpkg: it is waited for, never killed.
     hp_wait_for_dpkg 1800 || hp_say "the package locks are still held after 30 minutes; going on, apt and dpkg wait for them too"
     if [ -f "$HP_BATCH/rolled-back" ] && hp_audit_is_clean && hp_all_are_at 4; then
-        hp_say "rolled back before: only verifying"
+        # A boot since then took what lived at runtime alone.
+        hp_say "rolled back before: only addresses and routes are put back, and all is verified"
+        hp_rollback_network
         hp_rollback_report
         return
     fi

@@ -1,19 +1,21 @@
 //! States for tests, made as real ones are: the core decides, its events are applied, and hosts
 //! answer what is put into their mouths here.
 
-use std::collections::BTreeMap;
+mod scenes;
 
-use crate::core::command::{Answer, Command, Input, Intent, RollbackScope, Sample as Said};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::core::command::{Answer, Command, Input, Intent, Sample as Said};
 use crate::core::decide::{Circumstances, Decision, advance, decide};
 use crate::core::event::{
-    Actor, ApplyReport, HelperState, LogLine, LogSource, ProbeId, ProbeOutcome, Proof, ProofFile, Purpose,
-    RollbackReport, VerifyReport,
+    Actor, ApplyReport, Failure, FailureKind, HelperState, LogLine, LogSource, ProbeId, ProbeOutcome, Proof,
+    ProofFile, Purpose, RollbackReport, Timer, TimerState, TimerWatch, VerifyReport,
 };
 use crate::core::state::{Phase, Work};
 use crate::core::{Change, Frozen, JournalHealth, Record, Rehearsal, State, View};
 use crate::facts::{Address, Domain, Fact, Kept, KeptWhy, Locks, Network, Packages, Pending, Updates};
 use crate::plan::Plan;
-use crate::types::{HostName, PackageId, Seq, Sha256, Span, Time, Untrusted};
+use crate::types::{BatchId, HostName, PackageId, Seq, Sha256, Span, Time, Untrusted};
 
 /// A plan as people write it: small before large, customers with probes.
 const PLAN: &str = r#"
@@ -22,6 +24,9 @@ name   = "November security updates"
 ticket = "CHG-4471"
 opens  = 2026-11-21T02:00:00Z
 closes = 2026-11-21T04:00:00Z
+
+[policy]
+bake = "5m"
 
 [baseline]
 host = "test1"
@@ -119,6 +124,10 @@ pub(crate) struct Sample {
     pub(crate) now: Time,
     seq: Seq,
     updates: BTreeMap<HostName, Updates>,
+    /// How the hosts' timers stand there, and when they fire.
+    timers: BTreeMap<BatchId, (Timer, Time)>,
+    /// Hosts that don't answer.
+    silent: BTreeSet<HostName>,
 }
 
 impl Sample {
@@ -153,7 +162,14 @@ impl Sample {
             }
             updates.insert(host.parse().expect(host), list);
         }
-        let mut sample = Self { state: State::default(), now: at("01:30"), seq: 0, updates };
+        let mut sample = Self {
+            state: State::default(),
+            now: at("01:30"),
+            seq: 0,
+            updates,
+            timers: BTreeMap::new(),
+            silent: BTreeSet::new(),
+        };
         sample.open(plan);
         sample
     }
@@ -224,18 +240,29 @@ impl Sample {
         self.input(Input::Command(Command { actor, intent }));
     }
 
-    /// Time passes; hosts that are asked for their facts give them at once, staging ends.
+    /// Time passes; hosts that are asked for their facts and timers answer at once, staging ends.
     pub(crate) fn to(&mut self, now: Time) {
         self.now = now;
         self.input(Input::Tick);
         for _ in 0..20 {
-            let due = self.state.pending.iter().find(|(_, p)| matches!(p.work, Work::Read | Work::Stage));
+            let answers = |work: Work| matches!(work, Work::Read | Work::Stage | Work::Timer | Work::Confirm);
+            let due = self.state.pending.iter().find(|(_, pending)| {
+                let away = pending.host.as_ref().is_some_and(|host| self.silent.contains(host));
+                answers(pending.work) && !away
+            });
             let Some((id, pending)) = due.map(|(id, pending)| (*id, pending.clone())) else { break };
             let Some(host) = pending.host.clone() else { break };
             match (pending.work, pending.batch) {
                 (Work::Stage, Some(batch)) => {
                     let changes = self.state.batches[&batch].changes.clone();
                     self.answer(id, Answer::Staged(Ok(proof(&changes))));
+                }
+                (Work::Timer, Some(batch)) => self.answer(id, Answer::Timer(Ok(self.timer(&batch)))),
+                (Work::Confirm, Some(batch)) => {
+                    if let Some((timer, _)) = self.timers.get_mut(&batch) {
+                        timer.state = TimerState::Confirmed;
+                    }
+                    self.answer(id, Answer::Confirmed(Ok(self.timer(&batch))));
                 }
                 _ => {
                     let helper = HelperState { enrolled: true, why_not: None, epoch: 1 };
@@ -245,6 +272,26 @@ impl Sample {
                 }
             }
         }
+    }
+
+    /// How a batch's timer stands on its host now.
+    fn timer(&self, batch: &BatchId) -> Timer {
+        let (timer, fires) = &self.timers[batch];
+        Timer { left: Span::between(self.now, *fires), ..timer.clone() }
+    }
+
+    /// The host's timer is armed, or set anew, and read back.
+    fn arm(&mut self, effect: Seq, batch: &BatchId, after: Span) {
+        let timer = Timer {
+            state: TimerState::Armed,
+            token: None,
+            left: after,
+            watch: TimerWatch::Systemd,
+            operation: None,
+            why: None,
+        };
+        self.timers.insert(batch.clone(), (timer.clone(), self.now + after));
+        self.say(effect, Said::Timer { batch: batch.clone(), timer });
     }
 
     fn learn(&mut self, id: Seq, host: &HostName) {
@@ -293,6 +340,8 @@ impl Sample {
         let batch = self.batch(host).id;
         self.ask(Intent::Go { batch: batch.clone() });
         assert_eq!(self.state.batches[&batch].phase, Phase::Applying, "{:?}", self.state.log.iter().last());
+        let after = self.state.batches[&batch].timer.as_ref().expect("a timer").arming.apply;
+        self.arm(self.waiting(Work::Apply), &batch, after);
     }
 
     pub(crate) fn print(&mut self, host: &str, clock: &str, lines: &[&str]) {
@@ -324,6 +373,7 @@ impl Sample {
             ],
             reboot_required: false,
         };
+        self.arm(self.waiting(Work::Apply), &batch.id, batch.timer.as_ref().expect("a timer").arming.after);
         self.answer(self.waiting(Work::Apply), Answer::Applied(Ok(report)));
         self.verified(&name);
     }
@@ -353,14 +403,15 @@ impl Sample {
             .filter(|(_, probe)| crate::core::effect::is_made(&probe.probe))
             .map(|(id, _)| id.clone())
             .collect();
-        for (at, probe) in probes.into_iter().enumerate() {
+        for (nth, probe) in probes.into_iter().enumerate() {
             let outcome = if fails == Some(probe.customer.as_str()) {
                 ProbeOutcome::Fail { why: "no answer in 3s".into() }
             } else {
-                ProbeOutcome::Ok { took: Span::ms(11 + 7 * at as u64), said: "connected".into() }
+                ProbeOutcome::Ok { took: Span::ms(11 + 7 * nth as u64), said: "connected".into() }
             };
             self.say(id, Said::Seen { probe, outcome });
         }
+        self.to(at(clock));
     }
 
     pub(crate) fn probe_all(&mut self, clock: &str) {
@@ -369,92 +420,6 @@ impl Sample {
 
     pub(crate) fn view(&self) -> View {
         View { state: std::sync::Arc::new(self.state.clone()), journal: JournalHealth::Sound, live: true }
-    }
-
-    /// web2 is done, web1 is next of those that are left: NEWER and UNTESTED hold it.
-    pub(crate) fn held() -> Self {
-        let mut sample = Self::done_with(&["web2", "web3"]);
-        sample.to(at("02:31:40"));
-        sample.probe_all("02:31:38");
-        sample.ask(Intent::Mark { note: "web1 next; raj reads the changelog of libexpat1".into() });
-        sample.to(at("02:31:40"));
-        sample
-    }
-
-    fn done_with(hosts: &[&str]) -> Self {
-        let mut sample = Self::before();
-        sample.to(at("02:00:10"));
-        sample.probe_all("02:00:08");
-        sample.ask(Intent::Mark { note: "open".into() });
-        let mut minute = 1;
-        for host in hosts {
-            let name: HostName = host.parse().expect("host");
-            while sample.state.batches_of(&name).any(|batch| batch.phase != Phase::Confirmed) {
-                let clock = |second| format!("02:{minute:02}:{second:02}");
-                sample.probe_all(&clock(5));
-                sample.go(host, &clock(10));
-                sample.print(host, &clock(20), &["Setting up openssl (3.0.16-1~deb12u1) ..."]);
-                sample.applied(host, &clock(40));
-                sample.probe_all(&clock(45));
-                minute += 1;
-            }
-        }
-        sample
-    }
-
-    /// web3's batch is being applied.
-    pub(crate) fn applying() -> Self {
-        let mut sample = Self::done_with(&["web2"]);
-        sample.probe_all("02:28:05");
-        sample.go("web3", "02:28:07");
-        sample.print(
-            "web3",
-            "02:28:20",
-            &[
-                "Reading package lists...",
-                "Preparing to unpack .../libssl3_3.0.16-1~deb12u1_amd64.deb ...",
-                "Unpacking libssl3:amd64 (3.0.16-1~deb12u1) over (3.0.15-1~deb12u1) ...",
-                "Unpacking \u{1b}[31mopenssl\u{1b}[0m (3.0.16-1~deb12u1) ...",
-            ],
-        );
-        sample.probe_all("02:28:31");
-        sample.print("web3", "02:28:33", &["Setting up libssl3:amd64 (3.0.16-1~deb12u1) ..."]);
-        sample
-    }
-
-    /// web3's batch is verified, and its customer is not reached any more.
-    pub(crate) fn failing() -> Self {
-        let mut sample = Self::applying();
-        sample.applied("web3", "02:29:10");
-        for second in [12, 17, 22, 27, 32] {
-            sample.probe(&format!("02:29:{second}"), Some("globex"));
-        }
-        sample.to(at("02:29:33"));
-        sample
-    }
-
-    /// The rollback of web3 runs.
-    pub(crate) fn rolling() -> Self {
-        let mut sample = Self::failing();
-        sample.to(at("02:29:50"));
-        sample.ask(Intent::Rollback {
-            scope: RollbackScope::Unconfirmed,
-            why: "asked for at the cockpit".into(),
-        });
-        sample.print("web3", "02:30:20", &["dpkg: warning: downgrading openssl from 3.0.16-1~deb12u1"]);
-        sample.probe("02:30:21", Some("globex"));
-        sample
-    }
-
-    /// It came off.
-    pub(crate) fn back() -> Self {
-        let mut sample = Self::rolling();
-        sample.rolled_back("web3", "02:31:10");
-        for second in [15, 20, 25, 30, 35] {
-            sample.probe_all(&format!("02:31:{second}"));
-        }
-        sample.to(at("02:31:36"));
-        sample
     }
 }
 

@@ -226,15 +226,12 @@ pub fn change(package: &str, from: &str, to: &str) -> SpecPackage {
 
 /// The six updates and the new package.
 pub fn updates() -> Spec {
-    Spec::new(
-        vec![
-            change("hpt-lib:amd64", "1.0-1", "2.0-1"),
-            change("hpt-app:amd64", "1.0-1", "2.0-1"),
-            change("hpt-data:all", "1.0", "2.0"),
-            change("hpt-tool:amd64", "1:1.0-1", "1:2.0-1"),
-            change("hpt-split:amd64", "1.0-1", "2.0-1"),
-            change("hpt-new:amd64", "-", "2.0-1"),
-        ],
-        Some("holdpoint".parse().expect("a word")),
-    )
+    Spec::new(vec![
+        change("hpt-lib:amd64", "1.0-1", "2.0-1"),
+        change("hpt-app:amd64", "1.0-1", "2.0-1"),
+        change("hpt-data:all", "1.0", "2.0"),
+        change("hpt-tool:amd64", "1:1.0-1", "1:2.0-1"),
+        change("hpt-split:amd64", "1.0-1", "2.0-1"),
+        change("hpt-new:amd64", "-", "2.0-1"),
+    ])
 }

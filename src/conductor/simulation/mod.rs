@@ -3,6 +3,7 @@
 //! fails prints its story.
 
 mod plan;
+mod refused;
 mod timer;
 mod world;
 

@@ -38,6 +38,23 @@ impl DeadMan {
     }
 }
 
+/// What the host of an unconfirmed batch does with nobody there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unattended {
+    /// It has not said how the timer stands.
+    Unknown,
+    /// It rolls back by itself at that moment, by this machine's clock.
+    RollsBack(Time),
+    /// Nothing: no timer is set, or nothing watches it.
+    Nothing,
+    /// Nothing any more: it was told there that the batch is confirmed.
+    Confirmed,
+    /// It rolls back by itself now.
+    Fired,
+    /// It could not roll back.
+    Failed,
+}
+
 fn has_fired(state: TimerState) -> bool {
     match state {
         TimerState::Firing | TimerState::RolledBack | TimerState::RollbackFailed => true,
@@ -48,7 +65,49 @@ fn has_fired(state: TimerState) -> bool {
 impl Batch {
     /// When its host rolls it back by itself unless it is confirmed; `None` where nothing will fire.
     pub fn fires_at(&self) -> Option<Time> {
-        if self.phase.unconfirmed() { self.timer.as_ref()?.fires_at() } else { None }
+        match self.unattended()? {
+            Unattended::RollsBack(at) => Some(at),
+            Unattended::Unknown
+            | Unattended::Nothing
+            | Unattended::Confirmed
+            | Unattended::Fired
+            | Unattended::Failed => None,
+        }
+    }
+
+    /// What its host does with nobody there; `None` where nothing of the batch is open, and while it goes
+    /// back because somebody asked for that.
+    pub fn unattended(&self) -> Option<Unattended> {
+        if !self.phase.unconfirmed() {
+            return None;
+        }
+        if matches!(self.phase, Phase::RollingBack | Phase::RolledBack | Phase::Comparing) {
+            return self.by_timer().then_some(Unattended::Fired);
+        }
+        let Some(known) = &self.timer else { return Some(Unattended::Nothing) };
+        let Some((at, timer)) = &known.said else { return Some(Unattended::Unknown) };
+        Some(match timer.state {
+            TimerState::Armed if timer.is_armed() => Unattended::RollsBack(*at + timer.left),
+            TimerState::Armed | TimerState::None => Unattended::Nothing,
+            TimerState::Confirmed => Unattended::Confirmed,
+            TimerState::Firing | TimerState::RolledBack => Unattended::Fired,
+            TimerState::RollbackFailed => Unattended::Failed,
+        })
+    }
+
+    /// Whether its newest operation is the rollback that its host began by itself: those have ids of
+    /// their own.
+    pub fn by_timer(&self) -> bool {
+        let own = |id: &crate::types::OperationId| {
+            let rest = id.as_str().strip_prefix(self.id.as_str());
+            rest.is_some_and(|rest| rest.starts_with("-deadman"))
+        };
+        self.operation.as_ref().is_some_and(own)
+    }
+
+    /// No extension of its timer goes beyond this moment.
+    pub fn timer_cap(&self) -> Option<Time> {
+        Some(self.apply_started? + self.timer.as_ref()?.arming.cap)
     }
 
     pub(in crate::core) fn timer_said(&mut self, timer: &Timer, at: Time) {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use batch::{Batch, Phase};
-pub use deadman::DeadMan;
+pub use deadman::{DeadMan, Unattended};
 pub use ring::Ring;
 
 use super::change::Rehearsal;

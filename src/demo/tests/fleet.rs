@@ -130,7 +130,7 @@ fn spec(facts: &Facts, names: &[&str]) -> Spec {
             sha256: pending.sha256,
         }
     });
-    Spec::new(packages.collect(), None)
+    Spec::new(packages.collect())
 }
 
 fn id(text: &str) -> OperationId {
@@ -370,6 +370,14 @@ async fn a_kernel_wants_a_reboot_and_the_host_comes_back_in_another_boot() {
     none_reached(&plan, "web1").await;
     assert_eq!(rolled_back(&web1, "b1").await.addresses_restored.len(), 4);
     all_reached(&plan, "web1").await;
+    // The way back of a reboot is a reboot, which loses them again; so does a second rollback.
+    rebooted(&web1, "b1").await;
+    none_reached(&plan, "web1").await;
+    let (exit, answer, log, _) = operate(&web1, "b1-rollback-2", "b1", Work::Rollback).await;
+    let again = RollbackResult::parse(answer.section("result").expect("a result")).expect("reads");
+    assert_eq!(exit, 0, "{log}");
+    assert_eq!((again.addresses_restored.len(), again.verified.restarted.len()), (4, 0));
+    all_reached(&plan, "web1").await;
 }
 
 #[tokio::test]
@@ -400,7 +408,7 @@ async fn epochs_ids_and_strangers_are_refused_as_on_any_host() {
     assert_eq!((exit, staged.failed.len()), (1, 1));
     let mut other = spec(&facts, &["less"]).packages().to_vec();
     other[0].sha256 = Some("ab".repeat(32).parse().expect("a hash"));
-    let (exit, answer, ..) = operate(&web3, "other", "other", Work::Stage(Spec::new(other, None))).await;
+    let (exit, answer, ..) = operate(&web3, "other", "other", Work::Stage(Spec::new(other))).await;
     let staged = StageResult::parse(answer.section("result").expect("a result")).expect("reads");
     assert_eq!((exit, staged.mismatches.len()), (1, 1));
     // A later cockpit takes over.

@@ -74,7 +74,7 @@ fn web1() -> (Host, Spec) {
         to: row.to.clone(),
         sha256: None,
     });
-    let spec = Spec::new(packages.collect(), None);
+    let spec = Spec::new(packages.collect());
     assert_eq!(spec.packages().len(), 1);
     (host, spec)
 }

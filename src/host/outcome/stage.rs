@@ -1,6 +1,6 @@
 //! What a stage came to. Nothing here may know a connection or a clock.
 
-use super::{OutcomeError, Trouble, key, text_lines};
+use super::{OutcomeError, Trouble, key, said, text_lines};
 use crate::core::event::TimerWatch;
 use crate::facts::Section;
 use crate::types::{PackageId, Sha256, Span, UnitName, Untrusted, Version};
@@ -110,7 +110,7 @@ impl StageResult {
             let (word, rest) = key(&line.text);
             let missing = || -> Result<MissingFile, OutcomeError> {
                 let (package, why) = key(rest);
-                Ok(MissingFile { package: line.read(package)?, why: Untrusted::new(why) })
+                Ok(MissingFile { package: line.read(package)?, why: said(why) })
             };
             let install = || -> Result<SimulatedInstall, OutcomeError> {
                 let [package, from, to] = line.words(rest)?;
@@ -149,7 +149,7 @@ impl StageResult {
                 "reverse" => {
                     let (verdict, why) = key(rest);
                     result.reverse_ok = Some(line.one_of(verdict, "ok", "fails")?);
-                    result.reverse_why = Untrusted::new(why);
+                    result.reverse_why = said(why);
                 }
                 "space" => {
                     let [need_word, need, free_word, free, mount_word, mount] = line.words(rest)?;
@@ -161,7 +161,7 @@ impl StageResult {
                     result.space.push(Space {
                         need: line.read(&need)?,
                         free: line.read(&free)?,
-                        mount: Untrusted::new(mount),
+                        mount: said(&mount),
                     });
                 }
                 "timer" => {
@@ -173,7 +173,7 @@ impl StageResult {
                             .find(|watch| watch.word() == rest)
                             .ok_or_else(|| line.error())?)
                     } else {
-                        Err(Untrusted::new(rest))
+                        Err(said(rest))
                     });
                 }
                 "restarts" => result.restarts.push(line.read(rest)?),
