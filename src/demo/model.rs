@@ -228,7 +228,6 @@ impl Host {
                 Ok((Vec::new(), Some(Then::Reboot)))
             }
             Verb::Arm { batch, token, plan, times } => {
-                self.admit(call.epoch)?;
                 self.arm(batch, call.epoch, token, *plan, times, now)?;
                 only(self.timer(batch, now))
             }
@@ -277,7 +276,7 @@ impl Host {
     }
 
     /// The later cockpit wins.
-    fn admit(&mut self, epoch: Epoch) -> Result<(), Refused> {
+    pub(super) fn admit(&mut self, epoch: Epoch) -> Result<(), Refused> {
         if epoch == 0 {
             return refused(RefusalCode::Usage, "this verb needs an epoch");
         }

@@ -73,9 +73,15 @@ impl Deadman {
 
     fn begins(&mut self, operation: &OperationId) {
         self.state = TimerState::Firing;
-        (self.operation, self.why) = (Some(operation.clone()), None);
+        self.operation = Some(operation.clone());
     }
 }
+
+/// What fires a timer on these hosts.
+pub(super) const WATCH: TimerWatch = TimerWatch::Systemd;
+
+/// With a longer batch id, that of a rollback might be none.
+const LONGEST_BATCH: usize = 52;
 
 fn after(now: Time, span: Span) -> Time {
     now + chrono::TimeDelta::milliseconds(i64::try_from(span.as_ms()).unwrap_or(i64::MAX))
@@ -100,20 +106,20 @@ impl Host {
         times: &ArmTimes,
         now: Time,
     ) -> Result<(), Refused> {
+        if batch.as_str().len() > LONGEST_BATCH {
+            return refused(RefusalCode::Usage, "the batch id is too long for a timer");
+        }
+        self.admit(epoch)?;
         if !self.batches.get(batch).is_some_and(|batch| batch.staged) {
             return refused(RefusalCode::Usage, "no batch of that name was staged here");
-        }
-        // The rollback is an operation, and its id is made of the batch's.
-        if self.deadman_id(batch).is_none() {
-            return refused(RefusalCode::Usage, "the batch id is too long for a timer");
         }
         let (mut cap, mut declared) = (after(now, times.cap), false);
         if let Some(there) = self.timers.get(batch) {
             // A reboot that was declared on the old one's account is still to come.
             declared = there.is_armed() && there.declared;
             match there.state {
-                TimerState::Armed if there.token == *token => cap = there.cap,
-                TimerState::Armed if epoch > there.epoch => {}
+                TimerState::Armed if there.token == *token && there.plan == plan => cap = there.cap,
+                TimerState::Armed if there.token != *token && epoch > there.epoch => {}
                 TimerState::Armed => return wrong_token(),
                 TimerState::None | TimerState::RolledBack => {}
                 TimerState::Confirmed | TimerState::Firing | TimerState::RollbackFailed => {
@@ -144,16 +150,16 @@ impl Host {
         let Some(timer) = self.timers.get_mut(batch) else { return not_armed(TimerState::None) };
         let same = timer.token == *token && timer.plan == plan;
         match timer.state {
-            TimerState::Armed if same => timer.state = TimerState::Confirmed,
-            TimerState::Armed => return wrong_token(),
-            TimerState::Confirmed if same => {}
+            TimerState::Armed | TimerState::Confirmed if same => {
+                timer.state = TimerState::Confirmed;
+                Ok(())
+            }
+            TimerState::Armed | TimerState::Confirmed => wrong_token(),
             state @ (TimerState::None
-            | TimerState::Confirmed
             | TimerState::Firing
             | TimerState::RolledBack
-            | TimerState::RollbackFailed) => return not_armed(state),
+            | TimerState::RollbackFailed) => not_armed(state),
         }
-        Ok(())
     }
 
     /// Lengthens, up to the cap, and never shortens.
@@ -166,6 +172,7 @@ impl Host {
             return wrong_token();
         }
         timer.deadline = timer.deadline.max(after(timer.deadline, by).min(timer.cap));
+        timer.rule = Rule::Same;
         Ok(())
     }
 
@@ -175,7 +182,7 @@ impl Host {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         let armed = timer.filter(|timer| timer.is_armed());
         let left = armed.map_or(0, |timer| Span::between(now, timer.deadline).as_ms().div_ceil(1_000));
-        let watch = if self.timers_watched() { TimerWatch::Systemd } else { TimerWatch::None };
+        let watch = if self.timers_watched() { WATCH } else { TimerWatch::None };
         let lines = vec![
             format!("state {}", timer.map_or(TimerState::None, |timer| timer.state).word()),
             format!("token {}", or_dash(timer.map(|timer| timer.token.to_string()))),
@@ -205,10 +212,23 @@ impl Host {
         }
     }
 
-    /// Somebody rolls the batch back: its timer is taken along, so that no confirm comes in between.
+    /// Whether it is armed at this moment: it may have fired while something waited its turn.
+    pub(super) fn is_armed(&self, batch: &BatchId) -> bool {
+        self.timers.get(batch).is_some_and(Deadman::is_armed)
+    }
+
+    /// Whether this batch has a timer that may still have to roll it back.
+    pub(super) fn is_watched(&self, batch: &BatchId) -> bool {
+        self.timers.get(batch).is_some_and(Deadman::is_watched)
+    }
+
+    /// Somebody rolls the batch back: its timer is taken along, so that no confirm comes in between. One
+    /// that fires already goes on with the operation that it has.
     pub(super) fn rolls_back(&mut self, batch: &BatchId, operation: &OperationId) {
-        if let Some(timer) = self.timers.get_mut(batch).filter(|timer| timer.is_armed()) {
-            timer.begins(operation);
+        let Some(timer) = self.timers.get_mut(batch) else { return };
+        match timer.state {
+            TimerState::Armed | TimerState::RollbackFailed => timer.begins(operation),
+            TimerState::None | TimerState::Confirmed | TimerState::Firing | TimerState::RolledBack => {}
         }
     }
 
@@ -218,14 +238,21 @@ impl Host {
         if let Some(batch) = self.batches.get_mut(id).filter(|batch| batch.before.is_none()) {
             batch.staged = false;
         }
-        let Some(timer) = self.timers.get_mut(id).filter(|timer| timer.state == TimerState::Firing) else {
-            return;
-        };
-        if exit == 0 {
-            timer.state = TimerState::RolledBack;
-        } else {
-            timer.state = TimerState::RollbackFailed;
-            timer.why = Some(format!("the rollback ended with {exit}"));
+        let Some(timer) = self.timers.get_mut(id) else { return };
+        match timer.state {
+            // Confirmed before, and rolled back all the same: it may be armed for another round.
+            TimerState::Firing | TimerState::RollbackFailed | TimerState::Confirmed if exit == 0 => {
+                (timer.state, timer.why) = (TimerState::RolledBack, None);
+            }
+            TimerState::Firing => {
+                timer.state = TimerState::RollbackFailed;
+                timer.why = Some(format!("the rollback ended with {exit}"));
+            }
+            TimerState::None
+            | TimerState::Armed
+            | TimerState::Confirmed
+            | TimerState::RolledBack
+            | TimerState::RollbackFailed => {}
         }
     }
 

@@ -91,6 +91,7 @@ impl Host {
         match step.act {
             Act::Nothing => {}
             Act::Stage(spec) => {
+                let id = batch.clone();
                 let batch = self.batches.entry(batch).or_insert_with(|| Batch {
                     spec: spec.clone(),
                     staged: false,
@@ -102,6 +103,7 @@ impl Host {
                 });
                 if batch.spec != spec {
                     (batch.before, batch.rolled_back) = (None, false);
+                    self.timers.remove(&id);
                 }
                 (batch.spec, batch.staged) = (spec, true);
             }

@@ -49,7 +49,10 @@ async fn learn(asker: &Asker) -> Facts {
 }
 
 async fn boot(asker: &Asker) -> Boot {
-    let answer = asker.ask(&Verb::Facts(vec![FactWord::Boot]), 0).await.expect("facts");
+    boot_of(&asker.ask(&Verb::Facts(vec![FactWord::Boot]), 0).await.expect("facts"))
+}
+
+fn boot_of(answer: &Answer) -> Boot {
     match facts::read(&answer.sections, now()).pop() {
         Some(Domain::Boot(Fact::Known(boot))) => boot,
         other => panic!("{other:?}"),
@@ -201,11 +204,11 @@ async fn rebooted(asker: &Asker, name: &str) -> Boot {
     asker.ask(&order, 5).await.expect("ordered");
     for _ in 0..200 {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        if asker.ask(&Verb::Hello, 0).await.is_ok() {
-            let now = boot(asker).await;
-            if now.boot_id != was {
-                return now;
-            }
+        // Before it is down it may still answer, and be cut off in the next answer.
+        let Ok(answer) = asker.ask(&Verb::Facts(vec![FactWord::Boot]), 0).await else { continue };
+        let now = boot_of(&answer);
+        if now.boot_id != was {
+            return now;
         }
     }
     panic!("not back");

@@ -1,5 +1,7 @@
 //! The dead-man timer: what a host does when nobody tells it that all is well.
 
+mod model;
+
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +9,11 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::{fleet, transcripts};
+use super::fleet;
 use crate::core::event::{Timer, TimerState, TimerWatch};
 use crate::demo::archive::Archive;
 use crate::demo::model::{Call, Caller, Host, Profile, Reply};
 use crate::demo::server::{Server, Tasks};
-use crate::demo::work::{Act, Step};
 use crate::demo::{Clock, Pace, Scenario, key, ssh_config, wire};
 use crate::host::frame::{Parser, RefusalCode};
 use crate::host::operation::{OperationState, Spec, SpecPackage};
@@ -281,10 +282,17 @@ async fn what_was_confirmed_never_fires() {
         assert_eq!((timer.state, timer.left), (TimerState::Confirmed, Span::ZERO));
     }
     let gone = (RefusalCode::NotArmed, "confirmed".to_owned());
-    assert_eq!(refusal(rig.asked(confirm(OTHER), 5).await), gone);
+    assert_eq!(refusal(rig.asked(confirm(OTHER), 5).await).0, RefusalCode::WrongToken);
+    assert_eq!(refusal(rig.asked(arm(TOKEN, 60), 5).await), gone);
     assert_eq!(refusal(rig.asked(extend(TOKEN, 60), 5).await), gone);
     rig.pass(3_600).await;
     assert_eq!((rig.stands().await.state, rig.served()), (TimerState::Confirmed, false));
+    // Rolled back all the same, it may be armed for another round.
+    rig.asked(start("back", Work::Rollback), 5).await.expect("starts");
+    assert_eq!(rig.stands().await.state, TimerState::Confirmed);
+    assert_eq!(rig.ended("back").await.0, 0);
+    assert_eq!((rig.stands().await.state, rig.served()), (TimerState::RolledBack, true));
+    assert!(rig.timer(arm(TOKEN, 60), 5).await.is_armed());
     // And what has no timer has none to confirm.
     let rig = Rig::staged().await;
     assert_eq!(refusal(rig.asked(confirm(TOKEN), 5).await), (RefusalCode::NotArmed, "none".to_owned()));
@@ -383,7 +391,7 @@ async fn a_rollback_that_a_boot_cut_off_begins_again() {
     tokio::time::sleep(left - Duration::from_millis(500)).await;
     rig.reboot().await;
     rig.pass(10).await;
-    // Its first one never got far; no deadline is waited for a second time.
+    // The first one was cut off; no deadline is waited for a second time.
     let timer = rig.stands().await;
     assert_eq!(timer.operation.map(|id| id.to_string()).as_deref(), Some("b1-deadman.2"));
     assert_eq!(rig.ended("b1-deadman.2").await.0, 0);
@@ -414,85 +422,6 @@ async fn whoever_rolls_back_takes_the_timer_along_and_may_arm_it_again() {
     assert_eq!(rig.ended("back-2").await.0, 0);
     rig.asked(Verb::Clean, 5).await.expect("cleans");
     assert_eq!(rig.stands().await.state, TimerState::None);
-}
-
-/// Asks the model alone, at the moment the story begins.
-fn answered(host: &mut Host, verb: Verb) -> Result<Said, SaidError> {
-    let reply = host.answer(&Call { epoch: 5, caller: Caller::Root, verb: verb.clone() }, began());
-    said(&verb, &reply)
-}
-
-fn works(host: &mut Host, verb: Verb) {
-    let call = Call { epoch: 5, caller: Caller::Root, verb };
-    let then = host.answer(&call, began()).then;
-    assert!(then.is_some());
-    transcripts::work(host, then);
-}
-
-#[test]
-fn after_a_rollback_of_what_never_began_it_never_begins() {
-    let (mut host, spec) = web1();
-    works(&mut host, start("stage", Work::Stage(spec)));
-    answered(&mut host, arm(TOKEN, 60)).expect("arms");
-    // The apply was started, and the rollback is faster.
-    let apply = Call { epoch: 5, caller: Caller::Root, verb: start("apply", Work::Apply) };
-    let later = host.answer(&apply, began()).then;
-    works(&mut host, start("back", Work::Rollback));
-    transcripts::work(&mut host, later);
-    let Ok(Said::Result(Some(outcome), _)) =
-        answered(&mut host, Verb::Result("apply".parse().expect("an id")))
-    else {
-        panic!("no result")
-    };
-    let Outcome::Apply(result) = *outcome else { panic!("{outcome:?}") };
-    assert!(format!("{result:?}").contains("not-staged"), "{result:?}");
-    assert_eq!(host.addresses, [CUSTOMER]);
-    // Nor is it armed again before it is staged again.
-    assert_eq!(refusal(answered(&mut host, arm(TOKEN, 60))).0, RefusalCode::Usage);
-}
-
-#[test]
-fn a_rollback_that_failed_says_why_and_is_tried_again_after_a_boot() {
-    let (mut host, spec) = web1();
-    works(&mut host, start("stage", Work::Stage(spec)));
-    answered(&mut host, arm(TOKEN, 60)).expect("arms");
-    works(&mut host, start("apply", Work::Apply));
-    let due = began() + chrono::TimeDelta::seconds(60);
-    assert_eq!((host.due(), host.fire(began())), (Some(due), Vec::new()));
-    let begun = host.fire(due);
-    assert_eq!(begun.iter().map(ToString::to_string).collect::<Vec<_>>(), ["b1-deadman"]);
-    let act = Act::End { result: Vec::new(), exit: 1, took: Duration::ZERO };
-    host.take(&begun[0], Step { takes: Duration::ZERO, say: Vec::new(), act });
-    let Ok(Said::Timer(timer)) = answered(&mut host, Verb::Timer(batch())) else { panic!("no timer") };
-    assert_eq!(timer.state, TimerState::RollbackFailed);
-    assert_eq!(timer.why.map(|why| why.raw().to_owned()).as_deref(), Some("the rollback ended with 1"));
-    assert_eq!(
-        refusal(answered(&mut host, confirm(TOKEN))),
-        (RefusalCode::NotArmed, "rollback-failed".to_owned())
-    );
-    // Once in a boot.
-    assert!(host.fire(due).is_empty());
-    host.boot(due);
-    let again = host.fire(due);
-    assert_eq!(again.iter().map(ToString::to_string).collect::<Vec<_>>(), ["b1-deadman.2"]);
-    assert!(host.fire(due).is_empty());
-    for step in host.steps(&again[0]) {
-        host.take(&again[0], step);
-    }
-    let Ok(Said::Timer(timer)) = answered(&mut host, Verb::Timer(batch())) else { panic!("no timer") };
-    assert_eq!((timer.state, timer.why), (TimerState::RolledBack, None));
-    assert_eq!(host.addresses, [CUSTOMER]);
-}
-
-#[test]
-fn a_batch_whose_name_leaves_no_room_for_a_rollbacks_id_is_not_armed() {
-    let (mut host, spec) = web1();
-    let long: BatchId = "b".repeat(60).parse().expect("an id");
-    let id: OperationId = "stage".parse().expect("an id");
-    works(&mut host, Verb::Start { operation: id, batch: long.clone(), work: Work::Stage(spec) });
-    let Verb::Arm { token, plan, times, .. } = arm(TOKEN, 60) else { unreachable!() };
-    let refused = refusal(answered(&mut host, Verb::Arm { batch: long, token, plan, times }));
-    assert_eq!(refused, (RefusalCode::Usage, "the batch id is too long for a timer".to_owned()));
 }
 
 /// The same over real ssh, with real doors and the time of this machine.
