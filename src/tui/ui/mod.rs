@@ -261,7 +261,7 @@ impl Ui {
             self.say(now, "this is a replay: there is nothing to hold");
             return None;
         }
-        let runs = super::view::activity::runs_on(&view.state, &scope);
+        let runs = super::view::activity::runs_on(&view.state, &scope, now);
         self.say(now, format!("HOLD asked for: nothing new starts. {runs}"));
         Some(Action::Intent(Intent::Hold { scope, why: Untrusted::new("asked for at the cockpit") }))
     }

@@ -60,7 +60,8 @@ pub(super) fn paper(theme: &Theme, view: &View, sheet: &GateSheet, now: Time, wi
         paper.say("", Role::Dim, line, width);
     }
     paper.say("IF GO", Role::Plain, &if_go(view, batch, now), width);
-    let hold = format!("nothing new starts on {}. {}", batch.host, runs_on(&view.state, &HoldScope::Window));
+    let hold =
+        format!("nothing new starts on {}. {}", batch.host, runs_on(&view.state, &HoldScope::Window, now));
     paper.say("IF HOLD", Role::Plain, &hold, width);
     items(&mut paper, theme, view, sheet, batch, now);
     paper.foot = foot(view, sheet, batch, &judgements, now);
