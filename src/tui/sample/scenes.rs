@@ -141,6 +141,7 @@ impl Sample {
         }
         sample.probe("02:44:50", Some("globex"));
         sample.to(fires + Span::secs(25));
+        sample.probe("02:45:16", Some("globex"));
         sample
     }
 

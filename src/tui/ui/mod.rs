@@ -262,7 +262,7 @@ impl Ui {
             return None;
         }
         let runs = super::view::activity::runs_on(&view.state, &scope, now);
-        self.say(now, format!("HOLD asked for: nothing new starts. {runs}"));
+        self.say(now, format!("HOLD asked for. {runs}"));
         Some(Action::Intent(Intent::Hold { scope, why: Untrusted::new("asked for at the cockpit") }))
     }
 

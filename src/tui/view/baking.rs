@@ -14,9 +14,21 @@ use crate::types::{Span, Time};
 const NAMED: usize = 2;
 
 /// How long a batch is still watched; `None` where it is not.
-pub(super) fn watched(state: &State, batch: &Batch, now: Time) -> Option<Span> {
+fn watched(state: &State, batch: &Batch, now: Time) -> Option<Span> {
     let at = schedule::baked_at(state, batch).filter(|at| batch.phase == Phase::Verified && now < *at)?;
     Some(Span::between(now, at))
+}
+
+/// Where a verified batch stands, in at most nine columns.
+pub(super) fn standing(state: &State, batch: &Batch, now: Time) -> Option<(Role, String)> {
+    if batch.phase != Phase::Verified {
+        return None;
+    }
+    Some(match watched(state, batch, now) {
+        Some(span) => (Role::HostRun, format!("BAKE {}", left(span))),
+        None if confirm::unprobed(state, batch) => (Role::HostUnknown, "CONFIRM?".to_owned()),
+        None => (Role::HostRun, "BAKED".to_owned()),
+    })
 }
 
 /// The line of a verified batch.
@@ -56,12 +68,11 @@ fn confirming(state: &State, batch: &Batch, bakes: bool, now: Time, wide: bool) 
             return (Role::Plain, "is about to be confirmed".to_owned());
         };
         let probes = match confirm::required(state, batch).count() {
-            1 => "its required probe passes".to_owned(),
-            n if wide => format!("its {n} required probes pass"),
+            1 => "1 required probe passes".to_owned(),
             n => format!("{n} required probes pass"),
         };
-        let at = stamp(at, now);
-        return (Role::Plain, format!("confirmed by itself {at} when {probes}"));
+        let how = if wide { "confirmed by itself at" } else { "confirmed" };
+        return (Role::Plain, format!("{how} {} when {probes}", stamp(at, now)));
     }
     let named: Vec<String> = open
         .iter()

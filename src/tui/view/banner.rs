@@ -79,6 +79,11 @@ fn rollback_failed(view: &View, now: Time) -> Vec<Banner> {
         .collect()
 }
 
+/// Where a batch stands, within a sentence.
+pub(super) fn standing(batch: &Batch) -> &'static str {
+    if batch.phase == Phase::Verified { "verified" } else { batch.phase.word() }
+}
+
 /// Where a host's console is, as far as the plan says.
 fn console(view: &View, batch: &Batch) -> String {
     let plan = view.state.plan.as_ref();
@@ -177,7 +182,7 @@ fn failing(view: &View, now: Time) -> Vec<Banner> {
             then: format!(
                 "{} is {}, not confirmed   R=rollback sheet  H=hold",
                 batch.label(),
-                batch.phase.word()
+                standing(batch)
             ),
         });
     }
@@ -223,7 +228,7 @@ fn lost(view: &View, now: Time) -> Vec<Banner> {
             then: format!(
                 "{} is {}; {}{}",
                 batch.label(),
-                batch.phase.word(),
+                standing(batch),
                 timer::sentence(batch, now)
                     .unwrap_or_else(|| "what runs there goes on, its result is fetched".to_owned()),
                 console(view, batch)

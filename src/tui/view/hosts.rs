@@ -29,8 +29,7 @@ fn standing(theme: &Theme, state: &State, host: &Host, batches: &[&Batch], now: 
             Phase::Unknown => Role::HostUnknown,
             _ => Role::HostRun,
         };
-        let bake = baking::watched(state, batch, now).map(|span| format!("BAKE {}", timer::left(span)));
-        return (role, bake.unwrap_or_else(|| batch.phase.word().to_owned()));
+        return baking::standing(state, batch, now).unwrap_or((role, batch.phase.word().to_owned()));
     }
     if let Some(batch) = batches.iter().rev().find(|batch| batch.phase == Phase::BackDiffers) {
         return (Role::HostBad, batch.phase.word().to_owned());

@@ -163,7 +163,7 @@ fn draw_panes(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, body: Re
     let log = if wide { (body.height / 3).max(5) } else { 4 };
     let upper = Rect { height: body.height.saturating_sub(log + markers), ..body };
     let below = Rect { y: upper.bottom(), height: log, ..body };
-    let hosts_width = if upper.width >= WIDE.0 { 26 } else { 28 };
+    let hosts_width = 28;
     let left = Rect { width: hosts_width, ..upper };
     let rest = Rect { x: left.right() + 1, width: upper.width - hosts_width - 1, ..upper };
     draw_pane(canvas, Pane::Hosts, view, ui, now, left);

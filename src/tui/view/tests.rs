@@ -54,6 +54,8 @@ fn all_views() -> Vec<(&'static str, Sample, &'static str)> {
         ("failing_rollback_sheet", Sample::failing(), "gjj\u{12}"),
         ("baking", Sample::baking(), ""),
         ("baking_hold", Sample::baking(), "cH"),
+        ("baking_gate_bake", Sample::baking(), "c\t\t\t"),
+        ("baking_gate_practised", Sample::baking(), "c\t"),
         ("unconfirmed", Sample::unconfirmed(), ""),
         ("lost", Sample::lost(), ""),
         ("fired", Sample::fired(), ""),
@@ -223,7 +225,7 @@ proptest! {
     /// Never refuses, never panics: any size, any state, whatever was pressed.
     #[test]
     fn any_size_draws(
-        columns in 1_u16..180, rows in 1_u16..60, which in 0_usize..21, present in any::<bool>(),
+        columns in 1_u16..180, rows in 1_u16..60, which in 0_usize..23, present in any::<bool>(),
         more in "[a-zA-Z0-9:?/ \t\n]{0,12}", late in 0_u64..9_000, live in any::<bool>(),
     ) {
         let (_, sample, keys) = views().swap_remove(which);

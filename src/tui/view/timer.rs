@@ -1,7 +1,7 @@
 //! The dead-man timer on the screen: when what is unconfirmed goes back by itself, that nothing would
 //! make it, or that this is not known.
 
-use super::banner::Banner;
+use super::banner::{Banner, standing};
 use super::header::stamp;
 use super::paint::{Text, age};
 use crate::core::state::{Batch, Unattended};
@@ -111,7 +111,7 @@ pub(super) fn banners(view: &View, now: Time) -> Vec<Banner> {
             role: Role::Alarm,
             key: format!("no timer {}", batch.id),
             fact: format!("{} has NO TIMER: it does not roll back by itself", batch.host),
-            then: format!("{} is {}, not confirmed   R=rollback sheet", batch.label(), batch.phase.word()),
+            then: format!("{} is {}, not confirmed   R=rollback sheet", batch.label(), standing(batch)),
         }),
         Unattended::RollsBack(at) if at > now && Span::between(now, at) < near => Some(Banner {
             role: Role::Alarm,
