@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::core::command::{Answer, Command, Input, Intent, Sample as Said};
 use crate::core::decide::{Circumstances, Decision, advance, decide};
 use crate::core::event::{
-    Actor, ApplyReport, HelperState, LogLine, LogSource, ProbeId, ProbeOutcome, Proof,
+    Actor, ApplyReport, Failure, FailureKind, HelperState, LogLine, LogSource, ProbeId, ProbeOutcome, Proof,
     ProofFile, Purpose, RollbackReport, Timer, TimerState, TimerWatch, VerifyReport,
 };
 use crate::core::state::{Phase, Work};
