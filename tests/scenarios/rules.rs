@@ -123,36 +123,45 @@ fn terms_go_over_into_the_next_boot_and_a_second_reboot_is_declared_by_itself() 
 #[test]
 fn confirm_and_expiry_have_exactly_one_winner() {
     let specified = 100_000;
-    let rounds: u32 = match std::env::var("HOLDPOINT_RACES") {
-        Ok(number) => number.parse().expect("HOLDPOINT_RACES is a number"),
-        Err(_) => 300,
+    // Without the variable a sample: on a busy machine what fits into 15 s.
+    let (rounds, seconds) = match std::env::var("HOLDPOINT_RACES") {
+        Ok(number) => (number.parse().expect("HOLDPOINT_RACES is a number"), u32::MAX),
+        Err(_) => (300_u32, 15),
     };
     let state = armed();
     let script = format!(
         "{}
         sync() {{ :; }}
         t=$HP_STATE/batches/b1/timer
-        cp $t/terms $HP_STATE/terms
-        confirm() {{ flock 9; hp_timer_take $t confirmed && echo confirmed >>$HP_STATE/won; }}
-        expire() {{ until hp_timer_expire $t; do [ -f $t/confirmed ] && return; [ -f $t/firing ] && return; [ -f $t/granted ] && return; done; echo firing >>$HP_STATE/won; }}
-        extend() {{ flock 9; hp_change_failed=0; hp_timer_change $t 1 && : >$t/granted && echo extended >>$HP_STATE/won; }}
+        cd $t || exit 1
+        terms=$(cat terms)
+        over() {{ [ -f confirmed ] || [ -f firing ] || [ -f extended ]; }}
+        confirm() {{ flock 9; hp_timer_take $t confirmed && : >won.confirmed; }}
+        expire() {{ until [ -f armed ] && hp_timer_expire $t; do ! over || return; done; : >won.firing; }}
+        extend() {{ flock 9; hp_change_failed=0; hp_timer_change $t 1 && : >extended; }}
         i=0
+        read -r began _ </proc/uptime
         while [ $i -lt {rounds} ]; do
             i=$((i + 1))
-            rm -f $t/confirmed $t/firing $t/granted $HP_STATE/won
-            cp $HP_STATE/terms $t/terms
-            : >$t/armed
+            read -r now _ </proc/uptime
+            [ $((${{now%.*}} - ${{began%.*}})) -lt {seconds} ] || break
+            rm -f confirmed firing extended won.*
+            echo \"$terms\" >terms
+            : >armed
             case $((i % 6)) in
-                0) confirm 9>>$HP_STATE/lock & expire & ;;
-                1) expire & confirm 9>>$HP_STATE/lock & ;;
-                2) extend 9>>$HP_STATE/lock & expire & ;;
-                3) expire & extend 9>>$HP_STATE/lock & ;;
-                4) extend 9>>$HP_STATE/lock & confirm 9>>$HP_STATE/lock & expire & ;;
-                5) expire & expire & confirm 9>>$HP_STATE/lock & extend 9>>$HP_STATE/lock & ;;
+                0) confirm 9>>lock & expire & ;;
+                1) expire & confirm 9>>lock & ;;
+                2) extend 9>>lock & expire & ;;
+                3) expire & extend 9>>lock & ;;
+                4) extend 9>>lock & confirm 9>>lock & expire & ;;
+                5) expire & expire & confirm 9>>lock & extend 9>>lock & ;;
             esac
             wait
-            [ -f $HP_STATE/won ] || echo nobody >$HP_STATE/won
-            echo $(sort $HP_STATE/won) is $(hp_timer_file $t) left $(ls $t | grep -cxE 'armed|armed.due|armed.new|firing|confirmed')
+            said=
+            for name in won.confirmed won.firing extended armed armed.due armed.new confirmed firing; do
+                [ ! -f $name ] || said=\"$said $name\"
+            done
+            echo $said
         done",
         at("a", 1_600, 1_000_600)
     );
@@ -164,19 +173,20 @@ fn confirm_and_expiry_have_exactly_one_winner() {
     for line in counted.keys() {
         // One file, and at most one of the two; an extension that was granted is never overtaken by expiry.
         let sound = [
-            "confirmed is confirmed left 1",
-            "firing is firing left 1",
-            "extended is armed left 1",
-            "confirmed extended is confirmed left 1",
+            "won.confirmed confirmed",
+            "won.firing firing",
+            "extended armed",
+            "won.confirmed extended confirmed",
         ];
         assert!(sound.contains(line), "{counted:#?}");
     }
-    assert_eq!(counted.values().sum::<u32>(), rounds);
-    for winner in ["confirmed is confirmed left 1", "firing is firing left 1"] {
+    let raced: u32 = counted.values().sum();
+    assert!(raced == rounds || (seconds == 15 && raced >= 12), "{raced} of {rounds}");
+    for winner in ["won.confirmed confirmed", "won.firing firing"] {
         assert!(counted.contains_key(winner), "no race: {counted:#?}");
     }
-    println!("{rounds} rounds: {counted:#?}");
-    println!("left out: {} of {specified}", specified.max(rounds) - rounds);
+    println!("{raced} rounds: {counted:#?}");
+    println!("left out: {} of {specified}", specified.max(raced) - raced);
 }
 
 #[test]

@@ -260,7 +260,7 @@ fn at_the_hosts_own_console_it_is_shown_extended_and_confirmed() {
     assert!(status == 1 && text.contains("needs a terminal"), "{text}");
     let typed = |words: &str| {
         host.inside.sh(&format!(
-            "{{ sleep 1; echo {words}; sleep 1; }} | script -qec '/usr/local/sbin/holdpoint-helper console confirm' /dev/null || :"
+            "{{ sleep 1; echo {words}; sleep 1; }} | script -qec '/usr/local/sbin/holdpoint-helper console confirm' /dev/null 2>&1 || :"
         ))
     };
     let text = typed("yes");
