@@ -206,9 +206,9 @@ pub struct Rollback {
 /// How far a rollback reaches.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Scope {
-    /// The newest wave: the host whose batch was applied last
+    /// Everything of the newest host, the one whose batch was applied last, confirmed work included
     Wave,
-    /// Everything
+    /// Everything of every host, confirmed work included
     All,
 }
 

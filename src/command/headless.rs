@@ -10,9 +10,9 @@ use crate::cli::Exit;
 use crate::conductor::clock;
 use crate::core::event::{Outcome, Record};
 use crate::core::state::Phase;
-use crate::core::{Command, Intent, State, describe, gate, pilot, schedule};
+use crate::core::{Command, Intent, State, aftermath, describe, gate, pilot, schedule};
 use crate::demo;
-use crate::types::BatchId;
+use crate::types::{BatchId, Time};
 
 /// How often the pilot looks, beside at every event: some things become due as time passes.
 const LOOK: Duration = Duration::from_millis(500);
@@ -69,7 +69,7 @@ pub async fn run(mut session: Session, keys: AtTheKeys, out: &mut dyn std::io::W
             AtTheKeys::Story => demo::story(&state, clock::now()),
             AtTheKeys::Finisher { asked } => {
                 taken_in = taken_in || asked.iter().all(|batch| is_taken_in(&start, &state, batch));
-                (taken_in && finished(&state)).then_some(Intent::End)
+                (taken_in && finished(&state, clock::now())).then_some(Intent::End)
             }
         };
         if let Some(intent) = intent
@@ -83,6 +83,7 @@ pub async fn run(mut session: Session, keys: AtTheKeys, out: &mut dyn std::io::W
     if outcome == Some(Outcome::Held) {
         say_why(&told, out)?;
     }
+    say_timers(&told, out)?;
     session.finish().await;
     Ok(outcome.map_or(if held { Exit::Held } else { Exit::Internal }, Exit::from))
 }
@@ -104,6 +105,18 @@ fn say_why(state: &State, out: &mut dyn std::io::Write) -> Result<()> {
     Ok(())
 }
 
+/// What happens on hosts by itself, now that nobody watches.
+fn say_timers(state: &State, out: &mut dyn std::io::Write) -> Result<()> {
+    for (batch, at) in state.in_order().filter_map(|batch| Some((batch, batch.fires_at()?))) {
+        let (label, at) = (batch.label(), at.format("%H:%M:%SZ"));
+        writeln!(
+            out,
+            "TIMER {label} is rolled back by its host at {at} unless it is confirmed (holdpoint resume)"
+        )?;
+    }
+    Ok(())
+}
+
 /// Whether the loop has heard that a batch is to be rolled back, or was about it already.
 fn is_taken_in(start: &State, state: &State, batch: &BatchId) -> bool {
     let (Some(before), Some(batch)) = (start.batches.get(batch), state.batches.get(batch)) else {
@@ -114,9 +127,10 @@ fn is_taken_in(start: &State, state: &State, batch: &BatchId) -> bool {
         || matches!(before.phase, Phase::RollingBack | Phase::RolledBack | Phase::Comparing)
 }
 
-/// Whether everything that was asked for has come to an end.
-fn finished(state: &State) -> bool {
-    !state.in_order().any(|batch| batch.wanted_back || batch.phase.running())
+/// Whether everything that was asked for has come to an end, and the customers have been looked at.
+fn finished(state: &State, now: Time) -> bool {
+    !aftermath::awaited(state, now)
+        && !state.in_order().any(|batch| batch.wanted_back || batch.phase.running())
         && state.in_order().all(|batch| batch.phase != Phase::RolledBack)
 }
 

@@ -24,7 +24,9 @@ pub async fn rollback(args: Rollback, ssh: Option<&Path>) -> Result<Exit> {
         match &scope {
             RollbackScope::Unconfirmed => "what is unconfirmed, or the batch confirmed last".to_owned(),
             RollbackScope::Host(host) => format!("everything of {host}, confirmed work included"),
-            RollbackScope::Wave => "the newest wave, confirmed work included".to_owned(),
+            RollbackScope::Wave =>
+                "everything of the newest host, the one whose batch was applied last, confirmed work included"
+                    .to_owned(),
             RollbackScope::All => "everything, confirmed work included".to_owned(),
         }
     );

@@ -12,7 +12,8 @@ use super::session::{FileError, Session, UsageError, actor};
 use super::typed::OnTerminal;
 use crate::cli::{Exit, Screen};
 use crate::conductor::clock;
-use crate::core::Command;
+use crate::core::event::Outcome;
+use crate::core::{Command, decide, describe};
 use crate::host::Settings;
 use crate::tui::theme::{BUILT_IN, ColorDepth, Theme};
 use crate::tui::{self, Options};
@@ -66,13 +67,19 @@ pub async fn cockpit(session: Session, how: &Cockpit<'_>) -> Result<Exit> {
     // The last key was a hold: it is on its way before the loop is left.
     forward.await?;
     let state = views.borrow_and_update().state.clone();
+    let now = clock::now();
+    let outcome = state.ended.map_or_else(|| decide::outcome(&state, now), |(_, outcome)| outcome);
     let folder = session.folder.clone();
     session.finish().await;
     ended?;
+    if outcome == Outcome::RollbackIncomplete {
+        let at = state.ended.map_or(now, |(at, _)| at);
+        println!("{}", describe::ended(&state, outcome, at));
+    }
     if let (true, Some(folder), None) = (how.resumable, folder, state.ended) {
         println!("held; holdpoint resume {} goes on, holdpoint rollback takes back", folder.display());
     }
-    Ok(crate::core::decide::outcome(&state).into())
+    Ok(outcome.into())
 }
 
 /// Themes by name or file, at the colours that the terminal has.

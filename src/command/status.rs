@@ -10,7 +10,7 @@ use super::{screen, session};
 use crate::cli::{Exit, Status};
 use crate::core::event::Failure;
 use crate::core::state::{Batch, State};
-use crate::core::{describe, schedule};
+use crate::core::{aftermath, describe, schedule};
 use crate::host::ask::Asker;
 use crate::host::operation::{OperationReport, OperationState};
 use crate::host::verb::Verb;
@@ -111,12 +111,18 @@ fn as_json(state: &State, said: &[Said]) -> Value {
         Ok(lines) => json!({ "host": said.host, "says": lines, "error": Value::Null }),
         Err(why) => json!({ "host": said.host, "says": Value::Null, "error": why }),
     };
+    let dark = state.ended.map_or_else(Vec::new, |(at, _)| aftermath::dark(state, at));
     json!({
         "format": "holdpoint.status/1",
         "purpose": state.purpose,
         "seq": state.seq,
         "at": state.at,
         "ended": state.ended.map(|(_, outcome)| outcome),
+        "not_served": dark.iter().map(|dark| json!({
+            "customer": dark.customer,
+            "host": dark.host,
+            "why": dark.why,
+        })).collect::<Vec<_>>(),
         "abort_by": schedule::abort_by(state).map(|abort_by| abort_by.at),
         "batches": state.in_order().map(|b| batch(b)).collect::<Vec<_>>(),
         "hosts": said.iter().map(host).collect::<Vec<_>>(),
@@ -128,7 +134,7 @@ fn print(state: &State, said: &[Said]) {
     let at = state.at.map_or_else(|| "-".to_owned(), |at| at.format("%Y-%m-%d %H:%M:%SZ").to_string());
     println!("{purpose}, last event {} at {at}", state.seq);
     match state.ended {
-        Some((_, outcome)) => println!("ended: {}", describe::outcome(outcome)),
+        Some((at, outcome)) => println!("ended: {}", describe::ended(state, outcome, at)),
         None => println!("not ended: it runs, or it was cut off (holdpoint resume, holdpoint rollback)"),
     }
     if let Some(abort_by) = schedule::abort_by(state) {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::core::decide::{self, Circumstances, Decision};
 use crate::core::event::{Event, Record, WindowEvent};
 use crate::core::{Input, JournalHealth, Started, State, View, effect};
-use crate::journal::{Append, EventLog, LogNews};
+use crate::journal::{Append, EventLog, LogNews, Refused};
 use crate::types::{Epoch, Seq, Span, Time, Untrusted};
 
 /// An effect of a rollback starts after this long although the journal could not be written.
@@ -40,6 +40,16 @@ struct Waiting {
 struct Failing {
     since: Time,
     why: Untrusted,
+}
+
+/// What became of a decision.
+enum Taken {
+    /// It is in the log.
+    Committed,
+    /// There was nothing to commit.
+    Nothing,
+    /// The log can never take it.
+    Refused(Refused),
 }
 
 /// What one step came to.
@@ -84,10 +94,31 @@ impl<L: EventLog> Conductor<L> {
     pub fn step(&mut self, input: &Input, now: Time) -> Turn {
         let mut turn = Turn::default();
         self.hear(now, &mut turn);
-        self.commit(|state, under| decide::decide(state, input, under), now, &mut turn);
+        self.take(input, now, &mut turn);
         self.follow(now, &mut turn);
         self.release(now, &mut turn);
         turn
+    }
+
+    /// Commits what follows from an input. What the journal can't hold is recorded in short: an effect
+    /// whose answer is lost would be waited for for ever.
+    fn take(&mut self, input: &Input, now: Time, turn: &mut Turn) {
+        let Taken::Refused(why) = self.commit(|state, under| decide::decide(state, input, under), now, turn)
+        else {
+            return;
+        };
+        let words = match why {
+            Refused::TooLong { bytes, most, .. } => {
+                format!("what was said does not fit the journal: {bytes} bytes, a line has at most {most}")
+            }
+            Refused::Unwritable { why, .. } => {
+                format!("what was said can't be written to the journal: {why}")
+            }
+            Refused::Order { .. } => return,
+        };
+        if let Some(short) = decide::shortened(input, &Untrusted::new(words)) {
+            self.commit(|state, under| decide::decide(state, &short, under), now, turn);
+        }
     }
 
     /// Takes in what the log has to say: to be called when it wakes the loop.
@@ -109,11 +140,11 @@ impl<L: EventLog> Conductor<L> {
         decide: impl Fn(&State, Circumstances) -> Decision,
         now: Time,
         turn: &mut Turn,
-    ) -> bool {
+    ) -> Taken {
         for _ in 0..CONFLICTS {
             let decision = decide(&self.state, self.circumstances(now));
             if decision.events.is_empty() {
-                return false;
+                return Taken::Nothing;
             }
             let first = self.state.seq + 1;
             let records: Vec<Record> = (first..)
@@ -130,17 +161,17 @@ impl<L: EventLog> Conductor<L> {
             match self.log.append(self.state.seq, records.clone()) {
                 Append::Committed => {
                     self.take_in(records, now, true, turn);
-                    return true;
+                    return Taken::Committed;
                 }
                 Append::Conflict { theirs } => self.take_in(theirs, now, false, turn),
                 Append::Refused(why) => {
                     tracing::error!("the journal refuses what was decided: {why}");
-                    return false;
+                    return Taken::Refused(why);
                 }
             }
         }
         tracing::error!("others write faster than this cockpit can decide; the input is dropped");
-        false
+        Taken::Nothing
     }
 
     fn take_in(&mut self, records: Vec<Record>, now: Time, ours: bool, turn: &mut Turn) {
@@ -156,8 +187,9 @@ impl<L: EventLog> Conductor<L> {
 
     fn follow(&mut self, now: Time, turn: &mut Turn) {
         for _ in 0..RULES {
-            if !self.commit(decide::advance, now, turn) {
-                return;
+            match self.commit(decide::advance, now, turn) {
+                Taken::Committed => {}
+                Taken::Nothing | Taken::Refused(_) => return,
             }
         }
         tracing::error!("a rule feeds itself; it is left alone until the next input");
@@ -203,7 +235,7 @@ impl<L: EventLog> Conductor<L> {
             let Some(answer) = decide::never_began(work, &words) else { continue };
             let answer = Box::new(answer);
             let input = Input::Answer { id, answer };
-            self.commit(|state, under| decide::decide(state, &input, under), now, turn);
+            self.take(&input, now, turn);
         }
     }
 

@@ -564,13 +564,17 @@ fn apply_report() -> Any<ApplyReport> {
 }
 
 fn rollback_report() -> Any<RollbackReport> {
-    (span(), texts(), texts(), texts(), few(unit()))
-        .prop_map(|(took, etc_restored, etc_left, network_restored, restarted)| RollbackReport {
+    let said = (of(any::<bool>()), texts(), texts());
+    (span(), texts(), texts(), texts(), few(unit()), said)
+        .prop_map(|(took, etc_restored, etc_left, network_restored, restarted, said)| RollbackReport {
             took,
             etc_restored,
             etc_left,
             network_restored,
             restarted,
+            identical: said.0,
+            missing: said.1,
+            cautions: said.2,
         })
         .boxed()
 }

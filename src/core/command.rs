@@ -115,7 +115,7 @@ pub enum RollbackScope {
     Unconfirmed,
     /// Everything of one host, confirmed work included.
     Host(HostName),
-    /// Everything of the hosts of the newest wave.
+    /// Everything of the newest host, the one whose batch was applied last: a wave is one host here.
     Wave,
     /// Everything.
     All,

@@ -7,7 +7,7 @@ use super::event::{
     Outcome, ProbeEvent, Samples, Timer, TimerState, WindowEvent,
 };
 use super::state::{Batch, Host, Pending, Phase, State, Work};
-use super::{confirm as confirming, gate, identity, rollback, rules, schedule};
+use super::{aftermath, confirm as confirming, gate, identity, rollback, rules, schedule};
 use crate::facts::Facts;
 use crate::types::{BatchId, HostName, Seq, Span, Time, Untrusted};
 
@@ -134,7 +134,7 @@ fn decide_command(state: &State, command: &Command, under: Circumstances) -> Dec
         Intent::Confirm { batch } => confirm(state, batch, now),
         Intent::Extend { batch, by } => extend(state, batch, *by, now),
         Intent::Mark { note } => vec![Event::Window(WindowEvent::Marked { note: note.clone() })],
-        Intent::End => vec![Event::Window(WindowEvent::Ended { outcome: outcome(state) })],
+        Intent::End => vec![Event::Window(WindowEvent::Ended { outcome: outcome(state, now) })],
     };
     Decision::by(&command.actor, events)
 }
@@ -240,8 +240,9 @@ fn refuse(state: &State, host: Option<&HostName>, why: impl AsRef<str>, now: Tim
     vec![Event::Samples(Samples { lines: vec![line], left_out: 0 })]
 }
 
-/// How it ended: 30 before 40 before 20 before 10, in the words of exit statuses.
-pub fn outcome(state: &State) -> Outcome {
+/// How it ends at this moment: 30 before 40 before 20 before 10, in the words of exit statuses. What was
+/// rolled back is complete only when the customers of its host are served again.
+pub fn outcome(state: &State, now: Time) -> Outcome {
     let any = |test: fn(&Batch) -> bool| state.in_order().any(|batch| test(batch));
     let incomplete = |batch: &Batch| {
         batch.phase == Phase::RollbackFailed
@@ -256,7 +257,7 @@ pub fn outcome(state: &State) -> Outcome {
         (host.read_at.is_none() && host.read_failed.is_some())
             || (blind(host) && rules::concerned(state, host))
     };
-    if any(incomplete) {
+    if any(incomplete) || !aftermath::dark(state, now).is_empty() {
         Outcome::RollbackIncomplete
     } else if state.hosts.values().any(|host| unreachable(host)) {
         Outcome::Unreachable
@@ -331,7 +332,8 @@ fn batch_answer(
             let identity = match (result, back, &batch.before) {
                 (Ok(report), true, Some(before)) => {
                     let after = state.hosts.get(&batch.host).map(|host| since(&host.facts, batch.since));
-                    after.map(|after| identity::compare(before, &after, report))
+                    let back = batch.rolled_back.as_ref();
+                    after.map(|after| identity::compare(before, &after, report, back))
                 }
                 (_, _, _) => None,
             };
@@ -419,6 +421,52 @@ fn decide_sample(state: &State, id: Seq, sample: &Sample) -> Vec<Event> {
         Sample::Seen { probe, outcome } => {
             vec![Event::Probe(ProbeEvent::Seen { probe: probe.clone(), outcome: outcome.clone() })]
         }
+    }
+}
+
+/// The same input in short, where the journal can't hold what it says: an answer becomes a failure of
+/// its kind, facts become unknown, lines are counted.
+///
+/// `None` for what is short by its nature, or whose sender has to hear of it: there is nothing that
+/// could stand for it.
+pub fn shortened(input: &Input, why: &Untrusted) -> Option<Input> {
+    match input {
+        Input::Answer { id, answer } => {
+            Some(Input::Answer { id: *id, answer: Box::new(failed(answer, why)) })
+        }
+        Input::Sample { id, sample } => match &**sample {
+            Sample::Learnt { host, domain } => {
+                let sample = Sample::Learnt { host: host.clone(), domain: domain.unknown(why.clone()) };
+                Some(Input::Sample { id: *id, sample: Box::new(sample) })
+            }
+            Sample::Greeted { .. }
+            | Sample::Timer { .. }
+            | Sample::Lost { .. }
+            | Sample::Back { .. }
+            | Sample::Seen { .. } => None,
+        },
+        Input::Lines { lines, left_out } => {
+            let left_out = left_out.saturating_add(lines.len() as u64);
+            Some(Input::Lines { lines: Vec::new(), left_out })
+        }
+        Input::Command(_) | Input::Tick | Input::ClockStepped(_) => None,
+    }
+}
+
+/// The answer of the same kind that says that it can't be used.
+fn failed(answer: &Answer, why: &Untrusted) -> Answer {
+    let failure = Failure { kind: FailureKind::Malformed, what: why.clone() };
+    match answer {
+        Answer::Read(_) => Answer::Read(Err(failure)),
+        Answer::Staged(_) => Answer::Staged(Err(failure)),
+        Answer::Applied(_) => Answer::Applied(Err(failure)),
+        Answer::Rebooted(_) => Answer::Rebooted(Err(failure)),
+        Answer::Verified(_, took) => Answer::Verified(Err(failure), *took),
+        Answer::RolledBack(_) => Answer::RolledBack(Err(failure)),
+        Answer::Timer(_) => Answer::Timer(Err(failure)),
+        Answer::Confirmed(_) => Answer::Confirmed(Err(failure)),
+        Answer::Inspected(found, _) => Answer::Inspected(*found, why.clone()),
+        Answer::WatchEnded(_) => Answer::WatchEnded(why.clone()),
     }
 }
 

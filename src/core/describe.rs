@@ -1,18 +1,19 @@
 //! One line of words for an event: what a headless run prints and a replay lists.
 
+use super::aftermath;
 use super::event::{
     Actor, BatchEvent, Event, GateEvent, HoldScope, HostEvent, Inspected, Outcome, ProbeEvent, ProbeOutcome,
     Purpose, Record, RehearsalEvent, Timer, TimerState, WindowEvent,
 };
 use super::state::{Round, State};
 use crate::facts::Domain;
-use crate::types::BatchId;
+use crate::types::{BatchId, Time, Untrusted};
 
 /// A record in words, by the state just after it; `None` for what is not worth a line of its own
 /// (single facts, single good probe results, log lines are shown elsewhere).
 pub fn line(state: &State, record: &Record) -> Option<String> {
     let text = match &record.event {
-        Event::Window(event) => window(event),
+        Event::Window(event) => window(state, event, record.at),
         Event::Host(event) => host(event)?,
         Event::Batch(event) => batch(state, event)?,
         Event::Gate(event) => gate(state, event),
@@ -47,7 +48,7 @@ pub fn outcome(outcome: Outcome) -> &'static str {
     }
 }
 
-fn window(event: &WindowEvent) -> String {
+fn window(state: &State, event: &WindowEvent, at: Time) -> String {
     match event {
         WindowEvent::Opened { purpose: what, plan, rehearsal, .. } => {
             let on = match rehearsal {
@@ -72,7 +73,21 @@ fn window(event: &WindowEvent) -> String {
             why.shown()
         ),
         WindowEvent::Stale { id, what } => format!("ignored, with id {id}: {}", what.shown()),
-        WindowEvent::Ended { outcome: how } => format!("ended: {}", outcome(*how)),
+        WindowEvent::Ended { outcome: how } => format!("ended: {}", ended(state, *how, at)),
+    }
+}
+
+/// The words of an outcome, with the customers who were not reached at that moment.
+pub fn ended(state: &State, how: Outcome, at: Time) -> String {
+    let dark: Vec<String> = match how {
+        Outcome::RollbackIncomplete => {
+            aftermath::dark(state, at).iter().map(|dark| dark.sentence()).collect()
+        }
+        Outcome::Done | Outcome::RolledBack | Outcome::Held | Outcome::Unreachable => Vec::new(),
+    };
+    match dark.is_empty() {
+        true => outcome(how).to_owned(),
+        false => format!("{}; not known to be served: {}", outcome(how), dark.join("; ")),
     }
 }
 
@@ -204,12 +219,23 @@ fn batch(state: &State, event: &BatchEvent) -> Option<String> {
         BatchEvent::Confirmed { grounds, .. } => format!("{label}: CONFIRMED: {grounds}"),
         BatchEvent::RollbackQueued { why, .. } => format!("{label}: to be rolled back: {}", why.shown()),
         BatchEvent::RollbackStarted { .. } => format!("{label}: ROLLBACK started"),
-        BatchEvent::RolledBack { result: Ok(report), .. } => format!(
-            "{label}: rolled back in {}, {} files of /etc and {} addresses put back",
-            report.took.brief(),
-            report.etc_restored.len(),
-            report.network_restored.len()
-        ),
+        BatchEvent::RolledBack { result: Ok(report), .. } => {
+            let not_as_before = match (&report.missing[..], report.identical) {
+                ([], Some(false)) => "; NOT as before by the host's own word".to_owned(),
+                ([], Some(true) | None) => String::new(),
+                (missing, _) => format!("; NOT as before: {}", some(missing)),
+            };
+            let cautions = match &report.cautions[..] {
+                [] => String::new(),
+                cautions => format!("; caution: {}", some(cautions)),
+            };
+            format!(
+                "{label}: rolled back in {}, {} files of /etc and {} addresses put back{not_as_before}{cautions}",
+                report.took.brief(),
+                report.etc_restored.len(),
+                report.network_restored.len()
+            )
+        }
         BatchEvent::RolledBack { result: Err(failure), .. } => {
             format!("{label}: ROLLBACK FAILED: {}", failure.what.shown())
         }
@@ -241,11 +267,21 @@ fn timer_words(state: &State, batch: &BatchId, timer: &Timer) -> String {
     }
 }
 
+/// As many of a list as fit a line, and how many more there are.
+fn some(list: &[Untrusted]) -> String {
+    const SHOWN: usize = 4;
+    let mut words: Vec<String> = list.iter().take(SHOWN).map(Untrusted::shown).collect();
+    if list.len() > SHOWN {
+        words.push(format!("and {} more", list.len() - SHOWN));
+    }
+    words.join(", ")
+}
+
 fn gate(state: &State, event: &GateEvent) -> String {
     match event {
         GateEvent::Waived { gate, batch, failing, reason, watch, until } => format!(
             "gate {} of {} WAIVED until {}: {}; because {}; watched: {}",
-            crate::types::Untrusted::new(gate).shown(),
+            Untrusted::new(gate).shown(),
             label(state, batch),
             until.format("%H:%MZ"),
             failing.shown(),
@@ -286,5 +322,33 @@ fn rehearsal(event: &RehearsalEvent) -> String {
             rehearsal.rollback.brief(),
             if rehearsal.identical { "rolled back to identical" } else { "the rollback was NOT identical" }
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::event::RollbackReport;
+
+    #[test]
+    fn a_rollback_says_what_is_not_as_before_and_what_it_could_not_do() {
+        let texts = |n: usize| (0..n).map(|n| Untrusted::new(format!("thing {n}"))).collect::<Vec<_>>();
+        for (identical, missing, cautions, wanted) in [
+            (Some(true), 0, 0, ""),
+            (None, 0, 0, ""),
+            (Some(false), 0, 0, "; NOT as before by the host's own word"),
+            (Some(false), 2, 1, "; NOT as before: thing 0, thing 1; caution: thing 0"),
+            (Some(false), 6, 0, "; NOT as before: thing 0, thing 1, thing 2, thing 3, and 2 more"),
+        ] {
+            let (missing, cautions) = (texts(missing), texts(cautions));
+            let report = RollbackReport { identical, missing, cautions, ..RollbackReport::default() };
+            let batch_id = "b1".parse().expect("a batch");
+            let event = BatchEvent::RolledBack { batch: batch_id, started: 3, result: Ok(report) };
+            let line = batch(&State::default(), &event);
+            assert_eq!(
+                line,
+                Some(format!("b1: rolled back in 0s, 0 files of /etc and 0 addresses put back{wanted}"))
+            );
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod aftermath;
 #[cfg(test)]
 pub(crate) mod arbitrary;
 pub mod change;

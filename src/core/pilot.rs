@@ -2,18 +2,15 @@
 //! takes back what fails, and stops. Pure, like a person's key it ends in a command.
 
 use super::command::{Intent, RollbackScope};
-use super::event::{HoldScope, ProbeOutcome, Purpose};
+use super::event::{HoldScope, Purpose};
 use super::gate::{self, GateState};
 use super::state::{Batch, Health, Phase, State};
-use super::{confirm, effect, schedule};
+use super::{aftermath, confirm, effect, schedule};
 use crate::plan::AutoRollback;
 use crate::types::{Span, Time, Untrusted};
 
 /// A gate that can't be told is waited for this long: packages are being stored, facts read.
 const PATIENCE: Span = Span::mins(15);
-
-/// After a rollback the customers are watched until they are served again, and at most this long.
-const AFTERMATH: Span = Span::secs(30);
 
 /// The next command, if one is due.
 pub fn next(state: &State, now: Time) -> Option<Intent> {
@@ -47,15 +44,9 @@ pub fn next(state: &State, now: Time) -> Option<Intent> {
     if state.in_order().any(|batch| batch.phase.unconfirmed()) {
         return None;
     }
-    if state.purpose == Some(Purpose::Run) {
-        let mut back = state
-            .in_order()
-            .filter(|batch| matches!(batch.phase, Phase::Back | Phase::BackDiffers))
-            .peekable();
-        if back.peek().is_some() {
-            let seen = back.all(|batch| now >= batch.since + AFTERMATH || served(state, batch, now));
-            return seen.then_some(Intent::End);
-        }
+    let back = state.in_order().any(|batch| matches!(batch.phase, Phase::Back | Phase::BackDiffers));
+    if state.purpose == Some(Purpose::Run) && back {
+        return (!aftermath::awaited(state, now)).then_some(Intent::End);
     }
     match state.purpose {
         Some(Purpose::Run) => next_batch(state, now),
@@ -97,17 +88,6 @@ fn customers_fail(state: &State, batch: &Batch, now: Time) -> Option<String> {
         required.filter(|(_, p)| p.health(now) == Health::Fail).map(|(id, _)| id.customer.as_str()).collect();
     failing.dedup();
     (!failing.is_empty()).then(|| format!("customers can't reach it from outside: {}", failing.join(", ")))
-}
-
-/// Whether every required probe of a batch's host passes, seen after the batch came to where it is.
-fn served(state: &State, batch: &Batch, now: Time) -> bool {
-    let required = state.probes_of(&batch.host).filter(|(_, p)| effect::is_made(&p.probe) && p.required());
-    required.map(|(_, probe)| probe).all(|probe| {
-        probe
-            .last()
-            .is_some_and(|(at, outcome)| *at > batch.since && matches!(outcome, ProbeOutcome::Ok { .. }))
-            && !probe.stale(now)
-    })
 }
 
 fn next_batch(state: &State, now: Time) -> Option<Intent> {

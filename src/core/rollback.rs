@@ -3,7 +3,7 @@
 use super::command::RollbackScope;
 use super::schedule::{self, Estimate};
 use super::state::{Batch, Phase, State};
-use crate::types::{BatchId, HostName, Span, Time, Untrusted};
+use crate::types::{BatchId, HostName, Time, Untrusted};
 
 /// What a rollback of one scope would do.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,7 +20,7 @@ pub struct Rollback {
     pub files: usize,
     /// What keeps it from being ready, in words; empty means READY.
     pub missing: Vec<String>,
-    /// How long it takes, verifying included.
+    /// How long it takes, reboots and verifying included.
     pub takes: Estimate,
     /// The moment that the hosts go back to: the start of the first of the batches.
     pub as_of: Option<Time>,
@@ -63,17 +63,16 @@ pub fn outlook(state: &State, scope: &RollbackScope) -> Rollback {
         .map(|batch| batch.id.clone())
         .collect();
     let missing = chosen.iter().flat_map(|batch| lacking(batch)).collect();
-    let changes: Vec<_> = chosen.iter().flat_map(|batch| batch.changes.iter().cloned()).collect();
     let takes = if chosen.is_empty() {
-        Estimate { span: Span::ZERO, measured: true }
+        Estimate::NOTHING
     } else {
-        schedule::rollback(state, &changes).then(schedule::verify(state))
+        schedule::way_back(state, &chosen).then(schedule::verify(state))
     };
     let practised =
         state.rehearsal.as_ref().filter(|rehearsal| rehearsal.identical).map(|rehearsal| rehearsal.at);
     Rollback {
         confirmed: chosen.iter().any(|batch| batch.phase == Phase::Confirmed),
-        changes: changes.len(),
+        changes: chosen.iter().map(|batch| batch.changes.len()).sum(),
         files: chosen
             .iter()
             .filter_map(|batch| batch.applied.as_ref())

@@ -30,6 +30,9 @@ pub struct Estimate {
 }
 
 impl Estimate {
+    /// Nothing is done, which is known.
+    pub const NOTHING: Self = Self { span: Span::ZERO, measured: true };
+
     /// Both after each other; measured only if both are.
     pub fn then(self, other: Self) -> Self {
         Self { span: self.span + other.span, measured: self.measured && other.measured }
@@ -56,7 +59,8 @@ pub struct AbortBy {
     pub at: Time,
     /// When the window closes.
     pub closes: Time,
-    /// Rolling back what is applied and unconfirmed or, while nothing is, the batch that is next.
+    /// Rolling back what is applied and unconfirmed or, while nothing is, the batch that is next: the
+    /// longest of the hosts, reboots counted.
     pub rollback: Estimate,
     /// Verifying it.
     pub verify: Estimate,
@@ -70,9 +74,50 @@ pub fn apply(state: &State, changes: &[Change]) -> Estimate {
     measured(state, changes, |rehearsal| rehearsal.apply)
 }
 
-/// How long rolling these changes back takes.
-pub fn rollback(state: &State, changes: &[Change]) -> Estimate {
-    measured(state, changes, |rehearsal| rehearsal.rollback)
+/// How long rolling a batch back takes, until it is to be verified. The way back of a reboot is a reboot,
+/// and after that the rollback is run once more: both count from when it is known that there is one.
+pub fn rollback(state: &State, batch: &Batch) -> Estimate {
+    let pass = rollback_pass(state, batch);
+    if batch.rebooted_back || !reboots(batch) {
+        return pass;
+    }
+    pass.then(one_reboot(state)).then(second_pass(state))
+}
+
+/// How long the pass of a batch's rollback takes that runs, or is next.
+pub fn rollback_pass(state: &State, batch: &Batch) -> Estimate {
+    if batch.rebooted_back {
+        return second_pass(state);
+    }
+    measured(state, &batch.changes, |rehearsal| rehearsal.rollback)
+}
+
+/// The pass after the reboot finds the packages back already: it has the fixed part alone.
+fn second_pass(state: &State) -> Estimate {
+    measured(state, &[], |rehearsal| rehearsal.rollback)
+}
+
+/// How long rolling these batches back takes: hosts side by side, the batches of one host one after
+/// another, and so hosts of one group.
+pub fn way_back(state: &State, batches: &[&Batch]) -> Estimate {
+    let mut lanes: BTreeMap<String, Estimate> = BTreeMap::new();
+    for batch in batches {
+        let lane = lanes.entry(lane(state, &batch.host)).or_insert(Estimate::NOTHING);
+        *lane = lane.then(rollback(state, batch));
+    }
+    lanes.into_values().max_by_key(|estimate| estimate.span).unwrap_or(Estimate::NOTHING)
+}
+
+/// Whether its host was rebooted for a batch, or will be as far as is known.
+fn reboots(batch: &Batch) -> bool {
+    batch.rebooted.is_some()
+        || batch.phase == Phase::Rebooting
+        || batch.applied.as_ref().is_some_and(|report| report.reboot_required)
+        || wants_reboot(&batch.changes)
+}
+
+fn wants_reboot(changes: &[Change]) -> bool {
+    changes.iter().any(|change| change.class == crate::plan::Class::Kernel)
 }
 
 fn measured(state: &State, changes: &[Change], of: impl Fn(&super::change::Rehearsal) -> Span) -> Estimate {
@@ -91,12 +136,14 @@ fn measured(state: &State, changes: &[Change], of: impl Fn(&super::change::Rehea
 
 /// How long a reboot takes, for changes that want one.
 pub fn reboot(state: &State, changes: &[Change]) -> Estimate {
-    let measured = state.rehearsal.as_ref().and_then(|rehearsal| rehearsal.reboot);
-    let wanted = changes.iter().any(|change| change.class == crate::plan::Class::Kernel);
-    match (measured, wanted) {
-        (Some(span), _) => Estimate { span: Span::ms(span.as_ms() * 2), measured: true },
-        (None, true) => Estimate { span: REBOOT, measured: false },
-        (None, false) => Estimate { span: Span::ZERO, measured: true },
+    let measured = state.rehearsal.as_ref().is_some_and(|rehearsal| rehearsal.reboot.is_some());
+    if measured || wants_reboot(changes) { one_reboot(state) } else { Estimate::NOTHING }
+}
+
+fn one_reboot(state: &State) -> Estimate {
+    match state.rehearsal.as_ref().and_then(|rehearsal| rehearsal.reboot) {
+        Some(span) => Estimate { span: Span::ms(span.as_ms().saturating_mul(2)), measured: true },
+        None => Estimate { span: REBOOT, measured: false },
     }
 }
 
@@ -163,19 +210,7 @@ pub fn abort_by_of(state: &State, batch: &Batch) -> Option<AbortBy> {
 
 fn abort_by_for(state: &State, batches: &[&Batch]) -> Option<AbortBy> {
     let plan = state.plan.as_ref()?;
-    // The critical path: hosts roll back side by side, the batches of one host one after another,
-    // and so do hosts of one group.
-    let mut lanes: BTreeMap<String, Estimate> = BTreeMap::new();
-    for batch in batches {
-        let span = rollback(state, &batch.changes);
-        let lane =
-            lanes.entry(lane(state, &batch.host)).or_insert(Estimate { span: Span::ZERO, measured: true });
-        *lane = lane.then(span);
-    }
-    let rollback = lanes
-        .into_values()
-        .max_by_key(|estimate| estimate.span)
-        .unwrap_or(Estimate { span: Span::ZERO, measured: true });
+    let rollback = way_back(state, batches);
     let verify = verify(state);
     let closes = plan.window.closes;
     let margin = plan.policy.margin;
@@ -253,4 +288,126 @@ pub fn host_order(state: &State) -> &[HostName] {
 pub(super) fn turns(plan: &Plan) -> Vec<HostName> {
     let baseline = plan.baseline.iter().map(|baseline| baseline.host.clone());
     baseline.chain(crate::plan::order(plan)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::change::{Rehearsal, Standing};
+    use crate::core::command::RollbackScope;
+    use crate::core::event::{ApplyReport, Purpose};
+    use crate::core::rollback::outlook;
+    use crate::plan::Class;
+
+    const PLAN: &str = r#"[window]
+name   = "November security updates"
+opens  = 2026-11-21T22:00:00Z
+closes = 2026-11-22T00:00:00Z
+
+[[host]]
+name = "web1"
+ssh  = "ops@192.0.2.11"
+"#;
+
+    fn change(class: Class) -> Change {
+        Change {
+            package: "linux-image-amd64:amd64".parse().expect("a package"),
+            from: Some("6.1.128-1".parse().expect("a version")),
+            to: "6.1.129-1".parse().expect("a version"),
+            sha256: None,
+            rehearsed: None,
+            standing: Standing::Untested,
+            security: true,
+            source: "linux".parse().expect("a name"),
+            class,
+            size: None,
+            needs: Vec::new(),
+            origin: "Debian-Security:12/stable-security".into(),
+        }
+    }
+
+    fn boot() -> crate::types::BootId {
+        "0a0a0a0a-1111-4222-8333-444444444444".parse().expect("a boot id")
+    }
+
+    /// A window with one batch of one change on web1.
+    fn window(class: Class, rehearsed: Option<Option<Span>>, shape: fn(&mut Batch)) -> State {
+        let mut state = State::default();
+        let plan = crate::plan::read("window.toml", PLAN).expect("a plan");
+        let opened = plan.window.opens;
+        let rehearsal = rehearsed.map(|reboot| Rehearsal {
+            baseline: "test1".parse().expect("a host"),
+            at: opened,
+            seq: 1,
+            set: vec![crate::core::change::Frozen {
+                package: change(class).package,
+                from: None,
+                to: change(class).to,
+                sha256: crate::types::Sha256::from_bytes([7; 32]),
+            }],
+            apply: Span::secs(60),
+            rollback: Span::secs(40),
+            reboot,
+            verify: Span::secs(10),
+            identical: true,
+        });
+        state.open(Purpose::Run, &plan, rehearsal.as_ref(), opened);
+        let host = "web1".parse().expect("a host");
+        let changes = vec![change(class)];
+        let mut batch = Batch::new("b1".parse().expect("a batch"), host, 1, changes, opened);
+        batch.enter(Phase::Verified, opened);
+        shape(&mut batch);
+        state.plan_batch(batch);
+        state
+    }
+
+    #[test]
+    fn the_way_back_of_a_reboot_is_a_reboot_and_a_second_pass() {
+        let (kernel, other) = (Class::Kernel, Class::Library);
+        let nothing: fn(&mut Batch) = |_| {};
+        let waits: fn(&mut Batch) = |batch| batch.phase = Phase::Staged;
+        let wants: fn(&mut Batch) = |batch| {
+            batch.applied = Some(ApplyReport { reboot_required: true, ..ApplyReport::default() });
+        };
+        let rebooted: fn(&mut Batch) = |batch| batch.rebooted = Some((boot(), Span::secs(50)));
+        let back: fn(&mut Batch) = |batch| {
+            batch.rebooted = Some((boot(), Span::secs(50)));
+            batch.rebooted_back = true;
+        };
+        // Unmeasured a pass is 45 s and 8 s for each package, a reboot 4 min. Measured, one batch of the
+        // whole set takes twice the 40 s of the rehearsal, the second pass 40 s, a reboot of 50 s 100 s.
+        let measured = Some(Some(Span::secs(50)));
+        for (class, rehearsed, shape, secs, sure) in [
+            (other, None, nothing, 53, false),
+            (kernel, None, nothing, 53 + 240 + 45, false),
+            (kernel, None, waits, 53 + 240 + 45, false),
+            (other, None, wants, 53 + 240 + 45, false),
+            (other, None, rebooted, 53 + 240 + 45, false),
+            (kernel, None, back, 45, false),
+            (other, measured, nothing, 80, true),
+            (kernel, measured, nothing, 80 + 100 + 40, true),
+            (other, measured, rebooted, 80 + 100 + 40, true),
+            (kernel, measured, back, 40, true),
+            // Rehearsed, but without a reboot: what is added is an estimate.
+            (other, Some(None), wants, 80 + 240 + 40, false),
+        ] {
+            let state = window(class, rehearsed, shape);
+            let batch = state.in_order().next().expect("a batch");
+            let told = format!("{class:?} {rehearsed:?} {batch:?}");
+            let wanted = Estimate { span: Span::secs(secs), measured: sure };
+            assert_eq!(rollback(&state, batch), wanted, "{told}");
+            let by = abort_by(&state).expect("there is a plan");
+            assert_eq!(by.rollback, wanted, "{told}");
+            assert_eq!(by.at, by.closes - (wanted.span + by.verify.span + by.margin), "{told}");
+            if batch.phase == Phase::Verified {
+                let takes = outlook(&state, &RollbackScope::Unconfirmed).takes;
+                assert_eq!(takes, wanted.then(verify(&state)), "{told}");
+            }
+            let work = apply(&state, &batch.changes).span
+                + reboot(&state, &batch.changes).span
+                + verify(&state).span
+                + bake(&state);
+            assert_eq!(cutoff(&state, batch), Some(by.at - work), "{told}");
+        }
+    }
 }

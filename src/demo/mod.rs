@@ -21,6 +21,7 @@ mod server; // one host over ssh
 mod story; // the engineer who goes on
 #[cfg(test)]
 mod tests;
+mod timer; // dead-man timers
 mod window; // the plan's text
 mod wire; // command lines and frames
 mod work; // what steps change, and what operations come to
@@ -308,7 +309,7 @@ async fn start_on(
         };
         let mut model = Host::new(profile, Arc::clone(&archive));
         if setup.rehearsed && role.name == BASELINE {
-            rehearsed(&mut model);
+            rehearsed(&mut model, now);
         }
         let server =
             Server::new(model, doors, ssh_config(host_key), client.public_key().clone(), setup.pace, clock);
@@ -379,12 +380,12 @@ fn ssh_config(key: PrivateKey) -> russh::server::Config {
 }
 
 /// The test host after its rehearsal: everything is applied, and it has rebooted.
-fn rehearsed(host: &mut Host) {
+fn rehearsed(host: &mut Host, now: Time) {
     let pending: Vec<_> = host.offered().0.iter().map(|row| (row.id.clone(), row.to.clone())).collect();
     for (id, to) in pending {
         host.put(&id, to);
     }
-    host.boot();
+    host.boot(now);
 }
 
 /// What rehearsing on the test host yields: everything that it is offered, and how long it took.

@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::archive::{Archive, Row};
+use super::timer::Deadman;
 use super::work::Batch;
 use super::{apt, facts};
 use crate::facts::Section;
@@ -79,6 +80,7 @@ pub(super) struct Host {
     state: bool,
     pub operations: BTreeMap<OperationId, Operation>,
     pub batches: BTreeMap<BatchId, Batch>,
+    pub timers: BTreeMap<BatchId, Deadman>,
 }
 
 /// A call of the helper, as it came over ssh.
@@ -123,7 +125,7 @@ pub(super) struct Refused(RefusalCode, String);
 
 type Answered = Result<(Vec<Section>, Option<Then>), Refused>;
 
-fn refused<T>(code: RefusalCode, words: impl Into<String>) -> Result<T, Refused> {
+pub(super) fn refused<T>(code: RefusalCode, words: impl Into<String>) -> Result<T, Refused> {
     Err(Refused(code, words.into()))
 }
 
@@ -148,6 +150,7 @@ impl Host {
             state: false,
             operations: BTreeMap::new(),
             batches: BTreeMap::new(),
+            timers: BTreeMap::new(),
         };
         for row in archive.of_host(&host.profile.rows) {
             let Some(version) = row.from.clone() else { continue };
@@ -202,7 +205,7 @@ impl Host {
         match &call.verb {
             Verb::Hello | Verb::Facts(_) => Ok((Vec::new(), None)),
             Verb::Simulate(wanted) => only(apt::simulation(self, wanted)),
-            Verb::Start { operation, batch, work } => self.start(call.epoch, operation, batch, work),
+            Verb::Start { operation, batch, work } => self.start(call.epoch, operation, batch, work, now),
             Verb::Read { operation, offset, .. } => self.read(operation, *offset),
             Verb::Result(operation) => {
                 let done = self.operation(operation)?;
@@ -221,18 +224,39 @@ impl Host {
                 if self.running().is_some() {
                     return refused(RefusalCode::Busy, "an operation is running");
                 }
+                self.declare_reboot();
                 Ok((Vec::new(), Some(Then::Reboot)))
             }
-            Verb::Arm { .. } | Verb::Confirm { .. } | Verb::Extend { .. } | Verb::Timer(_) | Verb::Claim => {
-                refused(RefusalCode::Usage, "no such verb")
+            Verb::Arm { batch, token, plan, times } => {
+                self.arm(batch, call.epoch, token, *plan, times, now)?;
+                only(self.timer(batch, now))
+            }
+            Verb::Confirm { batch, token, plan } => {
+                self.admit(call.epoch)?;
+                self.confirm(batch, token, *plan)?;
+                only(self.timer(batch, now))
+            }
+            Verb::Extend { batch, token, by } => {
+                self.admit(call.epoch)?;
+                self.extend(batch, token, *by)?;
+                only(self.timer(batch, now))
+            }
+            Verb::Timer(batch) => only(self.timer(batch, now)),
+            Verb::Claim => {
+                self.admit(call.epoch)?;
+                only(section("id", self.identity(call.caller)))
             }
             Verb::Clean => {
                 self.admit(call.epoch)?;
                 if self.running().is_some() {
                     return refused(RefusalCode::Busy, "an operation is running");
                 }
+                if self.timers_watched() {
+                    return refused(RefusalCode::Busy, "a timer is armed or firing");
+                }
                 self.operations.clear();
                 self.batches.clear();
+                self.timers.clear();
                 Ok((Vec::new(), None))
             }
         }
@@ -252,7 +276,7 @@ impl Host {
     }
 
     /// The later cockpit wins.
-    fn admit(&mut self, epoch: Epoch) -> Result<(), Refused> {
+    pub(super) fn admit(&mut self, epoch: Epoch) -> Result<(), Refused> {
         if epoch == 0 {
             return refused(RefusalCode::Usage, "this verb needs an epoch");
         }
@@ -263,7 +287,7 @@ impl Host {
         Ok(())
     }
 
-    fn start(&mut self, epoch: Epoch, id: &OperationId, batch: &BatchId, work: &Work) -> Answered {
+    fn start(&mut self, epoch: Epoch, id: &OperationId, batch: &BatchId, work: &Work, now: Time) -> Answered {
         let spec = match work {
             Work::Stage(spec) => {
                 let names: BTreeSet<&PackageId> = spec.packages().iter().map(|p| &p.package).collect();
@@ -287,6 +311,11 @@ impl Host {
         }
         if kind != Kind::Rollback && self.running().is_some() {
             return refused(RefusalCode::Busy, "an operation is running");
+        }
+        match kind {
+            Kind::Stage => {}
+            Kind::Apply => self.need_armed(batch, now)?,
+            Kind::Rollback => self.rolls_back(batch, id),
         }
         let boot = self.boot_id();
         let operation = Operation { kind, batch: batch.clone(), spec, boot, log: Vec::new(), done: None };
@@ -441,8 +470,9 @@ impl Host {
     }
 
     /// The host comes up: the newest kernel, and the network as it is stored.
-    pub(super) fn boot(&mut self) {
+    pub(super) fn boot(&mut self, now: Time) {
         self.boots += 1;
+        self.timers_boot(now);
         self.kernel = self.kernels().pop().unwrap_or_default();
         self.reboot_asked.clear();
         self.reload_network();

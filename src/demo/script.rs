@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::apt;
 use super::archive::{sha256, size};
 use super::model::Host;
+use super::timer::WATCH;
 use super::work::{Act, Batch, FREE, Step};
 use crate::host::operation::{Kind, Spec, SpecPackage};
-use crate::types::{OperationId, PackageId, PackageName, Version};
+use crate::types::{BatchId, OperationId, PackageId, PackageName, Version};
 
 /// The shortest and the longest that apt works in an apply or a rollback, in milliseconds.
 const SHORTEST: u64 = 3_000;
@@ -43,18 +44,23 @@ impl Host {
         script.say(100, format!("holdpoint: {} of batch {}", operation.kind.word(), operation.batch));
         match operation.kind {
             Kind::Stage => match operation.spec.parse() {
-                Ok(spec) => self.stage(script, spec, self.batches.get(&operation.batch)),
+                Ok(spec) => self.stage(script, spec, &operation.batch),
                 // It was read when the operation was started.
                 Err(_) => script.end(Kind::Stage, vec!["failed spec".to_owned()], 1),
             },
-            Kind::Apply => self.apply(script, self.batches.get(&operation.batch)),
+            Kind::Apply => self.apply(script, &operation.batch),
             Kind::Rollback => self.roll_back(script, self.batches.get(&operation.batch)),
         }
     }
 
-    fn stage(&self, mut script: Script, spec: Spec, there: Option<&Batch>) -> Vec<Step> {
+    fn stage(&self, mut script: Script, spec: Spec, batch: &BatchId) -> Vec<Step> {
+        let there = self.batches.get(batch);
         if there.is_some_and(|batch| batch.before.is_some() && !batch.rolled_back) {
             let why = "failed already-begun this batch was applied; its way back is kept as it is";
+            return script.end(Kind::Stage, vec![why.to_owned()], 1);
+        }
+        if there.is_some_and(|batch| batch.spec != spec) && self.is_watched(batch) {
+            let why = "failed armed a timer watches another batch of this name";
             return script.end(Kind::Stage, vec![why.to_owned()], 1);
         }
         let sum: u64 = spec
@@ -63,7 +69,8 @@ impl Host {
             .flat_map(|package| [&package.from, &package.to].map(|version| (&package.package, version)))
             .filter_map(|(id, version)| version.as_ref().map(|version| size(id, version)))
             .sum();
-        let mut result = vec![format!("space need {} free {FREE} mount /", sum * 2 + 67_108_864)];
+        let space = format!("space need {} free {FREE} mount /", sum * 2 + 67_108_864);
+        let mut result = vec![space, format!("timer ok {}", WATCH.word())];
         let (mut failed, mut way_back) = (false, true);
         let (mut news, mut olds) = (Vec::new(), Vec::new());
         for SpecPackage { package: id, to, sha256: wanted, .. } in spec.packages() {
@@ -174,12 +181,12 @@ impl Host {
         Ok(())
     }
 
-    fn apply(&self, mut script: Script, batch: Option<&Batch>) -> Vec<Step> {
+    fn apply(&self, mut script: Script, id: &BatchId) -> Vec<Step> {
         let refuse = |mut script: Script, words: String| {
             script.say(50, format!("holdpoint: refused: {words}"));
             script.end(Kind::Apply, vec![format!("refused {words}")], 2)
         };
-        let Some(batch) = batch.filter(|batch| batch.staged) else {
+        let Some(batch) = self.batches.get(id).filter(|batch| batch.staged) else {
             return refuse(script, "not-staged this batch was not staged".to_owned());
         };
         if batch.before.is_some() && !batch.rolled_back {
@@ -193,6 +200,9 @@ impl Host {
                 script,
                 format!("from-differs {} {from} {}", other.package, self.left(&other.package)),
             );
+        }
+        if !self.is_armed(id) {
+            return refuse(script, "unarmed the batch's timer is not armed any more".to_owned());
         }
         script.all(
             300,
@@ -242,7 +252,9 @@ impl Host {
             return script.end(Kind::Rollback, result, 0);
         };
         if batch.rolled_back {
-            script.say(300, "holdpoint: rolled back before: only verifying");
+            let words =
+                "holdpoint: rolled back before: only addresses and routes are put back, and all is verified";
+            script.all(300, vec![words.to_owned()], Act::RestoreNetwork);
             return script.end(Kind::Rollback, Vec::new(), 0);
         }
         let there = |id: &PackageId| self.installed.get(id).map(|here| &here.version);

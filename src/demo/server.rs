@@ -19,7 +19,7 @@ use super::model::{Call, Caller, Host, Reply, Then};
 use super::wire::{self, Line};
 use super::{Clock, Pace, USER};
 use crate::host::verb::Verb;
-use crate::types::OperationId;
+use crate::types::{OperationId, Span};
 
 /// From asking for a reboot to the end of all connections.
 const UNTIL_DOWN: Duration = Duration::from_secs(1);
@@ -58,6 +58,8 @@ pub(super) struct Server {
     model: Mutex<Host>,
     /// Told when something of an operation is new.
     news: Notify,
+    /// Told when a deadline may be another one.
+    timers: Notify,
     /// One operation at a time.
     turn: tokio::sync::Mutex<()>,
     /// The customers' doors, by their address.
@@ -86,6 +88,7 @@ impl Server {
         Arc::new(Self {
             model: Mutex::new(model),
             news: Notify::new(),
+            timers: Notify::new(),
             turn: tokio::sync::Mutex::new(()),
             doors,
             config: Arc::new(config),
@@ -113,13 +116,14 @@ impl Server {
     pub(super) async fn run(self: Arc<Self>, at: SocketAddr, first: TcpListener) {
         let mut listener = first;
         loop {
+            self.watch_timers();
             self.take_connections(&listener).await;
             drop(listener);
             self.connections.abort();
             self.operations.abort();
             self.sync_doors(false);
             tokio::time::sleep(self.pace.of(DOWN)).await;
-            self.model().boot();
+            self.model().boot(self.clock.now());
             self.going_down.store(false, Ordering::SeqCst);
             self.sync_doors(true);
             self.news.notify_waiters();
@@ -198,7 +202,7 @@ impl Server {
     }
 
     /// Asks the model, waits where the verb waits, and sets going what follows.
-    async fn ask(self: &Arc<Self>, call: &Call) -> Reply {
+    pub(super) async fn ask(self: &Arc<Self>, call: &Call) -> Reply {
         if let Verb::Read { operation, offset, wait } = &call.verb {
             let news = async {
                 loop {
@@ -215,6 +219,7 @@ impl Server {
             let _in_time_or_not = tokio::time::timeout(wait, news).await;
         }
         let reply = self.model().answer(call, self.clock.now());
+        self.timers.notify_one();
         match &reply.then {
             Some(Then::Operate(operation)) => self.operate(operation.clone()),
             Some(Then::Reboot) => self.reboot(),
@@ -233,6 +238,26 @@ impl Server {
                 host.model().take(&operation, step);
                 host.sync_doors(true);
                 host.news.notify_waiters();
+            }
+        });
+    }
+
+    /// Rolls back what is due, with nobody there; until the host goes down.
+    fn watch_timers(self: &Arc<Self>) {
+        let host = Arc::clone(self);
+        self.operations.spawn(async move {
+            loop {
+                let begun = host.model().fire(host.clock.now());
+                begun.into_iter().for_each(|operation| host.operate(operation));
+                let due = host.model().due();
+                let told = host.timers.notified();
+                match due {
+                    Some(due) => {
+                        let left = Span::between(host.clock.now(), due).into();
+                        let _told_or_due = tokio::time::timeout(left, told).await;
+                    }
+                    None => told.await,
+                }
             }
         });
     }

@@ -22,7 +22,9 @@ pub(super) struct Batch {
     /// /etc as the rollback found it.
     after: BTreeMap<String, String>,
     /// Addresses that the rollback put back, until its result is written.
-    restored: Option<Vec<Ipv4Addr>>,
+    restored: Vec<Ipv4Addr>,
+    /// Whether the rollback changed packages and restarted their units, until its result is written.
+    restarted: bool,
 }
 
 /// What is saved before the first change.
@@ -56,6 +58,8 @@ pub(super) enum Act {
     Put(PackageId, Option<Version>),
     /// Files of /etc as they were, marks and addresses as well.
     Restore,
+    /// Addresses as they were, alone.
+    RestoreNetwork,
     /// The operation is over.
     End {
         /// Its result so far; what is only known at the end is added.
@@ -87,16 +91,19 @@ impl Host {
         match step.act {
             Act::Nothing => {}
             Act::Stage(spec) => {
+                let id = batch.clone();
                 let batch = self.batches.entry(batch).or_insert_with(|| Batch {
                     spec: spec.clone(),
                     staged: false,
                     rolled_back: false,
                     before: None,
                     after: BTreeMap::new(),
-                    restored: None,
+                    restored: Vec::new(),
+                    restarted: false,
                 });
                 if batch.spec != spec {
                     (batch.before, batch.rolled_back) = (None, false);
+                    self.timers.remove(&id);
                 }
                 (batch.spec, batch.staged) = (spec, true);
             }
@@ -111,13 +118,22 @@ impl Host {
                 }
             }
             Act::Put(package, version) => self.put(&package, version),
-            Act::Restore => self.restore(&batch),
+            Act::Restore => {
+                self.restore(&batch);
+                self.restore_network(&batch);
+            }
+            Act::RestoreNetwork => self.restore_network(&batch),
             Act::End { mut result, exit, took } => {
-                let restored = self.batches.get_mut(&batch).and_then(|batch| batch.restored.take());
-                self.report(kind, exit, &batch, restored, &mut result);
+                self.report(kind, exit, &batch, &mut result);
+                if let Some(batch) = self.batches.get_mut(&batch) {
+                    (batch.restored, batch.restarted) = (Vec::new(), false);
+                }
                 result.push(format!("duration-ms {}", took.as_millis()));
                 if let Some(operation) = self.operations.get_mut(id) {
                     operation.done = Some((result, exit));
+                }
+                if kind == Kind::Rollback {
+                    self.rollback_ended(&batch, exit);
                 }
             }
         }
@@ -147,7 +163,7 @@ impl Host {
         }
     }
 
-    /// /etc, marks and addresses of before the batch.
+    /// /etc and marks of before the batch.
     fn restore(&mut self, id: &BatchId) {
         let Some(batch) = self.batches.get_mut(id) else { return };
         let Some(before) = batch.before.clone() else { return };
@@ -166,21 +182,20 @@ impl Host {
                 (here.auto, here.held) = (was.auto, was.held);
             }
         }
-        let missing: Vec<Ipv4Addr> =
-            before.addresses.iter().filter(|address| !self.addresses.contains(address)).copied().collect();
-        self.addresses.extend(&missing);
-        batch.restored = Some(missing);
+        batch.restarted = true;
+    }
+
+    /// Addresses of before the batch that are gone, in every pass.
+    fn restore_network(&mut self, id: &BatchId) {
+        let Some(batch) = self.batches.get_mut(id) else { return };
+        let Some(before) = &batch.before else { return };
+        let gone = before.addresses.iter().filter(|address| !self.addresses.contains(address));
+        batch.restored = gone.copied().collect();
+        self.addresses.extend(&batch.restored);
     }
 
     /// What an apply or a rollback is found to have come to, in the order in which the helper says it.
-    fn report(
-        &self,
-        kind: Kind,
-        exit: i32,
-        batch: &BatchId,
-        restored: Option<Vec<Ipv4Addr>>,
-        result: &mut Vec<String>,
-    ) {
+    fn report(&self, kind: Kind, exit: i32, batch: &BatchId, result: &mut Vec<String>) {
         let Some(batch) = self.batches.get(batch) else { return };
         let Some(before) = batch.before.as_ref().filter(|_| exit == 0) else { return };
         let units = batch.spec.packages().iter().filter_map(|package| {
@@ -201,13 +216,10 @@ impl Host {
                 result.push(format!("reboot-required {wanted}"));
             }
             Kind::Rollback => {
-                // A second rollback only looks.
-                if let Some(addresses) = restored {
-                    result.extend(
-                        addresses.iter().map(|address| format!("address-restored eth0 {address}/24")),
-                    );
-                    result.extend(restarted);
-                }
+                let addresses = batch.restored.iter();
+                result.extend(addresses.map(|address| format!("address-restored eth0 {address}/24")));
+                // A second rollback leaves the units alone.
+                result.extend(restarted.filter(|_| batch.restarted));
                 result.extend(self.packages(&batch.spec));
                 let put_back = differing(&before.etc, &batch.after);
                 result.extend(put_back.iter().map(|path| format!("etc-restored {path}")));

@@ -80,6 +80,24 @@ pub enum Domain {
     Locks(Fact<Locks>),
 }
 
+impl Domain {
+    /// The same domain, not known for this reason.
+    pub fn unknown(&self, why: Untrusted) -> Self {
+        match self {
+            Self::System(_) => Self::System(Fact::Unknown(why)),
+            Self::Boot(_) => Self::Boot(Fact::Unknown(why)),
+            Self::Network(_) => Self::Network(Fact::Unknown(why)),
+            Self::Listeners(_) => Self::Listeners(Fact::Unknown(why)),
+            Self::Packages(_) => Self::Packages(Fact::Unknown(why)),
+            Self::Updates(_) => Self::Updates(Fact::Unknown(why)),
+            Self::Services(_) => Self::Services(Fact::Unknown(why)),
+            Self::Storage(_) => Self::Storage(Fact::Unknown(why)),
+            Self::Replaced(_) => Self::Replaced(Fact::Unknown(why)),
+            Self::Locks(_) => Self::Locks(Fact::Unknown(why)),
+        }
+    }
+}
+
 /// Everything known about one host; a domain that was never read is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each field is the domain of the same name, documented there")]

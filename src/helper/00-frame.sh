@@ -8,7 +8,7 @@
 #
 # shellcheck disable=SC2015,SC2317
 # (A && B || C is meant as "unless both"; what follows a verb that exits is not unreachable.)
-HP_VERSION=1
+HP_VERSION=2
 
 set -u
 LC_ALL=C
@@ -134,14 +134,20 @@ hp_need_root() {
     cd "$HP_STATE" || hp_refuse internal "cannot enter $HP_STATE"
 }
 
-hp_boot_id() { cat /proc/sys/kernel/random/boot_id; }
+hp_boot_id() {
+    read -r hp_boot </proc/sys/kernel/random/boot_id
+    echo "$hp_boot"
+}
 
 # hp_started PID: when a process began, in ticks since boot (stat's field 22; the name in field 2
 # may hold blanks and brackets, so it is cut away first). With the pid it names one process.
 hp_started() { sed -n '1s/^.*) //p' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; }
 
 # Milliseconds since boot: a clock that nobody steps.
-hp_uptime_ms() { awk '{ printf "%d\n", $1 * 1000; exit }' /proc/uptime; }
+hp_uptime_ms() {
+    read -r hp_uptime _ </proc/uptime
+    echo "${hp_uptime%.*}${hp_uptime#*.}0"
+}
 
 hp_has_systemd() { [ -d /run/systemd/system ] && command -v systemctl >/dev/null 2>&1; }
 

@@ -76,7 +76,10 @@ LIST
     cmp -s "$HP_BATCH/forward.now" "$HP_BATCH/forward" || {
         diff "$HP_BATCH/forward" "$HP_BATCH/forward.now"
         hp_apply_refused forward-differs "apt would do something else than when this was staged"
+        return
     }
+    # It may have fired while this waited. From here on a rollback waits for the apply instead.
+    [ "$(hp_timer_state "$HP_BATCH/timer")" = armed ] || hp_apply_refused unarmed "the batch's timer is not armed any more"
 }
 
 # The files are those that were staged, and all of them are there: the new ones, and the old ones, which

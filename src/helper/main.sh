@@ -33,6 +33,18 @@ hp_verb_facts() {
 }
 
 hp_main() {
+    if [ "$0" = "$HP_DEADMAN" ]; then
+        # The kept copy: it watches, runs what it launched itself, and says how things stand.
+        HP_PATH=$HP_DEADMAN
+        case $* in
+            "deadman0 0 watch" | "deadman0 0 run "* | "console status") ;;
+            *) exit 2 ;;
+        esac
+    fi
+    if [ "${1-}" = console ]; then
+        shift
+        hp_console "$@"
+    fi
     # Without a sound nonce there is no way to answer in frames.
     case ${1-} in
         '' | *[!a-z0-9]*)
@@ -49,10 +61,11 @@ hp_main() {
     if hp_is_enrolled; then
         hp_hash=$(sha256sum "$HP_PATH" | cut -c 1-64)
     fi
-    if [ "${3-}" != run ]; then
+    case ${3-} in
+        run | watch) ;;
         # The empty line first: noise of a login script may have left its last line open.
-        printf '\n@%s hello %s %s\n' "$HP_NONCE" "$HP_VERSION" "${hp_hash:--}"
-    fi
+        *) printf '\n@%s hello %s %s\n' "$HP_NONCE" "$HP_VERSION" "${hp_hash:--}" ;;
+    esac
     [ "$#" -ge 3 ] && [ "$#" -le 64 ] || hp_refuse usage "NONCE EPOCH VERB [WORD...]"
     hp_is_number "$2" || hp_refuse usage "the epoch is not a number"
     HP_EPOCH=$2
@@ -74,6 +87,12 @@ hp_main() {
         result) hp_verb_result "$@" ;;
         verify) hp_verb_verify "$@" ;;
         reboot) hp_verb_reboot "$@" ;;
+        arm) hp_verb_arm "$@" ;;
+        confirm) hp_verb_confirm "$@" ;;
+        extend) hp_verb_extend "$@" ;;
+        timer) hp_verb_timer "$@" ;;
+        claim) hp_verb_claim "$@" ;;
+        watch) hp_watch ;;
         clean) hp_verb_clean "$@" ;;
         *) hp_refuse usage "no such verb" ;;
     esac

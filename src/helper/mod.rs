@@ -27,13 +27,21 @@ pub const TEXT: &str = concat!(
     "\n",
     include_str!("rollback.sh"),
     "\n",
+    include_str!("timer.sh"),
+    "\n",
+    include_str!("arm.sh"),
+    "\n",
+    include_str!("watch.sh"),
+    "\n",
+    include_str!("console.sh"),
+    "\n",
     include_str!("operation.sh"),
     "\n",
     include_str!("main.sh"),
 );
 
 /// The version of the contract that [`TEXT`] speaks; its first frame says it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Where the helper is installed, root's and mode 0755.
 pub const PATH: &str = "/usr/local/sbin/holdpoint-helper";

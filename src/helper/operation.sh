@@ -112,20 +112,13 @@ hp_verb_start() {
         if [ "$2" = rollback ]; then
             rm -f "$HP_STATE/batches/$3/reserve"
         fi
-        # A folder without an intent is one whose start was cut off before anything was launched.
-        if ! mkdir "$hp_op_dir" 2>/dev/null && [ ! -d "$hp_op_dir" ]; then
-            hp_refuse no-space "cannot make the operation's folder"
+        if [ "$2" = apply ]; then
+            hp_need_armed "$3"
         fi
-        if ! { hp_write "$hp_op_dir/spec" <"$hp_spec" && : >>"$hp_op_dir/out.log" &&
-            {
-                echo "kind $2"
-                echo "batch $3"
-                echo "epoch $HP_EPOCH"
-                echo "boot $(hp_boot_id)"
-                echo "init $(hp_started 1)"
-                echo "uptime-ms $(hp_uptime_ms)"
-            } | hp_write "$hp_op_dir/intent" && sync "$HP_STATE/ops"; }; then
-            hp_refuse no-space "cannot write the operation's intent"
+        hp_operation_make "$1" "$2" "$3" "$hp_spec" || hp_refuse no-space "cannot write the operation's intent"
+        # From here on the batch can't be confirmed any more.
+        if [ "$2" = rollback ]; then
+            hp_timer_rollback "$3" "$1" || hp_refuse no-space "cannot write the timer's operation"
         fi
         hp_launch "$1" || hp_refuse internal "cannot start the operation"
         hp_waited=0
@@ -138,21 +131,46 @@ hp_verb_start() {
     hp_done 0
 }
 
+# hp_operation_make OP KIND BATCH SPEC: its folder and its intent, on disk before anything is launched. A
+# folder without an intent is one whose start was cut off before that.
+hp_operation_make() {
+    hp_op_dir=$HP_STATE/ops/$1
+    if ! mkdir "$hp_op_dir" 2>/dev/null && [ ! -d "$hp_op_dir" ]; then
+        return 1
+    fi
+    hp_write "$hp_op_dir/spec" <"$4" && : >>"$hp_op_dir/out.log" &&
+        {
+            echo "kind $2"
+            echo "batch $3"
+            echo "epoch $HP_EPOCH"
+            echo "boot $(hp_boot_id)"
+            echo "init $(hp_started 1)"
+            echo "uptime-ms $(hp_uptime_ms)"
+        } | hp_write "$hp_op_dir/intent" && sync "$HP_STATE/ops"
+}
+
 # Never on the caller's channel or pipes. As a unit of its own where systemd is there: it then
 # outlives the session, and a shutdown waits for it. KillMode=process: should the helper die, what
-# dpkg is doing is left to finish.
+# dpkg is doing is left to finish. What the dead-man timer starts waits for nothing else of a boot, which
+# may have ended in emergency mode, and stays when the boot goes on from there.
 hp_launch() {
     if hp_has_systemd && command -v systemd-run >/dev/null 2>&1; then
-        if systemd-run --quiet --collect --unit="holdpoint-op-$1.service" \
-            --description="holdpoint operation $1" \
+        hp_launch_alone=
+        if [ "$HP_PATH" = "$HP_DEADMAN" ]; then
+            hp_launch_alone="--property=DefaultDependencies=no --property=IgnoreOnIsolate=yes
+                --property=Conflicts=shutdown.target --property=Before=shutdown.target"
+        fi
+        # shellcheck disable=SC2086
+        if timeout 60 systemd-run --quiet --collect --unit="holdpoint-op-$1.service" \
+            --description="holdpoint operation $1" $hp_launch_alone \
             --property=Type=exec --property=KillMode=process --property=TimeoutStopSec=900 \
-            "$HP_PATH" "$HP_NONCE" 0 run "$1" </dev/null >>"$HP_STATE/ops/$1/out.log" 2>&1 9>&-; then
+            /bin/sh "$HP_PATH" "$HP_NONCE" 0 run "$1" </dev/null >>"$HP_STATE/ops/$1/out.log" 2>&1 7>&- 9>&-; then
             return 0
         fi
         echo "holdpoint: systemd-run failed, going on without it" >>"$HP_STATE/ops/$1/out.log"
     fi
-    setsid env -i PATH="$PATH" HOME=/root "$HP_PATH" "$HP_NONCE" 0 run "$1" \
-        </dev/null >/dev/null 2>&1 9>&- &
+    setsid env -i PATH="$PATH" HOME=/root /bin/sh "$HP_PATH" "$HP_NONCE" 0 run "$1" \
+        </dev/null >/dev/null 2>&1 7>&- 9>&- &
 }
 
 # What the detached process itself does. Called by hp_launch alone; a second call finds the claim.
@@ -175,7 +193,7 @@ hp_verb_run() {
     # but its own folder, and may wait long for an archive: it keeps no rollback waiting.
     exec 8>>"$HP_STATE/work.lock"
     hp_say "$hp_run_kind of batch ${HP_BATCH##*/}"
-    if [ "$hp_run_kind" = stage ] || flock -w 3600 8; then
+    if [ "$hp_run_kind" = stage ] || hp_run_turn; then
         case $hp_run_kind in
             stage) hp_stage ;;
             apply) hp_apply ;;
@@ -189,9 +207,20 @@ hp_verb_run() {
     fi
     hp_result "duration-ms $(($(hp_uptime_ms) - HP_BEGAN))"
     hp_say "$hp_run_kind ended with $hp_run_exit"
+    if [ "$hp_run_kind" = rollback ]; then
+        hp_timer_ended "$hp_run_exit"
+    fi
     # The disk may be full: what frees space is tried once before the result is given up.
     hp_finish || { rm -f "$HP_BATCH/reserve" && hp_finish; } || exit 1
     exit "$hp_run_exit"
+}
+
+# An apply that hangs is never killed, so its rollback waits as long as it takes, and says so.
+hp_run_turn() {
+    until flock -w 3600 8; do
+        [ "$hp_run_kind" = rollback ] || return 1
+        hp_say "still waiting for the operation that is at work"
+    done
 }
 
 hp_finish() {
@@ -277,8 +306,14 @@ hp_verb_clean() {
     if hp_any_running ''; then
         hp_refuse busy "an operation is running"
     fi
+    if hp_timers_any "armed armed.new armed.due firing"; then
+        hp_refuse busy "a timer is armed or firing"
+    fi
     rm -rf "${HP_STATE:?}/batches" "${HP_STATE:?}/ops" "$HP_STATE"/spec.* "$HP_STATE"/verify.* \
         "$HP_STATE"/simulate.* || hp_refuse internal "cannot remove everything"
+    # A watcher that runs finds nothing to watch and ends.
+    hp_watch_tidy
+    rm -f "$HP_DEADMAN"
     sync "$HP_STATE"
     hp_done 0
 }
@@ -300,6 +335,7 @@ hp_verb_reboot() {
     if hp_dpkg_is_held; then
         hp_refuse busy "a package manager is at work"
     fi
+    hp_timers_declare || hp_refuse no-space "cannot tell the timers that the reboot is meant"
     sync
     if hp_has_systemd; then
         setsid sh -c 'sleep 1; exec systemctl -i reboot' </dev/null >/dev/null 2>&1 9>&- &

@@ -1,6 +1,6 @@
 # --- dpkg and apt -------------------------------------------------------------------------------
 
-# A spec is lines of: package NAME ARCH FROM|- TO|- SHA256|-   and   machine-id WORD, tab separated.
+# A spec is lines of: package NAME ARCH FROM|- TO|- SHA256|-, tab separated.
 # FROM `-`: newly installed. TO `-`: removed. Prints the first line that breaks the pattern, by number.
 hp_spec_fault() {
     awk -F '\t' '
@@ -8,7 +8,6 @@ hp_spec_fault() {
         function arch(s) { return length(s) <= 32 && s ~ /^[a-z0-9][a-z0-9-]*$/ }
         function version(s) { return s == "-" || (length(s) <= 256 && s ~ /^[0-9A-Za-z][0-9A-Za-z.+:~-]*$/) }
         function sha(s) { return s == "-" || (length(s) == 64 && s ~ /^[0-9a-f]*$/) }
-        $1 == "machine-id" && NF == 2 && $2 ~ /^[0-9a-z]+$/ && length($2) <= 64 { next }
         $1 == "package" && NF == 6 && name($2) && arch($3) && version($4) && version($5) && sha($6) \
             && $4 != $5 && !(($2, $3) in seen) { seen[$2, $3]; n++; next }
         { print "line " NR; bad = 1; exit }
@@ -166,8 +165,8 @@ hp_simulated() {
 }
 
 hp_simulate_words() {
-    hp_unattended apt-get -s -q -o Debug::NoLocking=1 -o APT::Get::Show-User-Simulation-Note=false \
-        -o APT::Get::AutomaticRemove=false -y --allow-downgrades install "$@"
+    hp_unattended apt-get -s -q -o Debug::NoLocking=1 -o Dir::Log::Planner= \
+        -o APT::Get::Show-User-Simulation-Note=false -o APT::Get::AutomaticRemove=false -y --allow-downgrades install "$@"
 }
 
 hp_verb_simulate() {

@@ -6,6 +6,8 @@
 hp_rollback() {
     if [ ! -f "$HP_BATCH/begun" ]; then
         hp_result "never-began"
+        # An apply that comes late, from a cockpit that was cut off, finds nothing to apply.
+        rm -f "$HP_BATCH/staged" && sync "$HP_BATCH" 2>/dev/null
         if [ -f "$HP_BATCH/spec" ]; then
             hp_batch_versions | sed 's/^/package /' >>"$HP_OP/result.part"
         fi
@@ -17,7 +19,9 @@ hp_rollback() {
     # An apply whose helper was killed may still run in apt or dpkg: it is waited for, never killed.
     hp_wait_for_dpkg 1800 || hp_say "the package locks are still held after 30 minutes; going on, apt and dpkg wait for them too"
     if [ -f "$HP_BATCH/rolled-back" ] && hp_audit_is_clean && hp_all_are_at 4; then
-        hp_say "rolled back before: only verifying"
+        # A boot since then took what lived at runtime alone.
+        hp_say "rolled back before: only addresses and routes are put back, and all is verified"
+        hp_rollback_network
         hp_rollback_report
         return
     fi

@@ -74,7 +74,8 @@ LIST
 
 # What /etc is, a line for each path: PATH TYPE MODE OWNER HASH-or-target, tab separated, by path.
 # Names with control characters are left out, they would break the lines; so is what no package's
-# change is to be undone in: the linker's cache is made anew by ldconfig, and locks are nobody's.
+# change is to be undone in: the linker's cache is made anew by ldconfig, locks are nobody's, and what
+# stands for the dead-man timer comes and goes by itself.
 hp_etc_manifest() {
     (
         cd / || exit 1
@@ -85,6 +86,9 @@ hp_etc_manifest() {
         find etc -xdev \( -name '*[[:cntrl:]]*' -o -lname '*[[:cntrl:]]*' -o -path etc/ld.so.cache \
             -o -path etc/.pwd.lock \) -prune -o -printf '%p\t%y\t%m\t%U:%G\t%l\n'
     ) | awk -F '\t' '
+        $1 ~ /^etc\/(cron\.d\/holdpoint-deadman|update-motd\.d\/60-holdpoint)(\.tmp\.[0-9]+)?$/ { next }
+        $1 ~ /^etc\/systemd\/system\/([a-z-]+\.target\.wants\/)?holdpoint-deadman\.service(\.tmp\.[0-9]+)?$/ { next }
+        $1 ~ /^etc\/systemd\/system\/(multi-user|emergency|rescue)\.target\.wants$/ && $2 == "d" { next }
         !meta && $0 == "" { meta = 1; next }
         !meta { hash[substr($0, 67)] = substr($0, 1, 64); next }
         $2 == "f" { print $1 FS $2 FS $3 FS $4 FS ($1 in hash ? hash[$1] : "unreadable"); next }

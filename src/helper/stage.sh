@@ -6,12 +6,19 @@ hp_stage() {
         return 1
     fi
     if [ -d "$HP_BATCH" ] && ! cmp -s "$HP_OP/spec" "$HP_BATCH/spec"; then
+        case $(hp_timer_state "$HP_BATCH/timer") in
+            armed | firing)
+                hp_result "failed armed a timer watches another batch of this name"
+                return 1
+                ;;
+        esac
         rm -rf "$HP_BATCH" || return 1
     fi
     mkdir -p "$HP_BATCH/new" "$HP_BATCH/old" "$HP_BATCH/fetch" || return 1
     rm -f "$HP_BATCH/staged"
     hp_write "$HP_BATCH/spec" <"$HP_OP/spec" || return 1
     hp_stage_sizes || return 1
+    hp_stage_timer
     HP_STAGE_FAILED=0
     hp_stage_new
     hp_stage_old
@@ -250,7 +257,7 @@ hp_simulate_transaction() {
     shift 2
     # Ids, versions and our own folder's names hold no blank: checked when the spec came in.
     # shellcheck disable=SC2046
-    hp_apt -s -o Debug::NoLocking=1 "$@" --allow-downgrades -y install $(hp_transaction "$hp_sim_side") \
+    hp_apt -s -o Debug::NoLocking=1 -o Dir::Log::Planner= "$@" --allow-downgrades -y install $(hp_transaction "$hp_sim_side") \
         >"$hp_sim_out" 2>&1
 }
 

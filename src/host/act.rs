@@ -12,21 +12,19 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ask::Asker;
+use super::ended::{Ended, applied, rolled_back, staged};
 use super::frame::Answer as Frames;
 use super::operation::{OperationReport, OperationState, Spec, SpecPackage};
-use super::outcome::{ApplyResult, RollbackResult, StageResult, Trouble, VerifyResult};
+use super::outcome::VerifyResult;
 use super::verb::{FactWord, Verb, Work as VerbWork};
 use crate::conductor::shell::{Outbox, Outside};
 use crate::core::effect::{Effect, OnHost, Started};
-use crate::core::event::{
-    ApplyReport, Arming, Failure, FailureKind, Inspected, LogLine, LogSource, Proof, ProofFile,
-    RollbackReport, VerifyReport,
-};
+use crate::core::event::{Arming, Failure, FailureKind, Inspected, LogLine, LogSource, VerifyReport};
 use crate::core::state::Work;
 use crate::core::{Answer, Change, Sample};
-use crate::facts::{self, Boot, Domain, Fact, Section};
+use crate::facts::{self, Boot, Domain, Fact};
 use crate::probe;
-use crate::types::{BootId, HostName, Nonce, OperationId, Seq, Span, Time, Untrusted};
+use crate::types::{BootId, HostName, OperationId, Seq, Span, Time, Untrusted};
 
 /// Between two attempts to reach a host that is away: longer each time, up to the last.
 const WAITS: [Duration; 5] = [
@@ -45,8 +43,6 @@ const WORK: Duration = Duration::from_secs(8 * 60 * 60);
 const REBOOT: Duration = Duration::from_secs(20 * 60);
 /// How long one question for an operation's news waits on the host, in seconds.
 const NEWS: u8 = 20;
-/// One word for all hosts, so that phased updates compare.
-const MACHINE_ID: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f90";
 
 /// Asks for the moment.
 pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
@@ -140,8 +136,11 @@ impl Task {
     async fn read(&self, claim: Option<u64>) -> Result<(), Failure> {
         let mut helper = self.asker.greet().await?;
         if let Some(epoch) = claim.filter(|_| helper.enrolled) {
-            self.claim(epoch, Duration::ZERO).await?;
-            helper.epoch = epoch;
+            match self.claim(epoch, Duration::ZERO).await {
+                Ok(()) => helper.epoch = epoch,
+                // It can be read all the same; gate lock holds, since the epoch on the host is not ours.
+                Err(failure) => self.say(format!("the host was not taken over: {}", failure.what.raw())),
+            }
         }
         let host = self.asker.host().clone();
         self.outbox.sample(self.id, Sample::Greeted { host, helper }).await;
@@ -402,27 +401,6 @@ enum Followed {
     Unknown,
 }
 
-/// An operation that has ended.
-struct Ended {
-    host: HostName,
-    exit: i32,
-    section: Section,
-}
-
-impl Ended {
-    /// The failure that the operation ended with: its own words where it has some.
-    fn failed(&self, what: &str, troubles: &[Trouble]) -> Failure {
-        let words: Vec<String> =
-            troubles.iter().map(|t| format!("{}: {}", t.code.shown(), t.words.shown())).collect();
-        let why = if words.is_empty() { format!("status {}", self.exit) } else { words.join("; ") };
-        Failure::new(FailureKind::Failed, format!("{}: {what} did not come off: {why}", self.host))
-    }
-
-    fn unread(&self, error: &super::outcome::OutcomeError) -> Failure {
-        Failure::new(FailureKind::Malformed, format!("{}: {error}", self.host))
-    }
-}
-
 fn may_pass(kind: FailureKind) -> bool {
     match kind {
         FailureKind::Unreachable | FailureKind::TimedOut | FailureKind::Busy => true,
@@ -447,92 +425,5 @@ fn spec(changes: &[Change]) -> Spec {
         to: Some(change.to.clone()),
         sha256: change.sha256,
     });
-    let machine_id: Option<Nonce> = MACHINE_ID.parse().ok();
-    Spec::new(packages.collect(), machine_id)
-}
-
-fn staged(ended: &Ended, changes: &[Change]) -> Result<Proof, Failure> {
-    let result = StageResult::parse(&ended.section).map_err(|e| ended.unread(&e))?;
-    let mut missing: Vec<Untrusted> = Vec::new();
-    let words = |what: &str, package: &dyn std::fmt::Display, why: &str| {
-        Untrusted::new(format!("{package}: {what}: {why}"))
-    };
-    missing.extend(
-        result.missing_new.iter().map(|m| words("the new file can't be had", &m.package, &m.why.shown())),
-    );
-    missing.extend(result.missing_old.iter().map(|m| words("no way back", &m.package, &m.why.shown())));
-    missing.extend(
-        result
-            .mismatches
-            .iter()
-            .map(|m| words("not the rehearsed file", &m.package, &format!("its SHA-256 is {}", m.got))),
-    );
-    missing.extend(
-        result.failed.iter().map(|t| Untrusted::new(format!("{}: {}", t.code.shown(), t.words.shown()))),
-    );
-    if ended.exit != 0 && missing.is_empty() {
-        return Err(ended.failed("staging", &result.failed));
-    }
-    let wanted = |package| changes.iter().any(|change| change.package == package);
-    let beyond = result
-        .forward
-        .iter()
-        .filter(|step| !wanted(step.package.clone()))
-        .map(|step| Untrusted::new(format!("{} to {}", step.package, step.to)));
-    let removed =
-        result.forward_removes.iter().map(|package| Untrusted::new(format!("{package}, by removing it")));
-    let files = result.packages.iter().filter_map(|staged| {
-        Some(ProofFile {
-            package: staged.package.clone(),
-            from: staged.from.clone(),
-            to: staged.to.clone()?,
-            new: staged.new?,
-            old: staged.old,
-        })
-    });
-    let tightest = result.space.iter().min_by_key(|space| space.free.saturating_sub(space.need));
-    Ok(Proof {
-        files: files.collect(),
-        beyond: beyond.chain(removed).collect(),
-        reverse: match result.reverse_ok {
-            Some(true) => None,
-            Some(false) => Some(result.reverse_why.clone()),
-            None => Some("it was not reached".into()),
-        },
-        space_needed: tightest.map_or(0, |space| space.need),
-        space_free: tightest.map_or(0, |space| space.free),
-        missing,
-    })
-}
-
-fn applied(ended: &Ended) -> Result<ApplyReport, Failure> {
-    let result = ApplyResult::parse(&ended.section).map_err(|e| ended.unread(&e))?;
-    let mut troubles = result.failed.clone();
-    troubles.extend(result.refused.clone());
-    if ended.exit != 0 {
-        return Err(ended.failed("the apply", &troubles));
-    }
-    Ok(ApplyReport {
-        took: result.verified.duration,
-        etc_changed: result.etc_changed,
-        restarted: result.verified.restarted,
-        reboot_required: result.reboot_required.unwrap_or(false),
-    })
-}
-
-fn rolled_back(ended: &Ended) -> Result<RollbackReport, Failure> {
-    let result = RollbackResult::parse(&ended.section).map_err(|e| ended.unread(&e))?;
-    if ended.exit != 0 {
-        return Err(ended.failed("the rollback", &result.failed));
-    }
-    let addresses = result.addresses_restored.iter();
-    let network =
-        addresses.map(|(interface, address)| Untrusted::new(format!("{} on {interface}", address.raw())));
-    Ok(RollbackReport {
-        took: result.verified.duration,
-        etc_restored: result.etc_restored,
-        etc_left: result.etc_left,
-        network_restored: network.chain(result.routes_restored.iter().cloned()).collect(),
-        restarted: result.verified.restarted,
-    })
+    Spec::new(packages.collect())
 }

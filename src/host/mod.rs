@@ -19,6 +19,7 @@ pub mod ssh; // connections, kept and made again
 pub mod verb; // what a host may be asked, in its words
 
 mod command; // command lines, and what comes of running one
+mod ended; // an operation that has ended, as the answer of its effect
 mod error; // what can go wrong between here and a host
 mod output; // long output as a stream that never stalls a connection
 mod prompt; // questions that a connection asks the operator

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use crate::facts::Section;
 use crate::host::outcome::{OutcomeError, text_lines};
-use crate::types::{BatchId, BootId, Nonce, PackageId, Sha256, Version};
+use crate::types::{BatchId, BootId, PackageId, Sha256, Version};
 
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,13 +52,12 @@ pub struct SpecPackage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
     packages: Vec<SpecPackage>,
-    machine_id: Option<Nonce>,
 }
 
 impl Spec {
-    /// A batch of these changes; the word makes phased updates compare between hosts.
-    pub fn new(packages: Vec<SpecPackage>, machine_id: Option<Nonce>) -> Self {
-        Self { packages, machine_id }
+    /// A batch of these changes.
+    pub fn new(packages: Vec<SpecPackage>) -> Self {
+        Self { packages }
     }
 
     /// The changes.
@@ -79,9 +78,6 @@ impl Spec {
                 or_dash(&change.sha256),
             ));
         }
-        if let Some(word) = &self.machine_id {
-            text.push_str(&format!("machine-id\t{word}\n"));
-        }
         text.push_str("end\n");
         text
     }
@@ -101,7 +97,7 @@ impl FromStr for Spec {
             if word == "-" { Some(None) } else { word.parse().ok().map(Some) }
         }
         let lines = text.strip_suffix("end\n").ok_or(SpecError(text.lines().count()))?;
-        let mut spec = Self::new(Vec::new(), None);
+        let mut spec = Self::new(Vec::new());
         for (at, line) in lines.lines().enumerate() {
             let words: Vec<&str> = line.split('\t').collect();
             let read = || match words[..] {
@@ -113,10 +109,7 @@ impl FromStr for Spec {
                 }),
                 _ => None,
             };
-            match words[..] {
-                ["machine-id", word] => spec.machine_id = Some(word.parse().map_err(|_| SpecError(at + 1))?),
-                _ => spec.packages.push(read().ok_or(SpecError(at + 1))?),
-            }
+            spec.packages.push(read().ok_or(SpecError(at + 1))?);
         }
         Ok(spec)
     }
@@ -258,27 +251,24 @@ mod tests {
 
     #[test]
     fn a_spec_is_written_as_the_helper_reads_it() {
-        let spec = Spec::new(
-            vec![
-                SpecPackage {
-                    package: "libc6:amd64".parse().expect("a package"),
-                    from: Some("2.36-9".parse().expect("a version")),
-                    to: Some("1:2.36-9+deb12u1".parse().expect("a version")),
-                    sha256: Some("ab".repeat(32).parse().expect("a hash")),
-                },
-                SpecPackage {
-                    package: "new:all".parse().expect("a package"),
-                    from: None,
-                    to: Some("1".parse().expect("a version")),
-                    sha256: None,
-                },
-            ],
-            Some("holdpoint".parse().expect("a word")),
-        );
+        let spec = Spec::new(vec![
+            SpecPackage {
+                package: "libc6:amd64".parse().expect("a package"),
+                from: Some("2.36-9".parse().expect("a version")),
+                to: Some("1:2.36-9+deb12u1".parse().expect("a version")),
+                sha256: Some("ab".repeat(32).parse().expect("a hash")),
+            },
+            SpecPackage {
+                package: "new:all".parse().expect("a package"),
+                from: None,
+                to: Some("1".parse().expect("a version")),
+                sha256: None,
+            },
+        ]);
         assert_eq!(
             spec.text(),
             format!(
-                "package\tlibc6\tamd64\t2.36-9\t1:2.36-9+deb12u1\t{}\npackage\tnew\tall\t-\t1\t-\nmachine-id\tholdpoint\nend\n",
+                "package\tlibc6\tamd64\t2.36-9\t1:2.36-9+deb12u1\t{}\npackage\tnew\tall\t-\t1\t-\nend\n",
                 "ab".repeat(32)
             )
         );

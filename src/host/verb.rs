@@ -401,8 +401,7 @@ mod tests {
         let boot: BootId = "0b6f9e9c-5c0a-4a67-b6a9-93a8a3f0c111".parse().expect("a boot id");
         let token: Nonce = "0123456789abcdef".parse().expect("a word");
         let plan = Blake3::of(b"plan");
-        let spec: Spec =
-            "package\tlibc6\tamd64\t1\t2\t-\nmachine-id\tholdpoint\nend\n".parse().expect("a spec");
+        let spec: Spec = "package\tlibc6\tamd64\t1\t2\t-\nend\n".parse().expect("a spec");
         vec![
             Verb::Hello,
             Verb::Facts(vec![]),

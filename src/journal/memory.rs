@@ -1,6 +1,6 @@
 //! A log in memory, for simulations and tests: deterministic, no thread, and it fails when told to.
 
-use super::{Append, EventLog, LogNews};
+use super::{Append, EventLog, LogNews, Refused};
 use crate::core::Record;
 use crate::types::{Seq, Untrusted};
 
@@ -14,6 +14,7 @@ pub struct MemoryLog {
     failing: Option<Untrusted>,
     told: bool,
     theirs: Option<Vec<Record>>,
+    most: Option<usize>,
     news: Vec<LogNews>,
 }
 
@@ -71,6 +72,12 @@ impl MemoryLog {
         self.theirs = Some(theirs);
     }
 
+    /// From now on a record whose event takes more bytes than that is refused, as a file refuses a line
+    /// that no reader would take.
+    pub fn refuse_longer(&mut self, most: usize) {
+        self.most = Some(most);
+    }
+
     /// Every committed record, durable or not.
     pub fn records(&self) -> &[Record] {
         &self.records
@@ -94,6 +101,15 @@ impl MemoryLog {
             record.seq = self.last() + 1;
             self.records.push(record);
         }
+    }
+
+    fn too_long(&self, records: &[Record]) -> Option<Refused> {
+        let most = self.most?;
+        records.iter().find_map(|Record { seq, event, .. }| match serde_json::to_string(event) {
+            Ok(text) if text.len() <= most => None,
+            Ok(text) => Some(Refused::TooLong { seq: *seq, bytes: text.len(), most }),
+            Err(error) => Some(Refused::Unwritable { seq: *seq, why: error.to_string() }),
+        })
     }
 
     fn sync(&mut self) {
@@ -128,6 +144,9 @@ impl EventLog for MemoryLog {
         if let Err(refused) = super::check_order(last, expected, &records) {
             return Append::Refused(refused);
         }
+        if let Some(refused) = self.too_long(&records) {
+            return Append::Refused(refused);
+        }
         self.records.extend(records);
         self.sync();
         Append::Committed
@@ -149,7 +168,6 @@ impl EventLog for MemoryLog {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Refused;
     use super::*;
     use crate::core::Event;
     use crate::core::event::{Actor, WindowEvent};
@@ -223,6 +241,20 @@ mod tests {
             Append::Refused(Refused::Order { last: 1, found: 3 })
         );
         assert_eq!(log.last(), 0);
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_is_refused_and_nothing_of_its_append_is_taken() {
+        let mut log = MemoryLog::new();
+        log.refuse_longer(100);
+        let mut long = note(2);
+        long.event = Event::Window(WindowEvent::Marked { note: "x".repeat(200).into() });
+        let refused = log.append(0, vec![note(1), long]);
+        assert!(
+            matches!(refused, Append::Refused(Refused::TooLong { seq: 2, most: 100, .. })),
+            "{refused:?}"
+        );
+        assert_eq!((log.append(0, vec![note(1)]), log.last()), (Append::Committed, 1));
     }
 
     #[test]

@@ -3,210 +3,23 @@
 //! Every scenario asks the installed helper through its own frames, as a cockpit would.
 
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use holdpoint::core::event::TimerWatch;
 use holdpoint::helper;
-use holdpoint::host::frame::{Answer, End, FrameError, Parser, RefusalCode};
-use holdpoint::host::operation::{Kind, OperationReport, OperationState, Spec, SpecPackage};
-use holdpoint::host::outcome::{ApplyResult, Identity, RollbackResult, StageResult, VerifyResult};
+use holdpoint::host::frame::{End, Parser, RefusalCode};
+use holdpoint::host::operation::{Kind, OperationState, Spec};
+use holdpoint::host::outcome::{Identity, RollbackResult, StageResult};
 use holdpoint::host::verb::{Verb, Work};
-use holdpoint::types::{Epoch, Nonce};
+use holdpoint::types::{Epoch, Nonce, Span};
 
-use crate::throwaway::Throwaway;
+use crate::host::{TOKEN, change, host, plan, report, updates};
 use crate::transcripts;
-
-/// A throwaway host with the helper installed and the tiny packages at their first versions.
-struct Host {
-    inside: Throwaway,
-    operations: AtomicU32,
-}
-
-/// The answer, and what its bytes were.
-struct Asked {
-    answer: Answer,
-    raw: String,
-}
-
-fn host() -> Option<Host> {
-    match Throwaway::new() {
-        Ok(inside) => {
-            inside.sh(include_str!("fleet.sh"));
-            let output = inside.run(
-                &[
-                    "sh",
-                    "-c",
-                    "cat >/usr/local/sbin/holdpoint-helper && chmod 755 /usr/local/sbin/holdpoint-helper",
-                ],
-                helper::TEXT.as_bytes(),
-            );
-            assert!(output.status.success());
-            Some(Host { inside, operations: AtomicU32::new(0) })
-        }
-        Err(reason) => {
-            println!("skipped: {reason}");
-            None
-        }
-    }
-}
-
-impl Host {
-    fn call(&self, words: &[&str], input: &[u8]) -> Result<Asked, FrameError> {
-        let nonce: Nonce = transcripts::NONCE.parse().expect("a nonce");
-        let mut line = vec![helper::PATH, nonce.as_str()];
-        line.extend(words);
-        let output = self.inside.run(&line, input);
-        let mut parser = Parser::new(nonce);
-        parser.push(&output.stdout)?;
-        let raw = String::from_utf8_lossy(&output.stdout).into_owned();
-        let answer = parser.finish()?;
-        // A refusal may leave the words of the tool that failed beside it.
-        assert!(
-            output.stderr.is_empty() || matches!(answer.end, End::Refused(_)),
-            "{words:?} printed on its error output: {}\n{raw}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(Asked { answer, raw })
-    }
-
-    fn ask_at(&self, verb: &Verb, epoch: Epoch) -> Asked {
-        let epoch = if verb.mutates() { epoch } else { 0 }.to_string();
-        let words = verb.words();
-        let mut line = vec![epoch.as_str()];
-        line.extend(words.iter().map(String::as_str));
-        self.call(&line, verb.input().as_bytes()).unwrap_or_else(|error| panic!("{verb:?}: {error}"))
-    }
-
-    fn ask(&self, verb: &Verb) -> Answer {
-        let asked = self.ask_at(verb, 5);
-        assert_eq!(asked.answer.end, End::Done(0), "{verb:?}\n{}", asked.raw);
-        asked.answer
-    }
-
-    fn refused(&self, verb: &Verb, epoch: Epoch) -> RefusalCode {
-        match self.ask_at(verb, epoch).answer.end {
-            End::Refused(refusal) => refusal.code,
-            End::Done(status) => panic!("{verb:?} was done with {status}"),
-        }
-    }
-
-    fn start(&self, batch: &str, work: Work) -> Verb {
-        let number = self.operations.fetch_add(1, Ordering::Relaxed);
-        Verb::Start {
-            operation: format!("op-{number}").parse().expect("an id"),
-            batch: batch.parse().expect("an id"),
-            work,
-        }
-    }
-
-    /// Starts an operation, reads it to its end, and gives its exit status, its `result` and its log.
-    fn operate(&self, batch: &str, work: Work) -> (OperationState, Answer, String) {
-        let start = self.start(batch, work);
-        self.ask(&start);
-        self.follow(&start)
-    }
-
-    fn follow(&self, start: &Verb) -> (OperationState, Answer, String) {
-        let Verb::Start { operation, .. } = start else { panic!("no start") };
-        let mut offset = 0;
-        let mut log = String::new();
-        loop {
-            let answer = self.ask(&Verb::Read { operation: operation.clone(), offset, wait: 20 });
-            let report = report(&answer);
-            let lines = &answer.section("log").expect("a log").lines;
-            for line in lines {
-                log.push_str(&String::from_utf8_lossy(line));
-                log.push('\n');
-            }
-            offset = report.next;
-            if report.state != OperationState::Running && lines.is_empty() {
-                return (report.state, self.ask(&Verb::Result(operation.clone())), log);
-            }
-        }
-    }
-
-    fn stage(&self, batch: &str, spec: Spec) -> (OperationState, StageResult, String) {
-        let (state, answer, log) = self.operate(batch, Work::Stage(spec));
-        let result = StageResult::parse(answer.section("result").expect("a result"));
-        (state, result.unwrap_or_else(|e| panic!("{e}\n{log}")), log)
-    }
-
-    fn apply(&self, batch: &str) -> (OperationState, ApplyResult, String) {
-        let (state, answer, log) = self.operate(batch, Work::Apply);
-        let result = ApplyResult::parse(answer.section("result").expect("a result"));
-        (state, result.unwrap_or_else(|e| panic!("{e}\n{log}")), log)
-    }
-
-    fn rollback(&self, batch: &str) -> (OperationState, RollbackResult, String) {
-        let (state, answer, log) = self.operate(batch, Work::Rollback);
-        let result = RollbackResult::parse(answer.section("result").expect("a result"));
-        (state, result.unwrap_or_else(|e| panic!("{e}\n{log}")), log)
-    }
-
-    fn verify(&self, batch: &str) -> VerifyResult {
-        let answer = self.ask(&Verb::Verify(batch.parse().expect("an id")));
-        VerifyResult::parse(&answer.sections).expect("reads")
-    }
-
-    /// Everything about the tiny packages and /etc that a rollback has to bring back, as text.
-    fn portrait(&self) -> String {
-        self.inside.sh(
-            "cd /
-             dpkg-query -W -f '${Package} ${Version} ${db:Status-Want} ${db:Status-Eflag} ${db:Status-Status}\\n' 'hpt-*' | sort
-             dpkg --audit
-             apt-mark showauto | grep hpt- | sort || :
-             apt-mark showhold
-             find etc -path etc/ld.so.cache -prune -o -printf '%p %y %m %u %g %l\\n' | sort
-             find etc -type f -not -path etc/ld.so.cache -print0 | sort -z | xargs -0 sha256sum
-             cat usr/share/hpt-*/* | sort",
-        )
-    }
-}
-
-impl Host {
-    /// The portrait is as it was; else only the lines that differ are shown.
-    fn is_as(&self, before: &str, when: &str) {
-        let now = self.portrait();
-        let gone: Vec<&str> =
-            before.lines().filter(|line| !now.lines().any(|other| other == *line)).collect();
-        let come: Vec<&str> =
-            now.lines().filter(|line| !before.lines().any(|other| other == *line)).collect();
-        assert!(gone.is_empty() && come.is_empty(), "{when}: gone {gone:#?}, come {come:#?}");
-    }
-}
-
-fn report(answer: &Answer) -> OperationReport {
-    OperationReport::parse(answer.section("state").expect("a state")).expect("reads")
-}
-
-fn change(package: &str, from: &str, to: &str) -> SpecPackage {
-    let version = |text: &str| (text != "-").then(|| text.parse().expect("a version"));
-    SpecPackage {
-        package: package.parse().expect("a package"),
-        from: version(from),
-        to: version(to),
-        sha256: None,
-    }
-}
-
-/// The six updates and the new package.
-fn updates() -> Spec {
-    Spec::new(
-        vec![
-            change("hpt-lib:amd64", "1.0-1", "2.0-1"),
-            change("hpt-app:amd64", "1.0-1", "2.0-1"),
-            change("hpt-data:all", "1.0", "2.0"),
-            change("hpt-tool:amd64", "1:1.0-1", "1:2.0-1"),
-            change("hpt-split:amd64", "1.0-1", "2.0-1"),
-            change("hpt-new:amd64", "-", "2.0-1"),
-        ],
-        Some("holdpoint".parse().expect("a word")),
-    )
-}
 
 #[test]
 fn a_batch_goes_on_and_comes_back_identical() {
     let Some(host) = host() else { return };
+    host.inside.sh("ip addr add 192.0.2.77/32 dev lo");
     let before = host.portrait();
 
     let (state, staged, log) = host.stage("b1", updates());
@@ -220,6 +33,7 @@ fn a_batch_goes_on_and_comes_back_identical() {
     assert_eq!(staged.reverse_ok, Some(true), "{}\n{log}", staged.reverse_why.shown());
     assert_eq!(staged.reverse_removes, ["hpt-new:amd64".parse().expect("a package")]);
     assert!(!staged.space.is_empty());
+    assert_eq!(staged.timer, Some(Ok(TimerWatch::Process)), "there is neither systemd nor cron");
     host.is_as(&before, "staging changes nothing");
 
     let (state, applied, log) = host.apply("b1");
@@ -264,10 +78,12 @@ fn a_batch_goes_on_and_comes_back_identical() {
     host.inside.sh("echo 'from elsewhere' >/etc/hpt-other.conf; rm /etc/hpt-somebody.conf");
     host.is_as(&before, "at the end");
 
-    // Twice is as once, and what was edited after it is left.
-    host.inside.sh("echo 'edited after it all' >/etc/hpt-app.conf");
+    // Twice is as once, and what was edited after it is left; an address that a boot took is put back.
+    host.inside.sh("echo 'edited after it all' >/etc/hpt-app.conf; ip addr del 192.0.2.77/32 dev lo");
     let (state, again, log) = host.rollback("b1");
     assert_eq!(state, OperationState::Done(0), "{log}");
+    let restored: Vec<&str> = again.addresses_restored.iter().map(|(_, address)| address.raw()).collect();
+    assert_eq!((restored, again.addresses_missing.len()), (vec!["192.0.2.77/32"], 0), "{log}");
     assert_eq!(again.identical, Some(false));
     assert_eq!(again.etc_left.iter().map(|path| path.raw()).collect::<Vec<_>>(), ["etc/hpt-app.conf"]);
     host.inside.sh("echo 'app configuration 1' >/etc/hpt-app.conf");
@@ -316,7 +132,7 @@ fn an_apply_killed_in_a_maintainer_script_comes_back_identical() {
     host.inside.sh("mv /archive /archive.gone");
     for point in sampled() {
         host.inside.sh(&format!("echo '{point}' >/killpoint"));
-        let start = host.start("b1", Work::Apply);
+        let start = host.start_armed("b1");
         host.ask(&start);
         let (state, _, log) = host.follow(&start);
         let left = host.inside.sh("cat /killpoint; : >/killpoint");
@@ -341,7 +157,7 @@ fn killed_at_any_moment_on_either_way_it_comes_back_identical() {
     host.inside.sh("mv /archive /archive.gone");
     // The moments are fixed, what happens at them is the machine's: from before the first change on.
     for ms in [150_u64, 1200] {
-        let apply = host.start("b1", Work::Apply);
+        let apply = host.start_armed("b1");
         host.ask(&apply);
         std::thread::sleep(Duration::from_millis(ms));
         host.inside.sh(KILL);
@@ -350,6 +166,12 @@ fn killed_at_any_moment_on_either_way_it_comes_back_identical() {
         assert_eq!(back.identical, Some(true), "{ms} ms: {back:#?}\n{log}");
         host.is_as(&before, &format!("killed after {ms} ms"));
         println!("killed after {ms} ms: never began {}", back.never_began);
+        if back.never_began {
+            // Then a late apply finds nothing to apply, and the next one is staged again, from what is there.
+            assert_eq!(host.refused(&host.arm("b1"), 5), RefusalCode::Usage);
+            let (state, _, log) = host.stage("b1", updates());
+            assert_eq!(state, OperationState::Done(0), "{log}");
+        }
     }
     // The way back is killed as well, twice, and still gets there.
     let (state, _, log) = host.apply("b1");
@@ -377,7 +199,8 @@ fn a_full_disk_stops_what_goes_on_and_not_what_goes_back() {
     let fill = "head -c 1G /dev/zero >/var/fill 2>/dev/null || :; df -PB1 / | awk 'NR == 2 { print $4 }'";
     assert_eq!(host.inside.sh(fill), "0\n");
     // Not even the start of it fits, and it is refused; a rollback has space of its own.
-    assert_eq!(host.refused(&host.start("b2", Work::Apply), 5), RefusalCode::NoSpace);
+    assert_eq!(host.refused(&host.start("b1", Work::Apply), 5), RefusalCode::NoSpace);
+    assert_eq!(host.refused(&host.arm("b1"), 5), RefusalCode::NoSpace);
     // With a new epoch, as after a take-over.
     let rollback = host.start("b1", Work::Rollback);
     assert_eq!(host.ask_at(&rollback, 6).answer.end, End::Done(0));
@@ -413,6 +236,7 @@ case $1 in
         done
         ;;
     start | try-restart) echo "$1 $2" >>/fake.orders ;;
+    restart) setsid $(sed -n 's/^ExecStart=//p' "/etc/systemd/system/$2") </dev/null >/dev/null 2>&1 & ;;
 esac
 FAKE
 printf '#!/bin/sh\necho no bus\nexit 1\n' >/usr/bin/systemd-run
@@ -423,7 +247,7 @@ chmod 755 /usr/bin/systemctl /usr/bin/systemd-run
 fn units_that_the_batch_restarted_or_stopped_run_the_old_code_again() {
     let Some(host) = host() else { return };
     host.inside.sh(FAKE_SYSTEMCTL);
-    let (state, _, log) = host.stage("b1", Spec::new(vec![change("hpt-data:all", "1.0", "2.0")], None));
+    let (state, _, log) = host.stage("b1", Spec::new(vec![change("hpt-data:all", "1.0", "2.0")]));
     assert_eq!(state, OperationState::Done(0), "{log}");
     // There is no systemd behind it: what can't be started as a unit is started all the same.
     assert!(log.contains("systemd-run failed"), "{log}");
@@ -446,7 +270,7 @@ fn removals_marks_and_addresses_come_back() {
         .sh("ip addr add 192.0.2.5/32 dev lo scope global; ip addr add 192.0.2.6/32 dev lo scope global");
     let before = host.portrait();
     let spec =
-        Spec::new(vec![change("hpt-tool:amd64", "1:1.0-1", "-"), change("hpt-data:all", "1.0", "2.0")], None);
+        Spec::new(vec![change("hpt-tool:amd64", "1:1.0-1", "-"), change("hpt-data:all", "1.0", "2.0")]);
     let (state, staged, log) = host.stage("b1", spec);
     assert_eq!(state, OperationState::Done(0), "{staged:#?}\n{log}");
     assert_eq!(staged.forward_removes, ["hpt-tool:amd64".parse().expect("a package")]);
@@ -462,7 +286,7 @@ fn removals_marks_and_addresses_come_back() {
 
     // A package that is held: apt refuses, and the stage says so before any change.
     host.inside.sh("apt-mark hold hpt-data >/dev/null");
-    let (state, staged, _) = host.stage("held", Spec::new(vec![change("hpt-data:all", "1.0", "2.0")], None));
+    let (state, staged, _) = host.stage("held", Spec::new(vec![change("hpt-data:all", "1.0", "2.0")]));
     assert_eq!(state, OperationState::Done(1), "{staged:#?}");
     assert_eq!(staged.failed.len(), 1);
 }
@@ -479,20 +303,30 @@ fn every_verb_is_answered_as_its_transcript_says() {
     hold("hello", &Verb::Hello, 0);
     let wanted = |text: &str| text.parse().expect("a wish");
     hold("simulate", &Verb::Simulate(vec![wanted("hpt-data:all=2.0"), wanted("hpt-tool:amd64-")]), 0);
+    let b1 = || "b1".parse().expect("an id");
+    let token = || TOKEN.parse().expect("a token");
     let stage = host.start("b1", Work::Stage(updates()));
     hold("start", &stage, 5);
     host.follow(&stage);
     hold("read", &Verb::Read { operation: id(&stage), offset: 0, wait: 0 }, 0);
     hold("result-stage", &Verb::Result(id(&stage)), 0);
     let apply = host.start("b1", Work::Apply);
+    hold("refuse-unarmed", &apply, 5);
+    hold("arm", &host.arm("b1"), 5);
     host.ask(&apply);
     host.follow(&apply);
     hold("result-apply", &Verb::Result(id(&apply)), 0);
-    let again = host.start("b1", Work::Apply);
+    let again = host.start_armed("b1");
     host.ask(&again);
     host.follow(&again);
     hold("result-apply-refused", &Verb::Result(id(&again)), 0);
-    hold("verify", &Verb::Verify("b1".parse().expect("an id")), 0);
+    hold("verify", &Verb::Verify(b1()), 0);
+    hold("extend", &Verb::Extend { batch: b1(), token: token(), by: Span::secs(60) }, 5);
+    let other = "another1".parse().expect("a token");
+    hold("refuse-wrong-token", &Verb::Confirm { batch: b1(), token: other, plan: plan() }, 5);
+    hold("confirm", &Verb::Confirm { batch: b1(), token: token(), plan: plan() }, 5);
+    hold("timer", &Verb::Timer(b1()), 0);
+    hold("refuse-not-armed", &Verb::Extend { batch: b1(), token: token(), by: Span::secs(60) }, 5);
     let rollback = host.start("b1", Work::Rollback);
     host.ask(&rollback);
     host.follow(&rollback);
@@ -510,6 +344,7 @@ fn every_verb_is_answered_as_its_transcript_says() {
     // Of another boot than the one that is: it has happened already, and nothing is done.
     let boot = "00000000-0000-0000-0000-000000000000".parse().expect("a boot id");
     hold("reboot-already", &Verb::Reboot { batch: "b1".parse().expect("an id"), boot }, 5);
+    hold("claim", &Verb::Claim, 5);
     hold("clean", &Verb::Clean, 5);
 }
 
@@ -521,21 +356,19 @@ fn what_is_not_as_it_should_be_is_found_before_any_change() {
     // Another file than the rehearsed one.
     let mut spec = vec![change("hpt-data:all", "1.0", "2.0")];
     spec[0].sha256 = Some("ab".repeat(32).parse().expect("a hash"));
-    let (state, staged, _) = host.stage("mismatch", Spec::new(spec, None));
+    let (state, staged, _) = host.stage("mismatch", Spec::new(spec));
     assert_eq!(state, OperationState::Done(1));
     assert_eq!(staged.mismatches.len(), 1, "{staged:#?}");
-    let (state, applied, _) = host.apply("mismatch");
-    assert_eq!(state, OperationState::Done(2));
-    assert_eq!(applied.refused.expect("refused").code.raw(), "not-staged");
+    assert_eq!(host.refused(&host.arm("mismatch"), 5), RefusalCode::Usage);
+    assert_eq!(host.refused(&host.start("mismatch", Work::Apply), 5), RefusalCode::Unarmed);
 
     // A batch that is not closed: apt would need more than it is given.
-    let (state, staged, _) =
-        host.stage("open", Spec::new(vec![change("hpt-app:amd64", "1.0-1", "2.0-1")], None));
+    let (state, staged, _) = host.stage("open", Spec::new(vec![change("hpt-app:amd64", "1.0-1", "2.0-1")]));
     assert_eq!(state, OperationState::Done(1), "{staged:#?}");
     assert_eq!(staged.failed.len(), 1);
 
     // The file was changed after it was staged.
-    let (state, _, _) = host.stage("touched", Spec::new(vec![change("hpt-data:all", "1.0", "2.0")], None));
+    let (state, _, _) = host.stage("touched", Spec::new(vec![change("hpt-data:all", "1.0", "2.0")]));
     assert_eq!(state, OperationState::Done(0));
     host.inside.sh("echo x >>/var/lib/holdpoint/batches/touched/new/hpt-data_2.0_all.deb");
     let (state, applied, _) = host.apply("touched");
@@ -545,16 +378,14 @@ fn what_is_not_as_it_should_be_is_found_before_any_change() {
     // No way back for one package: said by the proof, and no failure of the stage.
     host.inside
         .sh("rm /archive/hpt-data_1.0_all.deb; rm -f /usr/bin/dpkg-repack /var/cache/apt/archives/hpt-*.deb");
-    let (state, staged, _) =
-        host.stage("no-old", Spec::new(vec![change("hpt-data:all", "1.0", "2.0")], None));
+    let (state, staged, _) = host.stage("no-old", Spec::new(vec![change("hpt-data:all", "1.0", "2.0")]));
     assert_eq!(state, OperationState::Done(0), "{staged:#?}");
     assert_eq!(staged.missing_old.len(), 1);
     assert_eq!(staged.reverse_ok, Some(false));
 
     // The archive is gone.
     host.inside.sh("mv /archive /archive.gone");
-    let (state, staged, _) =
-        host.stage("gone", Spec::new(vec![change("hpt-lib:amd64", "1.0-1", "2.0-1")], None));
+    let (state, staged, _) = host.stage("gone", Spec::new(vec![change("hpt-lib:amd64", "1.0-1", "2.0-1")]));
     assert_eq!(state, OperationState::Done(1));
     assert_eq!(staged.missing_new.len(), 1, "{staged:#?}");
 
@@ -571,7 +402,7 @@ fn operations_are_started_once_and_read_again_from_any_byte() {
     let (state, _, log) = host.stage(batch, updates());
     assert_eq!(state, OperationState::Done(0), "{log}");
     host.inside.sh("echo 'hpt-data 2.0 postinst slow' >/killpoint");
-    let apply = host.start(batch, Work::Apply);
+    let apply = host.start_armed(batch);
     let first = report(&host.ask(&apply));
     assert_eq!((first.kind, first.state), (Kind::Apply, OperationState::Running));
     // The same words again start nothing; other work under the same id is refused.
@@ -632,7 +463,7 @@ fn an_operation_whose_process_is_gone_is_unknown() {
     let (state, _, log) = host.stage("b1", updates());
     assert_eq!(state, OperationState::Done(0), "{log}");
     host.inside.sh("echo 'hpt-lib 2.0-1 postinst helper' >/killpoint");
-    let apply = host.start("b1", Work::Apply);
+    let apply = host.start_armed("b1");
     host.ask(&apply);
     let (state, answer, _) = host.follow(&apply);
     assert_eq!(state, OperationState::Unknown);
@@ -684,6 +515,20 @@ fn hostile_words_and_inputs_are_refused() {
         &["0", "verify", "b"],
         &["1", "reboot", "b"],
         &["1", "reboot", "b", "0b6f9e9c"],
+        &["1", "claim", "now"],
+        &["1", "arm", "b", "0123456789abcdef"],
+        &["1", "arm", "b", "0123456789abcdef", "00", "1", "1", "1", "1"],
+        &["1", "arm", "b", "0123456789ABCDEF", &"0".repeat(64), "1", "1", "1", "1"],
+        &["1", "arm", "b", "0123456789abcdef", &"0".repeat(64), "-1", "1", "1", "1"],
+        &["1", "arm", "b", "0123456789abcdef", &"0".repeat(64), "1", "1", "1", "99999999"],
+        &["1", "arm", "b", "0123456789abcdef", &"0".repeat(64), "1", "1", "1", "1"],
+        &["1", "arm", &"b".repeat(60), "0123456789abcdef", &"0".repeat(64), "1", "1", "1", "1"],
+        &["1", "confirm", "../b", "0123456789abcdef", &"0".repeat(64)],
+        &["1", "confirm", "b", "short", &"0".repeat(64)],
+        &["1", "confirm", "b", "0123456789abcdef", &"g".repeat(64)],
+        &["1", "extend", "b", "0123456789abcdef", "1h"],
+        &["0", "timer"],
+        &["0", "timer", "a/b"],
     ] {
         let asked = host.call(words, b"").unwrap_or_else(|error| panic!("{words:?}: {error}"));
         let End::Refused(refusal) = asked.answer.end else { panic!("{words:?}: {}", asked.raw) };
@@ -705,7 +550,7 @@ fn hostile_words_and_inputs_are_refused() {
         "package\thpt-lib\tamd64\t-\t-\t-\nend\n".to_owned(),
         "package\thpt-lib\tamd64\t1\t2\nend\n".to_owned(),
         "package hpt-lib amd64 1 2 -\nend\n".to_owned(),
-        format!("{good}machine-id\t../x\nend\n"),
+        format!("{good}machine-id\tx\nend\n"),
     ] {
         let asked = host.call(&["1", "start", "op", "stage", "b"], spec.as_bytes()).expect("an answer");
         let End::Refused(refusal) = asked.answer.end else { panic!("{spec:?}: {}", asked.raw) };

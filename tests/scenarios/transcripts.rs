@@ -81,9 +81,15 @@ fn level(line: &str, word: &str) -> String {
     } else if word.len() == 36 && hex(word) && word.matches('-').count() == 4 {
         "00000000-0000-0000-0000-000000000000".to_owned()
     } else if number
-        && ["|space ", "|duration-ms ", "|identical ", "|next "].iter().any(|s| line.starts_with(s))
+        && ["|space ", "|duration-ms ", "|identical ", "|next ", "|left "].iter().any(|s| line.starts_with(s))
+        && (word != "0" || !line.starts_with("|left "))
     {
         "1".to_owned()
+    } else if ["cron", "process"].contains(&word)
+        && ["|watch ", "|timer ok "].iter().any(|s| line.starts_with(s))
+    {
+        // By what a host watches is the host's; that it watches is the same everywhere.
+        "systemd".to_owned()
     } else {
         word.to_owned()
     }
@@ -123,6 +129,11 @@ fn every_transcript_reads_as_what_its_verb_says() {
             | (Verb::Read { .. }, Ok(Said::Log(..)))
             | (Verb::Result(_), Ok(Said::Result(Some(_), _)))
             | (Verb::Verify(_), Ok(Said::Verified(_)))
+            | (Verb::Claim, Ok(Said::Hello(_)))
+            | (
+                Verb::Arm { .. } | Verb::Confirm { .. } | Verb::Extend { .. } | Verb::Timer(_),
+                Ok(Said::Timer(_)),
+            )
             | (Verb::Reboot { .. } | Verb::Clean, Ok(Said::Done)) => true,
             _ => false,
         };
@@ -133,20 +144,28 @@ fn every_transcript_reads_as_what_its_verb_says() {
     assert_eq!(
         names,
         [
+            "arm",
+            "claim",
             "clean",
+            "confirm",
+            "extend",
             "hello",
             "read",
             "reboot-already",
             "refuse-exists-differently",
+            "refuse-not-armed",
             "refuse-stale-epoch",
+            "refuse-unarmed",
             "refuse-unknown-operation",
             "refuse-usage",
+            "refuse-wrong-token",
             "result-apply",
             "result-apply-refused",
             "result-rollback",
             "result-stage",
             "simulate",
             "start",
+            "timer",
             "verify"
         ]
     );

@@ -19,15 +19,19 @@ pub struct SimTimer {
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Timers(BTreeMap<BatchId, SimTimer>);
+pub struct Timers {
+    of: BTreeMap<BatchId, SimTimer>,
+    /// How often one fired.
+    pub fired: usize,
+}
 
 impl Timers {
     pub fn state(&self, batch: &BatchId) -> TimerState {
-        self.0.get(batch).map_or(TimerState::None, |timer| timer.state)
+        self.of.get(batch).map_or(TimerState::None, |timer| timer.state)
     }
 
     pub fn all(&self) -> impl Iterator<Item = (&BatchId, TimerState)> {
-        self.0.iter().map(|(batch, timer)| (batch, timer.state))
+        self.of.iter().map(|(batch, timer)| (batch, timer.state))
     }
 
     pub fn arm(&mut self, batch: &BatchId, arming: &Arming, now: Time) {
@@ -39,7 +43,7 @@ impl Timers {
             operation: None,
             tries: 0,
         };
-        self.0.insert(batch.clone(), timer);
+        self.of.insert(batch.clone(), timer);
     }
 
     pub fn is_armed(&self, batch: &BatchId) -> bool {
@@ -48,20 +52,20 @@ impl Timers {
 
     /// The apply has ended at that moment: the deadline is counted from there.
     pub fn set_anew(&mut self, batch: &BatchId, at: Time) {
-        if let Some(timer) = self.0.get_mut(batch).filter(|timer| timer.state == TimerState::Armed) {
+        if let Some(timer) = self.of.get_mut(batch).filter(|timer| timer.state == TimerState::Armed) {
             timer.deadline = at + timer.arming.after;
         }
     }
 
     pub fn extend(&mut self, batch: &BatchId, by: Span) {
-        if let Some(timer) = self.0.get_mut(batch).filter(|timer| timer.state == TimerState::Armed) {
+        if let Some(timer) = self.of.get_mut(batch).filter(|timer| timer.state == TimerState::Armed) {
             timer.deadline = timer.deadline + by;
         }
     }
 
     /// What the rename does: it confirms what is armed, and nothing else.
     pub fn confirm(&mut self, batch: &BatchId, arming: &Arming) {
-        if let Some(timer) = self.0.get_mut(batch) {
+        if let Some(timer) = self.of.get_mut(batch) {
             assert_eq!(timer.arming.token, arming.token, "confirmed by another apply's word");
             if timer.state == TimerState::Armed {
                 timer.state = TimerState::Confirmed;
@@ -71,14 +75,14 @@ impl Timers {
 
     /// A rollback that was asked for: nothing confirms the batch any more.
     pub fn taken(&mut self, batch: &BatchId, operation: &OperationId) {
-        if let Some(timer) = self.0.get_mut(batch).filter(|timer| timer.state != TimerState::Confirmed) {
+        if let Some(timer) = self.of.get_mut(batch).filter(|timer| timer.state != TimerState::Confirmed) {
             timer.state = TimerState::Firing;
             timer.operation = Some(operation.clone());
         }
     }
 
     pub fn rebooted(&mut self, now: Time, declared: bool) {
-        for timer in self.0.values_mut() {
+        for timer in self.of.values_mut() {
             timer.deadline = match declared {
                 true => now + timer.arming.boot,
                 false => timer.deadline.min(now + timer.arming.grace),
@@ -87,7 +91,7 @@ impl Timers {
     }
 
     pub fn report(&self, batch: &BatchId, now: Time) -> Timer {
-        let timer = self.0.get(batch);
+        let timer = self.of.get(batch);
         let armed = timer.filter(|timer| timer.state == TimerState::Armed);
         Timer {
             state: self.state(batch),
@@ -103,12 +107,12 @@ impl Timers {
 impl SimHost {
     /// What the watcher on the host does as time passes, whoever is there.
     pub fn watch(&mut self, now: Time) {
-        let batches: Vec<BatchId> = self.timers.0.keys().cloned().collect();
+        let batches: Vec<BatchId> = self.timers.of.keys().cloned().collect();
         for batch in batches {
             let ended = |host: &Self, timer: &SimTimer| {
                 timer.operation.as_ref().is_none_or(|operation| host.has_ended(operation, now))
             };
-            let Some(timer) = self.timers.0.get(&batch).cloned() else { continue };
+            let Some(timer) = self.timers.of.get(&batch).cloned() else { continue };
             match timer.state {
                 TimerState::Armed if timer.deadline <= now => {
                     self.fire(&batch, timer.deadline.max(self.free_at(now)))
@@ -118,7 +122,7 @@ impl SimHost {
                     self.fire(&batch, now);
                 }
                 TimerState::Firing if ended(self, &timer) => {
-                    if let Some(timer) = self.timers.0.get_mut(&batch) {
+                    if let Some(timer) = self.timers.of.get_mut(&batch) {
                         timer.state = TimerState::RolledBack;
                     }
                 }
@@ -133,7 +137,8 @@ impl SimHost {
     }
 
     fn fire(&mut self, batch: &BatchId, at: Time) {
-        let Some(timer) = self.timers.0.get_mut(batch) else { return };
+        self.timers.fired += 1;
+        let Some(timer) = self.timers.of.get_mut(batch) else { return };
         assert_ne!(timer.state, TimerState::Confirmed, "what is confirmed never fires");
         timer.tries += 1;
         timer.state = TimerState::Firing;

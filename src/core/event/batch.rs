@@ -3,125 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Arming, Failure, Timer};
+use super::{ApplyReport, Arming, Failure, Identity, Inspected, Proof, RollbackReport, Timer, VerifyReport};
 use crate::core::change::Change;
+use crate::core::identity;
 use crate::core::state::{Batch, DeadMan, Phase, State, Work};
-use crate::types::{
-    BatchId, BootId, HostName, OperationId, PackageId, Seq, Sha256, Span, Time, UnitName, Untrusted, Version,
-};
-
-/// The evidence that a rollback will work, as the host gave it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Proof {
-    /// Package files that are stored on the host, hashed there.
-    pub files: Vec<ProofFile>,
-    /// What could not be had or did not match, in words; empty is good.
-    pub missing: Vec<Untrusted>,
-    /// What apt says would change beyond the batch, forward.
-    pub beyond: Vec<Untrusted>,
-    /// Why apt says that the reverse would not go; `None` is good.
-    pub reverse: Option<Untrusted>,
-    /// Bytes needed on the host.
-    pub space_needed: u64,
-    /// Bytes free there.
-    pub space_free: u64,
-}
-
-/// One change's stored files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProofFile {
-    /// Which package.
-    pub package: PackageId,
-    /// The version before; `None` where it was not there.
-    pub from: Option<Version>,
-    /// The version of the batch.
-    pub to: Version,
-    /// The new file's hash.
-    pub new: Sha256,
-    /// The old file's hash; `None` where there is no old version.
-    pub old: Option<Sha256>,
-}
-
-/// What an apply did.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct ApplyReport {
-    /// How long it took on the host.
-    pub took: Span,
-    /// Files of `/etc` that it changed.
-    pub etc_changed: Vec<Untrusted>,
-    /// Units that were restarted by it.
-    pub restarted: Vec<UnitName>,
-    /// Whether the host asks for a reboot now.
-    pub reboot_required: bool,
-}
-
-/// What a rollback did.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct RollbackReport {
-    /// How long it took on the host.
-    pub took: Span,
-    /// Files of `/etc` that were put back.
-    pub etc_restored: Vec<Untrusted>,
-    /// Files of `/etc` left alone, since somebody else changed them after the batch.
-    pub etc_left: Vec<Untrusted>,
-    /// Addresses and routes that were put back.
-    pub network_restored: Vec<Untrusted>,
-    /// Units that were restarted again.
-    pub restarted: Vec<UnitName>,
-}
-
-/// What the host says of a batch's packages when asked to verify.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct VerifyReport {
-    /// `dpkg --audit`, a line each; empty is good.
-    pub audit: Vec<Untrusted>,
-    /// Packages that are not `install ok installed` in the version they should have; empty is good.
-    pub wrong: Vec<Untrusted>,
-    /// How many files of `/etc` are as before the batch.
-    pub etc_same: u64,
-    /// Those that are not.
-    pub etc_differs: Vec<Untrusted>,
-}
-
-/// After a rollback: whether the host is as it was before the batch.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Identity {
-    /// Packages and marks compared and the same.
-    pub packages: u64,
-    /// Files of `/etc` the same.
-    pub files: u64,
-    /// Addresses the same.
-    pub addresses: u64,
-    /// Listeners the same.
-    pub listeners: u64,
-    /// Exactly what differs, in words; empty means identical.
-    pub differs: Vec<Untrusted>,
-}
-
-impl Identity {
-    /// "identical: 1204 packages and their marks, 14 files, 5 addresses, 9 listeners", or what differs.
-    pub fn sentence(&self) -> String {
-        if self.differs.is_empty() {
-            format!(
-                "identical: {} packages and their marks, {} files, {} addresses, {} listeners",
-                self.packages, self.files, self.addresses, self.listeners
-            )
-        } else {
-            let all: Vec<String> = self.differs.iter().map(Untrusted::shown).collect();
-            format!("differs in {}: {}", all.len(), all.join("; "))
-        }
-    }
-}
-
-/// What was found on the host of an operation whose answer was never recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Inspected {
-    /// It never began there.
-    NeverBegan,
-    /// It began, and how it ended can't be told.
-    Unknown,
-}
+use crate::types::{BatchId, BootId, HostName, OperationId, Seq, Span, Time, Untrusted};
 
 /// Something that happened to a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -501,7 +387,11 @@ impl BatchEvent {
             }
             Self::RolledBack { result, .. } => match result {
                 Ok(report) => {
-                    batch.rolled_back = Some(report.clone());
+                    let first = batch.rolled_back.as_ref().filter(|_| batch.rebooted_back);
+                    batch.rolled_back = Some(match first {
+                        Some(first) => identity::both(first, report),
+                        None => report.clone(),
+                    });
                     batch.enter(Phase::RolledBack, at);
                 }
                 Err(failure) => batch.fail(Phase::RollbackFailed, failure, at),

@@ -9,19 +9,19 @@ mod gate;
 mod host;
 mod probe;
 mod rehearsal;
+mod report;
 mod samples;
 mod timer;
 mod window;
 
 use serde::{Deserialize, Serialize};
 
-pub use batch::{
-    ApplyReport, BatchEvent, Identity, Inspected, Proof, ProofFile, RollbackReport, VerifyReport,
-};
+pub use batch::BatchEvent;
 pub use gate::GateEvent;
 pub use host::{HelperState, HostEvent};
 pub use probe::{ProbeEvent, ProbeId, ProbeOutcome};
 pub use rehearsal::RehearsalEvent;
+pub use report::{ApplyReport, Identity, Inspected, Proof, ProofFile, RollbackReport, VerifyReport};
 pub use samples::{LogLine, LogSource, Samples};
 pub use timer::{Arming, Timer, TimerState, TimerWatch};
 pub use window::{HoldScope, Outcome, Purpose, WindowEvent};

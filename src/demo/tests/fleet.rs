@@ -13,16 +13,16 @@ use crate::host::ask::Asker;
 use crate::host::frame::Answer;
 use crate::host::operation::{Kind, OperationReport, OperationState, Spec, SpecPackage};
 use crate::host::outcome::{ApplyResult, RollbackResult, StageResult, VerifyResult};
-use crate::host::verb::{FactWord, Verb, Work};
+use crate::host::verb::{ArmTimes, FactWord, Verb, Work};
 use crate::host::{Destination, HostError, Lane, Link, Reach, RemoteCommand, Target};
 use crate::plan::{Plan, ProbeTarget};
-use crate::types::{BatchId, Epoch, OperationId, Span, Time};
+use crate::types::{BatchId, Blake3, Epoch, OperationId, Span, Time};
 
 fn now() -> Time {
     Time::from_timestamp(1_795_298_400, 0).expect("a time")
 }
 
-async fn fleet(scenario: Scenario) -> (Fleet, Plan) {
+pub(super) async fn fleet(scenario: Scenario) -> (Fleet, Plan) {
     let setup = Setup { pace: Pace::FAST, rehearsed: false };
     let fleet = start_with(scenario, now(), 7, setup).await.expect("a fleet");
     let plan =
@@ -30,7 +30,7 @@ async fn fleet(scenario: Scenario) -> (Fleet, Plan) {
     (fleet, plan)
 }
 
-fn asker(fleet: &Fleet, plan: &Plan, name: &str) -> Asker {
+pub(super) fn asker(fleet: &Fleet, plan: &Plan, name: &str) -> Asker {
     let ssh = match &plan.baseline {
         Some(baseline) if baseline.host.as_str() == name => baseline.ssh.clone(),
         _ => plan.hosts.iter().find(|host| host.name.as_str() == name).expect("a host").ssh.clone(),
@@ -49,7 +49,10 @@ async fn learn(asker: &Asker) -> Facts {
 }
 
 async fn boot(asker: &Asker) -> Boot {
-    let answer = asker.ask(&Verb::Facts(vec![FactWord::Boot]), 0).await.expect("facts");
+    boot_of(&asker.ask(&Verb::Facts(vec![FactWord::Boot]), 0).await.expect("facts"))
+}
+
+fn boot_of(answer: &Answer) -> Boot {
     match facts::read(&answer.sections, now()).pop() {
         Some(Domain::Boot(Fact::Known(boot))) => boot,
         other => panic!("{other:?}"),
@@ -94,7 +97,7 @@ async fn reached(plan: &Plan, host: &str) -> (usize, usize) {
     (reached.iter().flatten().count(), doors.len())
 }
 
-async fn all_reached(plan: &Plan, host: &str) {
+pub(super) async fn all_reached(plan: &Plan, host: &str) {
     for _ in 0..40 {
         let (reached, of) = reached(plan, host).await;
         if reached == of && of > 0 {
@@ -105,7 +108,7 @@ async fn all_reached(plan: &Plan, host: &str) {
     panic!("{host}: {:?} reached", reached(plan, host).await);
 }
 
-async fn none_reached(plan: &Plan, host: &str) {
+pub(super) async fn none_reached(plan: &Plan, host: &str) {
     for _ in 0..40 {
         if reached(plan, host).await.0 == 0 {
             return;
@@ -127,14 +130,14 @@ fn spec(facts: &Facts, names: &[&str]) -> Spec {
             sha256: pending.sha256,
         }
     });
-    Spec::new(packages.collect(), None)
+    Spec::new(packages.collect())
 }
 
 fn id(text: &str) -> OperationId {
     text.parse().expect("an id")
 }
 
-fn batch(text: &str) -> BatchId {
+pub(super) fn batch(text: &str) -> BatchId {
     text.parse().expect("an id")
 }
 
@@ -169,12 +172,20 @@ async fn operate(asker: &Asker, operation: &str, name: &str, work: Work) -> (i32
     }
 }
 
-async fn applied(asker: &Asker, name: &str, packages: &[&str]) -> ApplyResult {
+/// Nothing is applied without a timer; once more, it is set anew.
+pub(super) fn arm(name: &str, after: Span) -> Verb {
+    let times = ArmTimes { after, boot: Span::mins(10), grace: Span::mins(10), cap: Span::mins(60) };
+    let token = "0123456789abcdef".parse().expect("a word");
+    Verb::Arm { batch: batch(name), token, plan: Blake3::of(b"plan"), times }
+}
+
+pub(super) async fn applied(asker: &Asker, name: &str, packages: &[&str]) -> ApplyResult {
     let facts = learn(asker).await;
     let stage = Work::Stage(spec(&facts, packages));
     let (exit, answer, log, _) = operate(asker, &format!("{name}-stage"), name, stage).await;
     let staged = StageResult::parse(answer.section("result").expect("a result")).expect("reads");
     assert_eq!((exit, staged.reverse_ok), (0, Some(true)), "{staged:?}\n{log}");
+    asker.ask(&arm(name, Span::mins(10)), 5).await.expect("arms");
     let (exit, answer, log, pieces) = operate(asker, &format!("{name}-apply"), name, Work::Apply).await;
     assert_eq!(exit, 0, "{log}");
     assert!(pieces > 3, "the log came in {pieces} pieces");
@@ -193,11 +204,11 @@ async fn rebooted(asker: &Asker, name: &str) -> Boot {
     asker.ask(&order, 5).await.expect("ordered");
     for _ in 0..200 {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        if asker.ask(&Verb::Hello, 0).await.is_ok() {
-            let now = boot(asker).await;
-            if now.boot_id != was {
-                return now;
-            }
+        // Before it is down it may still answer, and be cut off in the next answer.
+        let Ok(answer) = asker.ask(&Verb::Facts(vec![FactWord::Boot]), 0).await else { continue };
+        let now = boot_of(&answer);
+        if now.boot_id != was {
+            return now;
         }
     }
     panic!("not back");
@@ -359,6 +370,14 @@ async fn a_kernel_wants_a_reboot_and_the_host_comes_back_in_another_boot() {
     none_reached(&plan, "web1").await;
     assert_eq!(rolled_back(&web1, "b1").await.addresses_restored.len(), 4);
     all_reached(&plan, "web1").await;
+    // The way back of a reboot is a reboot, which loses them again; so does a second rollback.
+    rebooted(&web1, "b1").await;
+    none_reached(&plan, "web1").await;
+    let (exit, answer, log, _) = operate(&web1, "b1-rollback-2", "b1", Work::Rollback).await;
+    let again = RollbackResult::parse(answer.section("result").expect("a result")).expect("reads");
+    assert_eq!(exit, 0, "{log}");
+    assert_eq!((again.addresses_restored.len(), again.verified.restarted.len()), (4, 0));
+    all_reached(&plan, "web1").await;
 }
 
 #[tokio::test]
@@ -389,7 +408,7 @@ async fn epochs_ids_and_strangers_are_refused_as_on_any_host() {
     assert_eq!((exit, staged.failed.len()), (1, 1));
     let mut other = spec(&facts, &["less"]).packages().to_vec();
     other[0].sha256 = Some("ab".repeat(32).parse().expect("a hash"));
-    let (exit, answer, ..) = operate(&web3, "other", "other", Work::Stage(Spec::new(other, None))).await;
+    let (exit, answer, ..) = operate(&web3, "other", "other", Work::Stage(Spec::new(other))).await;
     let staged = StageResult::parse(answer.section("result").expect("a result")).expect("reads");
     assert_eq!((exit, staged.mismatches.len()), (1, 1));
     // A later cockpit takes over.

@@ -87,11 +87,14 @@ fn level(line: &str, word: &str) -> String {
     let hex =
         |word: &str| word.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b) || b == b'-');
     let number = !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
-    let counts = ["|space ", "|duration-ms ", "|identical ", "|next "];
+    let counts = ["|space ", "|duration-ms ", "|identical ", "|next ", "|left "];
     if word.len() == 64 && hex(word) {
         "0".repeat(64)
     } else if word.len() == 36 && hex(word) && word.matches('-').count() == 4 {
         "00000000-0000-0000-0000-000000000000".to_owned()
+    } else if line == "|left 0" {
+        // Whether there is time left is no matter of the moment.
+        word.to_owned()
     } else if number && counts.iter().any(|start| line.starts_with(start)) {
         "1".to_owned()
     } else {
@@ -126,11 +129,18 @@ const STORY: &[(&str, u64)] = &[
     ("start", 5),
     ("read", 0),
     ("result-stage", 0),
+    ("refuse-unarmed", 5),
+    ("arm", 5),
     ("* op-1 apply", 5),
     ("result-apply", 0),
     ("* op-2 apply", 5),
     ("result-apply-refused", 0),
     ("verify", 0),
+    ("extend", 5),
+    ("refuse-wrong-token", 5),
+    ("confirm", 5),
+    ("timer", 0),
+    ("refuse-not-armed", 5),
     ("* op-3 rollback", 5),
     ("result-rollback", 0),
     ("refuse-exists-differently", 5),
@@ -138,6 +148,7 @@ const STORY: &[(&str, u64)] = &[
     ("refuse-unknown-operation", 0),
     ("refuse-usage", 0),
     ("reboot-already", 5),
+    ("claim", 5),
     ("clean", 5),
 ];
 

@@ -1,7 +1,7 @@
 //! What an apply or a rollback came to, and what `verify` finds afterwards. Nothing here may know a
 //! connection or a clock.
 
-use super::{Line, OutcomeError, Trouble, key, text_lines};
+use super::{Line, OutcomeError, Trouble, key, named, said, text_lines};
 use crate::facts::Section;
 use crate::types::{IfName, PackageId, Span, UnitName, Untrusted, Version};
 
@@ -20,11 +20,7 @@ impl LeftPackage {
     fn read(line: &Line<'_>, rest: &str) -> Result<Self, OutcomeError> {
         let (package, rest) = key(rest);
         let (version, status) = key(rest);
-        Ok(Self {
-            package: line.read(package)?,
-            version: line.or_none(version)?,
-            status: Untrusted::new(status),
-        })
+        Ok(Self { package: line.read(package)?, version: line.or_none(version)?, status: said(status) })
     }
 }
 
@@ -99,7 +95,7 @@ impl ApplyResult {
                 continue;
             }
             match word {
-                "etc-changed" => result.etc_changed.push(Untrusted::new(rest)),
+                "etc-changed" => result.etc_changed.push(said(rest)),
                 "apt-exit" => result.apt_exit = Some(line.read(rest)?),
                 "reboot-required" => result.reboot_required = Some(line.yes(rest)?),
                 "refused" => result.refused = Some(Trouble::read(rest)),
@@ -107,6 +103,7 @@ impl ApplyResult {
                 _ => return Err(line.error()),
             }
         }
+        result.etc_changed = named(result.etc_changed);
         Ok(result)
     }
 }
@@ -152,24 +149,32 @@ impl RollbackResult {
             }
             let address = || -> Result<(IfName, Untrusted), OutcomeError> {
                 let [interface, address] = line.words(rest)?;
-                Ok((line.read(&interface)?, Untrusted::new(address)))
+                Ok((line.read(&interface)?, said(&address)))
             };
             match word {
                 "never-began" => result.never_began = true,
-                "etc-restored" => result.etc_restored.push(Untrusted::new(rest)),
-                "etc-left" => result.etc_left.push(Untrusted::new(rest)),
+                "etc-restored" => result.etc_restored.push(said(rest)),
+                "etc-left" => result.etc_left.push(said(rest)),
                 "file-differs" => {
                     let (package, words) = key(rest);
-                    result.files_differ.push((line.read(package)?, Untrusted::new(words)));
+                    result.files_differ.push((line.read(package)?, said(words)));
                 }
                 "address-restored" => result.addresses_restored.push(address()?),
                 "address-missing" => result.addresses_missing.push(address()?),
-                "route-restored" => result.routes_restored.push(Untrusted::new(rest)),
+                "route-restored" => result.routes_restored.push(said(rest)),
                 "identical" => result.identical = Some(line.yes(rest)?),
-                "caution" => result.cautions.push(Untrusted::new(rest)),
+                "caution" => result.cautions.push(said(rest)),
                 "failed" => result.failed.push(Trouble::read(rest)),
                 _ => return Err(line.error()),
             }
+        }
+        for list in [
+            &mut result.etc_restored,
+            &mut result.etc_left,
+            &mut result.routes_restored,
+            &mut result.cautions,
+        ] {
+            *list = named(std::mem::take(list));
         }
         Ok(result)
     }
@@ -211,11 +216,11 @@ impl VerifyResult {
             for line in text_lines(etc)? {
                 match key(&line.text) {
                     ("identical", count) => etc_same = line.read(count)?,
-                    ("differs", path) => paths.push(Untrusted::new(path)),
+                    ("differs", path) => paths.push(said(path)),
                     _ => return Err(line.error()),
                 }
             }
-            etc_differs = Some(paths);
+            etc_differs = Some(named(paths));
         } else if etc.status != 1 {
             // 1 is "nothing was saved"; anything else is a comparison that failed, and never "the same".
             return Err(OutcomeError::Failed { section: Untrusted::new("etc"), status: etc.status });
@@ -225,7 +230,7 @@ impl VerifyResult {
             return Err(OutcomeError::Failed { section: Untrusted::new("audit"), status: audit.status });
         }
         Ok(Self {
-            audit: audit.lines.iter().map(|line| Untrusted::from_bytes(line)).collect(),
+            audit: named(audit.lines.iter().map(|line| said(Untrusted::from_bytes(line).raw())).collect()),
             packages,
             etc_same,
             etc_differs,

@@ -14,8 +14,15 @@ pub use changed::{ApplyResult, LeftPackage, RollbackResult, Verified, VerifyResu
 pub use stage::{Mismatch, MissingFile, SimulatedInstall, Space, StageResult, StagedPackage};
 pub use timer::parse as parse_timer;
 
-/// The most lines that one result may have.
-const MOST_LINES: usize = 200_000;
+/// The most lines that one result may have: six for each of 3,000 packages, more than a release brings.
+/// With [`MOST_NAMED`] and [`LONGEST_SAID`] it keeps what any host says well under what one line of the
+/// journal may hold.
+const MOST_LINES: usize = 20_000;
+/// The most paths, cautions and the like that are named one by one: nobody reads more, and the rest is
+/// counted.
+const MOST_NAMED: usize = 1_000;
+/// The longest text of one line that is kept, in bytes: a long path fits, a page does not.
+const LONGEST_SAID: usize = 512;
 
 /// A result that can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -121,6 +128,28 @@ fn key(text: &str) -> (&str, &str) {
     text.split_once(' ').unwrap_or((text, ""))
 }
 
+/// What a host says in its own words, cut where it is longer than anybody reads.
+fn said(text: &str) -> Untrusted {
+    let mut end = text.len().min(LONGEST_SAID);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    match text.len() - end {
+        0 => Untrusted::new(text),
+        more => Untrusted::new(format!("{}[cut: {more} more bytes]", &text[..end])),
+    }
+}
+
+/// As many as are named one by one, and then how many more there are.
+pub(crate) fn named(mut list: Vec<Untrusted>) -> Vec<Untrusted> {
+    if list.len() > MOST_NAMED {
+        let more = list.len() - MOST_NAMED;
+        list.truncate(MOST_NAMED);
+        list.push(Untrusted::new(format!("and {more} more")));
+    }
+    list
+}
+
 /// What a host's helper says of itself: the section `id` of `hello`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -182,7 +211,7 @@ pub struct Trouble {
 impl Trouble {
     fn read(rest: &str) -> Self {
         let (code, words) = key(rest);
-        Self { code: Untrusted::new(code), words: Untrusted::new(words) }
+        Self { code: said(code), words: said(words) }
     }
 }
 
@@ -254,6 +283,32 @@ mod tests {
         lines.push(b"etc-changed etc/caf\xe9".to_vec());
         let result = ApplyResult::parse(&Section { name: "result".into(), lines, status: 0 }).expect("reads");
         assert_eq!(result.etc_changed[0].raw(), "etc/caf\\xe9");
+    }
+
+    #[test]
+    fn long_lists_are_cut_and_counted_and_long_words_are_cut() {
+        let many = |word: &str| (0..MOST_NAMED + 5).map(|n| format!("{word} etc/{n}\n")).collect::<String>();
+        let check = |list: &[Untrusted]| {
+            assert_eq!((list.len(), list[MOST_NAMED].raw()), (MOST_NAMED + 1, "and 5 more"));
+        };
+        check(&ApplyResult::parse(&section(&many("etc-changed"))).expect("reads").etc_changed);
+        for word in ["etc-restored", "etc-left", "route-restored", "caution"] {
+            let back = RollbackResult::parse(&section(&many(word))).expect("reads");
+            let lists = [back.etc_restored, back.etc_left, back.routes_restored, back.cautions];
+            check(lists.iter().find(|list| !list.is_empty()).expect("one of them"));
+        }
+        let verify = |name: &str, text: &str| Section { name: name.into(), ..section(text) };
+        let sections = [verify("audit", &many("x")), verify("versions", ""), verify("etc", &many("differs"))];
+        let verified = VerifyResult::parse(&sections).expect("reads");
+        check(&verified.audit);
+        check(&verified.etc_differs.expect("compared"));
+
+        let long = format!("caution {}é{}\n", "x".repeat(LONGEST_SAID - 1), "y".repeat(100));
+        let back = RollbackResult::parse(&section(&long)).expect("reads");
+        let cut = format!("{}[cut: 102 more bytes]", "x".repeat(LONGEST_SAID - 1));
+        assert_eq!(back.cautions[0].raw(), cut);
+        let flood = "audit clean\n".repeat(MOST_LINES + 1);
+        assert_eq!(ApplyResult::parse(&section(&flood)), Err(OutcomeError::TooLong));
     }
 
     /// Lines that begin like real ones.

@@ -1,6 +1,7 @@
 //! What a stage came to. Nothing here may know a connection or a clock.
 
-use super::{OutcomeError, Trouble, key, text_lines};
+use super::{OutcomeError, Trouble, key, said, text_lines};
+use crate::core::event::TimerWatch;
 use crate::facts::Section;
 use crate::types::{PackageId, Sha256, Span, UnitName, Untrusted, Version};
 
@@ -90,6 +91,8 @@ pub struct StageResult {
     pub space: Vec<Space>,
     /// Units that the packages' scripts will restart, as far as that is known beforehand.
     pub restarts: Vec<UnitName>,
+    /// What would fire a dead-man timer there, or why none could be armed; `None`: it was not reached.
+    pub timer: Option<Result<TimerWatch, Untrusted>>,
     /// Why the stage failed.
     pub failed: Vec<Trouble>,
     /// How long it took.
@@ -107,7 +110,7 @@ impl StageResult {
             let (word, rest) = key(&line.text);
             let missing = || -> Result<MissingFile, OutcomeError> {
                 let (package, why) = key(rest);
-                Ok(MissingFile { package: line.read(package)?, why: Untrusted::new(why) })
+                Ok(MissingFile { package: line.read(package)?, why: said(why) })
             };
             let install = || -> Result<SimulatedInstall, OutcomeError> {
                 let [package, from, to] = line.words(rest)?;
@@ -146,7 +149,7 @@ impl StageResult {
                 "reverse" => {
                     let (verdict, why) = key(rest);
                     result.reverse_ok = Some(line.one_of(verdict, "ok", "fails")?);
-                    result.reverse_why = Untrusted::new(why);
+                    result.reverse_why = said(why);
                 }
                 "space" => {
                     let [need_word, need, free_word, free, mount_word, mount] = line.words(rest)?;
@@ -158,7 +161,19 @@ impl StageResult {
                     result.space.push(Space {
                         need: line.read(&need)?,
                         free: line.read(&free)?,
-                        mount: Untrusted::new(mount),
+                        mount: said(&mount),
+                    });
+                }
+                "timer" => {
+                    let (verdict, rest) = key(rest);
+                    let known = TimerWatch::ALL.into_iter().filter(|watch| *watch != TimerWatch::None);
+                    result.timer = Some(if line.one_of(verdict, "ok", "fails")? {
+                        Ok(known
+                            .into_iter()
+                            .find(|watch| watch.word() == rest)
+                            .ok_or_else(|| line.error())?)
+                    } else {
+                        Err(said(rest))
                     });
                 }
                 "restarts" => result.restarts.push(line.read(rest)?),

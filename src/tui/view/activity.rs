@@ -30,7 +30,7 @@ fn estimate(state: &State, batch: &Batch, work: Work) -> Option<Estimate> {
         Work::Apply => Some(schedule::apply(state, &batch.changes)),
         Work::Reboot => Some(schedule::reboot(state, &batch.changes)),
         Work::Verify => Some(schedule::verify(state)),
-        Work::Rollback => Some(schedule::rollback(state, &batch.changes)),
+        Work::Rollback => Some(schedule::rollback_pass(state, batch)),
         Work::Read | Work::Stage | Work::Inspect | Work::Probe | Work::Timer | Work::Confirm => None,
     }
 }

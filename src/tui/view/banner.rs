@@ -104,7 +104,7 @@ fn rolling(view: &View, now: Time) -> Vec<Banner> {
     let Some(first) = back.iter().find(|batch| under_way(batch.phase)).or(back.first()) else {
         return Vec::new();
     };
-    let takes = schedule::rollback(&view.state, &first.changes).then(schedule::verify(&view.state));
+    let takes = schedule::rollback(&view.state, first).then(schedule::verify(&view.state));
     let fact = match (first.phase, first.rollback_started) {
         (Phase::RollingBack, Some(since)) => {
             let ends = stamp(since + takes.span, now);
@@ -265,12 +265,15 @@ fn good(view: &View, now: Time) -> Vec<Banner> {
     let back: Vec<&Batch> = of_phase(view, &phases).collect();
     let Some(last) = back.iter().max_by_key(|batch| batch.since) else { return Vec::new() };
     let labels: Vec<String> = back.iter().map(|batch| batch.label()).collect();
-    let identity = last.identity.as_ref().map_or_else(String::new, |identity| identity.sentence());
+    let mut then = last.identity.as_ref().map_or_else(String::new, |identity| identity.sentence());
+    for caution in last.rolled_back.iter().flat_map(|report| &report.cautions) {
+        then.push_str(&format!("; caution: {}", caution.shown()));
+    }
     vec![Banner {
         role: Role::Success,
         key: format!("back {}", labels.join(" ")),
         fact: format!("ROLLED BACK, as planned: {} at {}", labels.join(", "), stamp(last.since, now)),
-        then: identity,
+        then,
     }]
 }
 

@@ -115,12 +115,20 @@ fn scope(paper: &mut Paper, view: &View, ui: &Ui, sheet: &RollbackSheet, outlook
         }
         let name = match (reach, sheet.reach == reach, sheet.scope(ui, view)) {
             (Reach::Host, true, crate::core::command::RollbackScope::Host(host)) => format!("[host {host}]"),
+            // No two hosts are taken together, so the newest wave is the newest host.
+            (Reach::Wave, true, _) => format!("[wave: newest host{}]", newest(view, outlook)),
             (reach, true, _) => format!("[{}]", word(reach)),
             (reach, false, _) => word(reach).to_owned(),
         };
         line.push(if sheet.reach == reach { Role::Strong } else { Role::Dim }, name);
     }
     paper.body.push(line);
+}
+
+/// The host that these batches are of, after a space; nothing where there are none.
+fn newest(view: &View, outlook: &Rollback) -> String {
+    let first = outlook.batches.first().and_then(|id| view.state.batches.get(id));
+    first.map_or_else(String::new, |batch| format!(" {}", batch.host))
 }
 
 /// Why it is not ready, and what a person can do on the host.

@@ -52,6 +52,7 @@ fn all_views() -> Vec<(&'static str, Sample, &'static str)> {
         ("applying", Sample::applying(), "gjj"),
         ("failing", Sample::failing(), "gjj3"),
         ("failing_rollback_sheet", Sample::failing(), "gjj\u{12}"),
+        ("failing_rollback_wave", Sample::failing(), "gjj\u{12}ss"),
         ("baking", Sample::baking(), ""),
         ("baking_hold", Sample::baking(), "cH"),
         ("baking_gate_bake", Sample::baking(), "c\t\t\t"),
