@@ -18,7 +18,7 @@ pub fn by_word(state: &State, batch: &Batch, now: Time) -> Result<Event, String>
         return Err(format!("it is {}", batch.phase.word()));
     }
     if !unprobed(state, batch) {
-        return Err("its customers' probes decide; it is confirmed by itself when they pass".to_owned());
+        return Err("its probes decide; it is confirmed by itself when they pass".to_owned());
     }
     if let (false, Some(at)) = (baked(state, batch, now), schedule::baked_at(state, batch)) {
         return Err(format!("it is watched until {}", at.format("%H:%M:%SZ")));

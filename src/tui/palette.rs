@@ -1,6 +1,14 @@
 //! The commands of the palette: one table, from which `:` completes and the help is made.
 
 use super::ui::Pane;
+use super::ui::timer::hosts;
+use crate::core::View;
+use crate::types::Span;
+
+/// Minutes that a timer is lengthened by, where none are named.
+const EXTEND: u64 = 10;
+/// The most that one command lengthens a timer by: a day.
+const LONGEST: u64 = 1_440;
 
 /// One command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,11 +39,13 @@ const fn entry(name: &'static str, takes: &'static str, help: &'static str, work
 }
 
 /// Every command.
-pub const COMMANDS: [Entry; 19] = [
+pub const COMMANDS: [Entry; 21] = [
     entry("at", "TIME or N%", "go to a moment of the replay", Works::Replay),
+    entry("confirm", "HOST", "confirm by your word, where no probe can", Works::Live),
     entry("continue", "", "open the next batch's sheet", Works::Live),
     entry("copy", "", "copy the row or the sheet", Works::Both),
     entry("export", "", "write what is shown into the recording's folder", Works::Both),
+    entry("extend", "HOST MINUTES", "lengthen its dead-man timer; no number: 10", Works::Live),
     entry("filter", "TEXT", "filter the pane; without a text: no filter", Works::Both),
     entry("help", "", "all keys and commands", Works::Both),
     entry("hold", "window|host|batch", "start nothing new", Works::Live),
@@ -58,9 +68,11 @@ pub const COMMANDS: [Entry; 19] = [
 #[expect(missing_docs, reason = "each is the command of that name")]
 pub enum Line {
     At(String),
+    Confirm(String),
     Continue,
     Copy,
     Export,
+    Extend { host: String, by: Span },
     Filter(String),
     Help,
     Hold(Reach),
@@ -140,12 +152,14 @@ pub fn parse(text: &str, live: bool) -> Result<Line, String> {
         ("at", Some(word)) => Line::At(word),
         ("leave", Some(word)) => Line::Leave(word),
         ("waive", Some(word)) => Line::Waive(word),
+        ("confirm", Some(word)) => Line::Confirm(word),
+        ("extend", Some(words)) => extend(&words)?,
         ("pane", Some(word)) => match Pane::ALL.into_iter().find(|pane| pane.name() == word) {
             Some(pane) => Line::Pane(pane),
             None => return wanted(),
         },
         ("log", Some(word)) if word == "all" || word == "host" => Line::Log { all: word == "all" },
-        ("at" | "leave" | "waive" | "pane" | "log", _) => return wanted(),
+        ("at" | "confirm" | "extend" | "leave" | "waive" | "pane" | "log", _) => return wanted(),
         ("continue", _) => Line::Continue,
         ("copy", _) => Line::Copy,
         ("export", _) => Line::Export,
@@ -164,6 +178,39 @@ pub fn parse(text: &str, live: bool) -> Result<Line, String> {
     })
 }
 
+/// A host and a number of minutes, 10 where none is named.
+fn extend(words: &str) -> Result<Line, String> {
+    let wanted = || ":extend wants HOST MINUTES: a number from 1 to 1440".to_owned();
+    let mut words = words.split_whitespace();
+    let (Some(host), minutes, None) = (words.next(), words.next(), words.next()) else {
+        return Err(wanted());
+    };
+    let minutes: u64 = minutes.map_or(Ok(EXTEND), str::parse).map_err(|_| wanted())?;
+    if !(1..=LONGEST).contains(&minutes) {
+        return Err(wanted());
+    }
+    Ok(Line::Extend { host: host.to_owned(), by: Span::mins(minutes) })
+}
+
+/// What Tab makes of what is typed: a command's name, or the name of a host with something unconfirmed,
+/// where one alone fits.
+pub fn complete(text: &str, view: &View) -> Option<String> {
+    let found: Vec<_> = matching(text, view.live).collect();
+    let [entry] = found.as_slice() else { return None };
+    let Some((_, begun)) = text.split_once(char::is_whitespace) else {
+        let space = if entry.takes.is_empty() { "" } else { " " };
+        return Some(format!("{}{space}", entry.name));
+    };
+    if !matches!(entry.name, "confirm" | "extend") {
+        return None;
+    }
+    let mut fits: Vec<_> = hosts(view).filter(|host| host.as_str().starts_with(begun.trim_start())).collect();
+    fits.dedup();
+    let [host] = fits.as_slice() else { return None };
+    let space = if entry.name == "extend" { " " } else { "" };
+    Some(format!("{} {host}{space}", entry.name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +221,10 @@ mod tests {
         assert_eq!(parse(" q ", true), Ok(Line::Quit));
         assert_eq!(parse("resume host", true), Ok(Line::Resume(Some(Reach::Host))));
         assert_eq!(parse("pane gates", true), Ok(Line::Pane(Pane::Gates)));
+        let by = |minutes| Line::Extend { host: "web3".to_owned(), by: Span::mins(minutes) };
+        assert_eq!(parse("extend web3", true), Ok(by(10)));
+        assert_eq!(parse("extend web3 25", true), Ok(by(25)));
+        assert_eq!(parse("confirm web3", true), Ok(Line::Confirm("web3".to_owned())));
         assert_eq!(parse("at 30%", false), Ok(Line::At("30%".to_owned())));
         for (text, live, word) in [
             ("", true, "no command"),
@@ -184,6 +235,14 @@ mod tests {
             ("at 30%", true, "replay alone"),
             ("waive rehearsed", false, "from a recording"),
             ("hold world", true, "window|host|batch"),
+            ("confirm", true, "wants HOST"),
+            ("extend", true, "wants HOST MINUTES"),
+            ("extend web3 0", true, "from 1 to 1440"),
+            ("extend web3 1441", true, "from 1 to 1440"),
+            ("extend web3 -5", true, "from 1 to 1440"),
+            ("extend web3 5 6", true, "from 1 to 1440"),
+            ("confirm web3", false, "from a recording"),
+            ("con", true, "confirm or continue"),
         ] {
             let error = parse(text, live).expect_err(text);
             assert!(error.contains(word), "{text}: {error}");

@@ -17,12 +17,11 @@ pub(super) fn judge(state: &State, batch: &Batch) -> Finding {
     // No running time in the reason: a waiver is given for a reason, and would end each second.
     let reason = match (first.phase, schedule::baked_at(state, first)) {
         (Phase::Verified | Phase::Confirming, Some(at)) => {
-            format!("{} is watched until {}", first.label(), at.format("%H:%M:%SZ"))
+            format!("{} is watched until {}, and not confirmed", first.label(), at.format("%H:%M:%SZ"))
         }
         (phase, _) => format!("{} is {}, not confirmed", first.label(), phase.word()),
     };
-    Finding::held(
-        reason,
-        open.iter().map(|other| format!("{} {}", other.label(), other.phase.word())).collect(),
-    )
+    let others = open.iter().skip(1);
+    let others = others.map(|other| format!("and {} is {}", other.label(), other.phase.word()));
+    Finding::held(reason, others.collect())
 }

@@ -130,6 +130,8 @@ impl Ui {
             Line::Export => return Some(Action::Export),
             Line::Theme(name) => return Some(Action::Theme(name)),
             Line::Mark(note) => return Some(mark(&note)),
+            Line::Extend { host, by } => return self.extend(&host, by, view, now),
+            Line::Confirm(host) => self.open_by_word(&host, view, now),
             Line::Continue => gate::open(self, view, now),
             Line::Help => self.sheets.push(Sheet::Help { scroll: 0 }),
             Line::Present => self.present = !self.present,

@@ -10,6 +10,7 @@ pub(super) mod gate;
 mod panes;
 pub(super) mod rollback;
 pub(super) mod text;
+pub(super) mod timer;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -23,6 +24,7 @@ use gate::GateSheet;
 pub use panes::Pane;
 use rollback::RollbackSheet;
 use text::{Field, Waive};
+use timer::ByWord;
 
 /// Keys that follow each other faster than this are a burst: a paste without brackets, a key held
 /// down. A confirming R in a burst does not count.
@@ -60,6 +62,7 @@ pub(super) enum Sheet {
     Gate(GateSheet),
     Rollback(RollbackSheet),
     Waive(Waive),
+    ByWord(ByWord),
     Mark(Field),
     Palette(Field),
     Filter(Pane, Field),
@@ -214,6 +217,7 @@ impl Ui {
             Some(Sheet::Gate(sheet)) if sheet.answering() => gate::type_answer(self, view, press),
             Some(Sheet::Gate(_)) => gate::press(self, view, press),
             Some(Sheet::Help { .. }) => self.press_help(view, press),
+            Some(Sheet::ByWord(_)) => timer::press(self, view, press),
             Some(Sheet::Waive(_) | Sheet::Mark(_) | Sheet::Palette(_) | Sheet::Filter(..)) => {
                 text::press(self, view, press)
             }
@@ -249,7 +253,9 @@ impl Ui {
     /// Whether letters go into a text.
     pub(super) fn in_text(&self) -> bool {
         match self.sheets.last() {
-            Some(Sheet::Waive(_) | Sheet::Mark(_) | Sheet::Palette(_) | Sheet::Filter(..)) => true,
+            Some(
+                Sheet::Waive(_) | Sheet::ByWord(_) | Sheet::Mark(_) | Sheet::Palette(_) | Sheet::Filter(..),
+            ) => true,
             Some(Sheet::Gate(sheet)) => sheet.answering(),
             Some(Sheet::Rollback(_) | Sheet::Help { .. }) | None => false,
         }

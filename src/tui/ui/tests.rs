@@ -312,7 +312,101 @@ fn holds_come_from_h_and_from_ctrl_c_wherever_it_is_pressed() {
     );
     hands.keys("/H");
     assert!(is_hold(&hands.key(Key::Ctrl('c'))), "in a text field");
+
+    // And what fires all the same, with who can still confirm it.
+    for (sample, want) in [
+        (Sample::baking(), "web3 rolls back at 02:44Z unless confirmed by its probes."),
+        (Sample::unprobed(), "web2 rolls back at 02:17Z unless confirmed (:confirm web2)."),
+        (Sample::unwatched(), "web3 has NO TIMER"),
+        (Sample::fired(), "web3 rolls back by itself: its timer fired"),
+    ] {
+        let mut hands = Hands::on(&sample);
+        hands.key(Key::Char('H'));
+        let said = hands.ui.notice(hands.now).expect("it is said");
+        assert!(said.contains(want), "{said}");
+    }
     assert_eq!(hands.keys("q"), vec![]);
+}
+
+#[test]
+fn a_confirm_by_word_wants_the_hosts_name_and_nothing_else_counts() {
+    let mut hands = Hands::on(&Sample::unprobed());
+    assert_eq!(hands.keys(":confirm web2\n\n\n"), vec![], "Enter alone confirms nothing");
+    assert!(matches!(hands.ui.sheets.last(), Some(Sheet::ByWord(_))));
+    assert_eq!(hands.after(Span::ms(500), UiInput::Paste("web2".to_owned())), None);
+    assert_eq!(hands.key(Key::Enter), None, "a pasted name is none");
+    for c in "web2".chars() {
+        hands.after(Span::ms(2), UiInput::Key(Key::Char(c)));
+    }
+    assert_eq!(hands.key(Key::Enter), None, "nor is one in a burst");
+    assert_eq!(hands.keys("web3\n"), vec![], "nor another host's");
+    // The rollback is reachable from here as well, and a closed form confirms nothing.
+    assert!(is_hold(&hands.ctrl_r()));
+    hands.key(Key::Esc);
+    assert!(matches!(hands.ui.sheets.last(), Some(Sheet::ByWord(_))));
+    let actions = hands.keys("web2\n");
+    let open = hands.view.state.in_order().find(|batch| batch.phase.unconfirmed());
+    let batch = open.expect("a batch").id.clone();
+    assert_eq!(actions, vec![Action::Intent(Intent::Confirm { batch })]);
+    assert!(hands.ui.sheets.is_empty());
+}
+
+#[test]
+fn where_probes_decide_no_word_does() {
+    for (sample, command, why) in [
+        (Sample::baking(), ":confirm web3\n", "its probes decide"),
+        (Sample::lost(), ":confirm web3\n", "its probes decide"),
+        (Sample::applying(), ":confirm web3\n", "it is APPLYING"),
+        (Sample::held(), ":confirm web3\n", "nothing on web3 is unconfirmed"),
+        (Sample::baking(), ":confirm moon\n", "not a host of the plan"),
+    ] {
+        let mut hands = Hands::on(&sample);
+        assert_eq!(hands.keys(command), vec![]);
+        assert!(hands.ui.sheets.is_empty(), "{why}");
+        let said = hands.ui.notice(hands.now).expect("it is said");
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn a_timer_is_lengthened_by_minutes_up_to_its_cap() {
+    let mut hands = Hands::on(&Sample::baking());
+    let web3 = hands.view.state.in_order().find(|batch| batch.phase.unconfirmed()).expect("one").clone();
+    for (command, minutes, said) in [
+        (":extend web3\n", 10, "rolls back at 02:54Z instead of 02:44Z"),
+        (":ext web3 25\n", 25, "rolls back at 03:09Z instead of 02:44Z"),
+        (":extend web3 600\n", 600, "rolls back at 04:10Z instead of 02:44Z; no later than 04:10Z"),
+    ] {
+        let want = Intent::Extend { batch: web3.id.clone(), by: Span::mins(minutes) };
+        assert_eq!(hands.keys(command), vec![Action::Intent(want)]);
+        let notice = hands.ui.notice(hands.now).expect("it is said");
+        assert!(notice.contains(said), "{notice}");
+    }
+    for (sample, why) in [
+        (Sample::unwatched(), "no timer that runs"),
+        (Sample::fired(), "no timer that runs"),
+        (Sample::held(), "nothing on web3 is unconfirmed"),
+    ] {
+        let mut hands = Hands::on(&sample);
+        assert_eq!(hands.keys(":extend web3 10\n"), vec![]);
+        let notice = hands.ui.notice(hands.now).expect("it is said");
+        assert!(notice.contains(why), "{notice}");
+    }
+}
+
+#[test]
+fn tab_completes_the_host_that_has_something_unconfirmed() {
+    let mut hands = Hands::on(&Sample::baking());
+    let typed = |hands: &Hands| match hands.ui.sheets.last() {
+        Some(Sheet::Palette(field)) => field.text().to_owned(),
+        other => panic!("{other:?}"),
+    };
+    hands.keys(":ext");
+    hands.key(Key::Tab);
+    assert_eq!(typed(&hands), "extend ");
+    hands.keys("w");
+    hands.key(Key::Tab);
+    assert_eq!(typed(&hands), "extend web3 ");
 }
 
 #[test]
@@ -405,6 +499,8 @@ fn samples() -> Vec<Sample> {
         Sample::failing(),
         Sample::rolling(),
         Sample::back(),
+        Sample::unprobed(),
+        Sample::lost(),
     ]
 }
 
@@ -431,7 +527,7 @@ proptest! {
 
     /// No lower-case key, no Enter, no Esc, no paste and no repeat changes a host.
     #[test]
-    fn nothing_stray_changes_a_host(history in prop::collection::vec(any_input(), 0..60), which in 0_usize..6) {
+    fn nothing_stray_changes_a_host(history in prop::collection::vec(any_input(), 0..60), which in 0_usize..8) {
         let mut hands = Hands::on(&SAMPLES[which]);
         for (input, wait) in history {
             // What may be typed on purpose is left out: capitals, and the palette.

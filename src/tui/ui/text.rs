@@ -146,7 +146,7 @@ impl Ui {
         match self.sheets.last_mut() {
             Some(Sheet::Waive(form)) => form.fields[form.at].paste(text),
             Some(Sheet::Mark(field) | Sheet::Palette(field) | Sheet::Filter(_, field)) => field.paste(text),
-            Some(Sheet::Rollback(_) | Sheet::Gate(_) | Sheet::Help { .. }) | None => {}
+            Some(Sheet::ByWord(_) | Sheet::Rollback(_) | Sheet::Gate(_) | Sheet::Help { .. }) | None => {}
         }
     }
 }
@@ -184,15 +184,13 @@ pub(super) fn press(ui: &mut Ui, view: &View, press: Press) -> Option<Action> {
             return ui.command(&text, view, press.now);
         }
         Sheet::Palette(field) if press.key == Key::Tab => {
-            let found: Vec<_> = palette::matching(field.text(), view.live).collect();
-            if let [entry] = found.as_slice() {
-                let space = if entry.takes.is_empty() { "" } else { " " };
-                *field = Field::new(format!("{}{space}", entry.name));
+            if let Some(text) = palette::complete(field.text(), view) {
+                *field = Field::new(text);
             }
         }
         Sheet::Palette(field) if press.key == Key::Backspace && field.text().is_empty() => ui.back(),
         Sheet::Mark(field) | Sheet::Palette(field) | Sheet::Filter(_, field) => field.press(press.key),
-        Sheet::Help { .. } | Sheet::Gate(_) | Sheet::Rollback(_) => {}
+        Sheet::Help { .. } | Sheet::Gate(_) | Sheet::ByWord(_) | Sheet::Rollback(_) => {}
     }
     None
 }

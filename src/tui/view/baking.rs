@@ -50,8 +50,14 @@ pub(super) fn line(theme: &Theme, state: &State, batch: &Batch, now: Time, width
 
 fn confirming(state: &State, batch: &Batch, bakes: bool, now: Time, wide: bool) -> (Role, String) {
     if let Some((at, failure)) = &batch.unconfirmed_since {
-        let when = at.format("%H:%M:%SZ");
-        return (Role::Warn, format!("NOT CONFIRMED {when}, tried again: {}", failure.what.shown()));
+        let (when, why) = (at.format("%H:%M:%SZ"), failure.what.shown());
+        // What a person said is not said again by itself.
+        let then = if confirm::unprobed(state, batch) {
+            format!("wants :confirm {} again", batch.host)
+        } else {
+            "tried again".to_owned()
+        };
+        return (Role::Warn, format!("NOT CONFIRMED {when}, {then}: {why}"));
     }
     if confirm::unprobed(state, batch) {
         let ask = format!(":confirm {}", batch.host);

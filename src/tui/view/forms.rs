@@ -7,11 +7,11 @@ use super::paint::{Canvas, Text, row};
 use super::sheet::Paper;
 use crate::core::View;
 use crate::tui::keys::{Context, Keys};
-use crate::tui::palette::{self, COMMANDS};
+use crate::tui::palette::{self, COMMANDS, Line};
 use crate::tui::theme::Role;
-use crate::tui::ui::Ui;
 use crate::tui::ui::text::{Field, QUESTIONS, Waive};
-use crate::types::Untrusted;
+use crate::tui::ui::{Ui, timer};
+use crate::types::{Time, Untrusted};
 
 /// A field with its cursor; of a long text the end before the cursor is in sight.
 fn field(field: &Field, width: usize) -> Text {
@@ -31,9 +31,10 @@ pub(super) fn line(canvas: &mut Canvas<'_>, ask: &str, text: &Field, area: Rect)
 }
 
 /// The commands that fit what is typed, above the line.
-pub(super) fn commands(canvas: &mut Canvas<'_>, view: &View, text: &Field, area: Rect) {
+pub(super) fn commands(canvas: &mut Canvas<'_>, view: &View, text: &Field, now: Time, area: Rect) {
     let found: Vec<_> = palette::matching(text.text(), view.live).collect();
-    let height = (found.len().max(1) as u16 + 1).min(area.height);
+    let outlook = outlook(view, text.text(), now);
+    let height = (found.len().max(1) as u16 + 1 + u16::from(outlook.is_some())).min(area.height);
     let place = Rect { y: area.bottom() - height, height, ..area };
     canvas.clear(place, Role::Plain);
     canvas.rule(row(place, 0), '-', Role::SheetLine);
@@ -53,6 +54,22 @@ pub(super) fn commands(canvas: &mut Canvas<'_>, view: &View, text: &Field, area:
             .add(Role::Dim, entry.help);
         canvas.text(row(place, at as u16 + 1), &line);
     }
+    if let Some(outlook) = outlook {
+        canvas.text(row(place, height - 1), &outlook);
+    }
+}
+
+/// What Enter would come to, of the commands where that is a figure or may be refused.
+fn outlook(view: &View, text: &str, now: Time) -> Option<Text> {
+    let said = match palette::parse(text, view.live).ok()? {
+        Line::Extend { host, by } => timer::extend_preview(view, &host, by, now),
+        Line::Confirm(host) => timer::confirm_preview(view, &host, now),
+        _ => return None,
+    };
+    Some(match said {
+        Ok(text) => Text::of(Role::KeyName, "  Enter: ").add(Role::Plain, text),
+        Err(why) => Text::of(Role::Warn, format!("  {why}")),
+    })
 }
 
 /// The form of a waiver: a waiver costs a commitment.

@@ -144,3 +144,21 @@ pub(super) fn listing(theme: &Theme, view: &View, ui: &Ui, now: Time, width: usi
     let title = Text::of(Role::Title, format!("gates of {}", batch.label()));
     Listing { title, cursor: Some(ui.cursor(Pane::Gates).min(rows.len() - 1)), rows, ..Listing::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gates_that_have_no_room_are_counted() {
+        let badges: Vec<Text> =
+            ["! plan HOLD", "? proof unknown", "! bake HOLD"].map(|text| Text::of(Role::Plain, text)).into();
+        let count = |n: usize| Text::of(Role::Plain, format!("! {n} more"));
+        let fold = |room| fold(&badges, room, count).plain();
+        assert_eq!(fold(43), "  ! plan HOLD  ? proof unknown  ! bake HOLD");
+        assert_eq!(fold(42), "  ! plan HOLD  ? proof unknown  ! 1 more");
+        assert_eq!(fold(39), "  ! plan HOLD  ! 2 more");
+        assert_eq!(fold(10), "  ! 3 more");
+        assert_eq!(super::fold(&[], 10, count).plain(), "");
+    }
+}

@@ -89,7 +89,7 @@ pub(super) fn left(plan: &Plan, now: Time) -> String {
 }
 
 /// A moment: with its date where that is another day's.
-pub(super) fn stamp(at: Time, now: Time) -> String {
+pub(in crate::tui) fn stamp(at: Time, now: Time) -> String {
     let day = if at.date_naive() == now.date_naive() { "%H:%MZ" } else { "%m-%d %H:%MZ" };
     at.format(day).to_string()
 }

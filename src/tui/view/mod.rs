@@ -5,6 +5,7 @@ pub(super) mod activity;
 mod baking;
 pub(super) mod banner;
 mod bar;
+mod by_word;
 pub(super) mod diagnostics;
 mod forms;
 mod gate_sheet;
@@ -33,6 +34,7 @@ use super::theme::{Role, Theme};
 use super::ui::{Pane, Sheet, Ui};
 use crate::core::{View, schedule};
 use crate::types::Time;
+pub(super) use header::stamp;
 use listing::Listing;
 pub(super) use paint::age;
 use paint::{Canvas, Text, row};
@@ -53,7 +55,7 @@ pub fn render(view: &View, ui: &Ui, now: Time, theme: &Theme, area: Rect, buf: &
         draw_sheet(&mut canvas, view, ui, now, middle);
         let line = row(area, area.height.saturating_sub(2));
         if area.height >= 4 {
-            draw_line(&mut canvas, view, ui, line, line);
+            draw_line(&mut canvas, view, ui, now, line, line);
         }
         return;
     }
@@ -84,7 +86,7 @@ pub fn render(view: &View, ui: &Ui, now: Time, theme: &Theme, area: Rect, buf: &
     bar::draw(&mut canvas, view, now, parts.bar);
     draw_hints(&mut canvas, view, ui, now, parts.hints);
     draw_sheet(&mut canvas, view, ui, now, parts.body);
-    draw_line(&mut canvas, view, ui, parts.hints, parts.body);
+    draw_line(&mut canvas, view, ui, now, parts.hints, parts.body);
 }
 
 /// Where the panes are, for the operator's own terminal to draw the diagnostics over.
@@ -199,6 +201,7 @@ fn paper(theme: &Theme, view: &View, ui: &Ui, now: Time, width: usize) -> Option
         Sheet::Gate(sheet) => gate_sheet::paper(theme, view, sheet, now, width),
         Sheet::Rollback(sheet) => rollback_sheet::paper(view, ui, sheet, now, width),
         Sheet::Waive(form) => forms::waive(view, form, width),
+        Sheet::ByWord(form) => by_word::paper(view, form, now, width),
         Sheet::Mark(field) => forms::mark(field, width),
         Sheet::Palette(_) | Sheet::Filter(..) => return None,
     })
@@ -214,11 +217,11 @@ fn draw_sheet(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, area: Re
 }
 
 /// The line that is typed in, where one is.
-fn draw_line(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, place: Rect, above: Rect) {
+fn draw_line(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, place: Rect, above: Rect) {
     match ui.sheets.last() {
         Some(Sheet::Palette(field)) => {
             if above.height > 2 {
-                forms::commands(canvas, view, field, above);
+                forms::commands(canvas, view, field, now, above);
             }
             forms::line(canvas, ":", field, place);
         }
@@ -239,7 +242,9 @@ fn draw_hints(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, area: Re
         Some(Sheet::Gate(_)) => &[Context::Gate, Context::Screen],
         Some(Sheet::Rollback(_)) => &[Context::Rollback, Context::Screen],
         Some(Sheet::Help { .. }) => &[],
-        Some(Sheet::Waive(_) | Sheet::Mark(_) | Sheet::Palette(_) | Sheet::Filter(..)) => &[],
+        Some(Sheet::Waive(_) | Sheet::ByWord(_) | Sheet::Mark(_) | Sheet::Palette(_) | Sheet::Filter(..)) => {
+            &[]
+        }
         None if view.live => &[Context::Panes, Context::Screen],
         None => &[Context::Replay, Context::Panes, Context::Screen],
     };

@@ -62,6 +62,10 @@ fn all_views() -> Vec<(&'static str, Sample, &'static str)> {
         ("fired", Sample::fired(), ""),
         ("unwatched", Sample::unwatched(), "R"),
         ("unprobed", Sample::unprobed(), ""),
+        ("unprobed_confirm", Sample::unprobed(), ":confirm web2\nweb"),
+        ("extend", Sample::baking(), ":extend web3 25"),
+        ("extend_cap", Sample::baking(), ":extend web3 600\n"),
+        ("baking_confirm", Sample::baking(), ":confirm web3\n"),
         ("rolling", Sample::rolling(), "gjj4"),
         ("back", Sample::back(), "gjj"),
         ("palette", Sample::held(), ":re"),
@@ -226,7 +230,7 @@ proptest! {
     /// Never refuses, never panics: any size, any state, whatever was pressed.
     #[test]
     fn any_size_draws(
-        columns in 1_u16..180, rows in 1_u16..60, which in 0_usize..23, present in any::<bool>(),
+        columns in 1_u16..180, rows in 1_u16..60, which in 0_usize..27, present in any::<bool>(),
         more in "[a-zA-Z0-9:?/ \t\n]{0,12}", late in 0_u64..9_000, live in any::<bool>(),
     ) {
         let (_, sample, keys) = views().swap_remove(which);

@@ -134,3 +134,72 @@ pub(super) fn banners(view: &View, now: Time) -> Vec<Banner> {
     };
     schedule::unconfirmed(&view.state).into_iter().filter_map(one).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::ColorDepth;
+    use crate::tui::sample::{Sample, at};
+
+    fn web3(sample: &Sample) -> &Batch {
+        sample.state.in_order().find(|batch| batch.phase.unconfirmed()).expect("an unconfirmed batch")
+    }
+
+    #[test]
+    fn time_that_is_left_takes_few_columns() {
+        for (span, want) in [(9, "0:09"), (250, "4:10"), (899, "14:59"), (3_599, "59:59"), (5_040, "1h24m")] {
+            assert_eq!(left(Span::secs(span)), want);
+        }
+    }
+
+    #[test]
+    fn the_line_below_a_host_says_what_its_timer_does_and_fits() {
+        let theme = Theme::built_in("mono", ColorDepth::None);
+        let line = |sample: &Sample, now: Time| {
+            let line = line(&theme, web3(sample), now).expect("a line");
+            assert!(line.width() <= 26, "{line:?}");
+            line.plain().trim().to_owned()
+        };
+        let baking = Sample::baking();
+        assert_eq!(line(&baking, baking.now), "fires 02:44Z in 14:50");
+        let lost = Sample::lost();
+        assert_eq!(line(&lost, lost.now), "fires 02:44Z, age 98s");
+        assert_eq!(line(&lost, at("02:39:59")), "fires 02:44Z, age 11m");
+        assert_eq!(line(&lost, at("02:50")), "! DUE 02:44Z, not heard");
+        let fired = Sample::fired();
+        assert_eq!(line(&fired, fired.now), "* FIRED: it rolls back");
+        let unwatched = Sample::unwatched();
+        assert_eq!(line(&unwatched, unwatched.now), "! NO TIMER (not watched)");
+        let mut batch = web3(&baking).clone();
+        batch.timer.as_mut().expect("a timer").said = None;
+        assert_eq!(short(&batch, baking.now), Some((Role::Unknown, "timer unknown".to_owned())));
+        batch.timer = None;
+        assert_eq!(short(&batch, baking.now), Some((Role::Bad, "NO TIMER, nothing fires".to_owned())));
+    }
+
+    #[test]
+    fn an_alarm_comes_where_a_timer_is_missing_or_fires_soon() {
+        let keys = |sample: &Sample, now: Time| -> Vec<String> {
+            banners(&sample.view(), now).into_iter().map(|banner| banner.fact).collect()
+        };
+        let baking = Sample::baking();
+        assert!(keys(&baking, baking.now).is_empty());
+        assert!(keys(&baking, at("02:41:40")).is_empty(), "3:10 are left");
+        let near = keys(&baking, at("02:42:00"));
+        assert!(near[0].starts_with("web3 rolls back by itself in 2:50, at 02:44Z"), "{near:?}");
+        let unwatched = Sample::unwatched();
+        assert_eq!(keys(&unwatched, unwatched.now).len(), 1);
+        assert!(keys(&Sample::rolling(), at("02:44:00")).is_empty(), "it goes back already");
+    }
+
+    #[test]
+    fn the_next_timer_is_said_in_the_room_there_is() {
+        let baking = Sample::baking();
+        let text = |width| next(&baking.view(), baking.now, width).map(|text| text.plain());
+        assert_eq!(text(40).as_deref(), Some("web3 fires 02:44Z in 14:50"));
+        assert_eq!(text(25).as_deref(), Some("web3 fires 02:44Z"));
+        assert_eq!(text(12).as_deref(), Some("fires 02:44Z"));
+        assert_eq!(text(11), None);
+        assert_eq!(next(&Sample::rolling().view(), baking.now, 80), None);
+    }
+}
