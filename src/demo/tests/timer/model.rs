@@ -95,7 +95,7 @@ fn a_timer_that_fires_before_the_applys_turn_keeps_it_from_beginning() {
     // What it watches is not staged over.
     let mut other = spec.packages().to_vec();
     other[0].sha256 = Some("ab".repeat(32).parse().expect("a hash"));
-    works(&mut host, start("other", Work::Stage(Spec::new(other, None))));
+    works(&mut host, start("other", Work::Stage(Spec::new(other))));
     assert!(came_to(&mut host, "other").contains("a timer watches another batch of this name"));
     let apply = Call { epoch: 5, caller: Caller::Root, verb: start("apply", Work::Apply) };
     let later = host.answer(&apply, began()).then;
