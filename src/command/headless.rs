@@ -83,6 +83,7 @@ pub async fn run(mut session: Session, keys: AtTheKeys, out: &mut dyn std::io::W
     if outcome == Some(Outcome::Held) {
         say_why(&told, out)?;
     }
+    say_timers(&told, out)?;
     session.finish().await;
     Ok(outcome.map_or(if held { Exit::Held } else { Exit::Internal }, Exit::from))
 }
@@ -100,6 +101,18 @@ fn say_why(state: &State, out: &mut dyn std::io::Write) -> Result<()> {
         for line in &judgement.evidence {
             writeln!(out, "        {line}")?;
         }
+    }
+    Ok(())
+}
+
+/// What happens on hosts by itself, now that nobody watches.
+fn say_timers(state: &State, out: &mut dyn std::io::Write) -> Result<()> {
+    for (batch, at) in state.in_order().filter_map(|batch| Some((batch, batch.fires_at()?))) {
+        let (label, at) = (batch.label(), at.format("%H:%M:%SZ"));
+        writeln!(
+            out,
+            "TIMER {label} is rolled back by its host at {at} unless it is confirmed (holdpoint resume)"
+        )?;
     }
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! The loop in tokio: channels in order of priority, effects as tasks, views to whoever draws.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 
 use super::{Conductor, Turn, clock};
 use crate::core::event::{LogLine, Record};
@@ -25,7 +26,15 @@ const SAMPLES: usize = 4_096;
 pub struct Outbox {
     answers: mpsc::UnboundedSender<Input>,
     samples: mpsc::Sender<Input>,
-    lines: Arc<Mutex<Lines>>,
+    lines: Arc<Gathering>,
+}
+
+/// Log lines that wait for their record. A line that finds none waiting wakes the loop: so the loop
+/// sleeps while nothing is said.
+#[derive(Default)]
+struct Gathering {
+    lines: Mutex<Lines>,
+    begun: Notify,
 }
 
 #[derive(Default)]
@@ -33,6 +42,46 @@ struct Lines {
     kept: Vec<LogLine>,
     bytes: usize,
     left_out: u64,
+    /// When they become a record; there is a moment as soon as there is a line.
+    due: Option<Instant>,
+}
+
+impl Gathering {
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, line: LogLine) {
+        let mut lines = self.lines();
+        let bytes = line.text.raw().len() + 64;
+        if lines.bytes + bytes > GATHERED_BYTES {
+            lines.left_out += 1;
+        } else {
+            lines.bytes += bytes;
+            lines.kept.push(line);
+        }
+        if lines.due.is_none() {
+            lines.due = Some(Instant::now() + GATHER);
+            self.begun.notify_one();
+        }
+    }
+
+    /// Waits until what has been gathered is due, for ever where nothing is said. Dropped half way
+    /// and called again it waits for the same moment.
+    async fn due(&self) {
+        loop {
+            let due = self.lines().due;
+            match due {
+                Some(due) => return tokio::time::sleep_until(due).await,
+                None => self.begun.notified().await,
+            }
+        }
+    }
+
+    fn take(&self) -> Input {
+        let Lines { kept, left_out, .. } = std::mem::take(&mut *self.lines());
+        Input::Lines { lines: kept, left_out }
+    }
 }
 
 impl Outbox {
@@ -63,23 +112,7 @@ impl Outbox {
 
     /// A log line; left out and counted when there are too many.
     pub fn line(&self, line: LogLine) {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = line.text.raw().len() + 64;
-        if lines.bytes + bytes > GATHERED_BYTES {
-            lines.left_out += 1;
-        } else {
-            lines.bytes += bytes;
-            lines.kept.push(line);
-        }
-    }
-
-    fn gathered(&self) -> Option<Input> {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.kept.is_empty() && lines.left_out == 0 {
-            return None;
-        }
-        let Lines { kept, left_out, .. } = std::mem::take(&mut *lines);
-        Some(Input::Lines { lines: kept, left_out })
+        self.lines.add(line);
     }
 }
 
@@ -130,8 +163,6 @@ async fn run<L: EventLog, O: Outside>(
     let outbox = Outbox { answers: answers_in, samples: samples_in, lines: Arc::default() };
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut gather = tokio::time::interval(GATHER);
-    gather.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut steps = clock::Steps::new();
     // A recording that had ended is picked up to go on: its first command is waited for.
     let mut begun = conductor.state().ended.is_none();
@@ -152,10 +183,7 @@ async fn run<L: EventLog, O: Outside>(
                 conductor.step(&input, clock::now())
             }
             Some(answer) = answers.recv() => conductor.step(&answer, clock::now()),
-            _ = gather.tick() => match outbox.gathered() {
-                Some(lines) => conductor.step(&lines, clock::now()),
-                None => continue,
-            },
+            () = outbox.lines.due() => conductor.step(&outbox.lines.take(), clock::now()),
             Some(sample) = samples.recv() => conductor.step(&sample, clock::now()),
         };
         publish(turn, &conductor, &outside, &outbox, &views, &records);
@@ -182,5 +210,79 @@ fn publish<L: EventLog, O: Outside>(
     for record in turn.records {
         // Nobody may be printing.
         let _ = records.send(record);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::core::event::LogSource;
+    use crate::types::Untrusted;
+
+    fn line(bytes: usize) -> LogLine {
+        let host = "web1".parse().expect("a name");
+        LogLine {
+            host,
+            source: LogSource::Holdpoint,
+            at: clock::now(),
+            text: Untrusted::new("x".repeat(bytes)),
+        }
+    }
+
+    fn taken(gathering: &Gathering) -> (usize, u64) {
+        let Input::Lines { lines, left_out } = gathering.take() else { panic!("no lines") };
+        (lines.len(), left_out)
+    }
+
+    /// Nothing becomes due in twice the time that a line would take.
+    async fn quiet(gathering: &Gathering) -> bool {
+        tokio::time::timeout(GATHER * 2, gathering.due()).await.is_err()
+    }
+
+    #[tokio::test]
+    async fn lines_are_due_together_and_nothing_is_due_while_nothing_is_said() {
+        let gathering = Gathering::default();
+        assert!(quiet(&gathering).await);
+        for _ in 0..2 {
+            let said = Instant::now();
+            gathering.add(line(5));
+            let due = gathering.lines().due.expect("a moment");
+            // Given up half way, as the loop does for what is more urgent: the moment stays.
+            for _ in 0..3 {
+                assert!(gathering.due().now_or_never().is_none());
+                gathering.add(line(5));
+            }
+            assert_eq!(gathering.lines().due, Some(due));
+            gathering.due().await;
+            assert!(said.elapsed() >= GATHER);
+            assert_eq!(taken(&gathering), (4, 0));
+            assert!(quiet(&gathering).await, "all was taken");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_waits_already_is_woken_by_the_first_line() {
+        let gathering = Arc::new(Gathering::default());
+        let there = Arc::clone(&gathering);
+        let waiting = tokio::spawn(async move { there.due().await });
+        tokio::time::sleep(GATHER).await;
+        gathering.add(line(5));
+        tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("in time").expect("well");
+    }
+
+    #[tokio::test]
+    async fn what_is_beyond_the_bytes_of_a_record_is_counted() {
+        let gathering = Gathering::default();
+        let all = 2 * GATHERED_BYTES / 1_000;
+        for _ in 0..all {
+            gathering.add(line(1_000));
+        }
+        let fit = GATHERED_BYTES / (1_000 + 64);
+        assert_eq!(taken(&gathering), (fit, (all - fit) as u64));
+        gathering.add(line(1_000));
+        gathering.due().await;
+        assert_eq!(taken(&gathering), (1, 0), "the next record has room again");
     }
 }

@@ -11,7 +11,10 @@ use crate::types::Time;
 /// # Errors
 /// What stands against it, in words.
 pub fn by_word(state: &State, batch: &Batch, now: Time) -> Result<Event, String> {
-    if batch.phase != Phase::Verified || batch.wanted_back {
+    if batch.wanted_back {
+        return Err("it is to be rolled back".to_owned());
+    }
+    if batch.phase != Phase::Verified {
         return Err(format!("it is {}", batch.phase.word()));
     }
     if !unprobed(state, batch) {

@@ -156,8 +156,10 @@ hp_facts_updates() {
     hp_fact lists hp_facts_print_lists
 }
 
+# Without a planner's log: as root apt would write that of a simulation over the last real one.
 hp_facts_simulate() {
-    apt-get -s -o Debug::NoLocking=1 -o "APT::Machine-ID=$HP_PHASING_ID" upgrade --with-new-pkgs </dev/null
+    apt-get -s -o Debug::NoLocking=1 -o Dir::Log::Planner= -o "APT::Machine-ID=$HP_PHASING_ID" \
+        upgrade --with-new-pkgs </dev/null
 }
 
 hp_facts_print_upgrade() {

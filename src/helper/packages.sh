@@ -165,8 +165,8 @@ hp_simulated() {
 }
 
 hp_simulate_words() {
-    hp_unattended apt-get -s -q -o Debug::NoLocking=1 -o APT::Get::Show-User-Simulation-Note=false \
-        -o APT::Get::AutomaticRemove=false -y --allow-downgrades install "$@"
+    hp_unattended apt-get -s -q -o Debug::NoLocking=1 -o Dir::Log::Planner= \
+        -o APT::Get::Show-User-Simulation-Note=false -o APT::Get::AutomaticRemove=false -y --allow-downgrades install "$@"
 }
 
 hp_verb_simulate() {

@@ -257,7 +257,7 @@ hp_simulate_transaction() {
     shift 2
     # Ids, versions and our own folder's names hold no blank: checked when the spec came in.
     # shellcheck disable=SC2046
-    hp_apt -s -o Debug::NoLocking=1 "$@" --allow-downgrades -y install $(hp_transaction "$hp_sim_side") \
+    hp_apt -s -o Debug::NoLocking=1 -o Dir::Log::Planner= "$@" --allow-downgrades -y install $(hp_transaction "$hp_sim_side") \
         >"$hp_sim_out" 2>&1
 }
 

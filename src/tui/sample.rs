@@ -128,6 +128,8 @@ pub(crate) struct Sample {
     timers: BTreeMap<BatchId, (Timer, Time)>,
     /// Hosts that don't answer.
     silent: BTreeSet<HostName>,
+    /// Whether confirms don't reach their host.
+    deaf: bool,
 }
 
 impl Sample {
@@ -141,7 +143,11 @@ impl Sample {
 
     /// Opened, and nothing read yet.
     pub(crate) fn unread() -> Self {
-        let plan = crate::plan::read("window.toml", PLAN).expect("the sample plan");
+        Self::of(PLAN)
+    }
+
+    fn of(plan: &str) -> Self {
+        let plan = crate::plan::read("window.toml", plan).expect("the sample plan");
         let mut updates = BTreeMap::new();
         for host in ["test1", "web1", "web2", "web3"] {
             let mut list = Updates { pending: usual(), kept: Vec::new(), lists_at: Some(at("01:20")) };
@@ -169,6 +175,7 @@ impl Sample {
             updates,
             timers: BTreeMap::new(),
             silent: BTreeSet::new(),
+            deaf: false,
         };
         sample.open(plan);
         sample
@@ -258,6 +265,11 @@ impl Sample {
                     self.answer(id, Answer::Staged(Ok(proof(&changes))));
                 }
                 (Work::Timer, Some(batch)) => self.answer(id, Answer::Timer(Ok(self.timer(&batch)))),
+                (Work::Confirm, Some(_)) if self.deaf => {
+                    let what = "no fresh connection, so no confirm: web3: connection refused";
+                    let failure = Failure::new(FailureKind::Unreachable, what);
+                    self.answer(id, Answer::Confirmed(Err(failure)));
+                }
                 (Work::Confirm, Some(batch)) => {
                     if let Some((timer, _)) = self.timers.get_mut(&batch) {
                         timer.state = TimerState::Confirmed;

@@ -1,18 +1,31 @@
-//! What the real cockpit costs while nothing happens: its processor time and what it draws.
+//! What the real cockpit costs while nothing happens: its processor time, its wake-ups and what it
+//! draws. The process that is measured is the cockpit alone: hosts and customers are played by the
+//! bench's own process.
 
+use std::fmt::Write;
 use std::io::Read;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use chrono::{SecondsFormat, TimeDelta};
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+
+use holdpoint::conductor::clock;
+use holdpoint::demo::{self, Fleet, Pace, Scenario, Setup};
 
 use crate::timing::now;
 
-/// Until the demo's hosts are read and its first packages are stored.
-const SETTLES: Duration = Duration::from_secs(10);
-const WATCHED: Duration = Duration::from_secs(10);
+/// The hosts, where none other is asked for.
+const HOSTS: usize = 50;
+/// Nothing but probe results may come for so long before it counts as settled.
+const QUIET: u32 = 6;
+/// It is given up after so many seconds.
+const SETTLES: u32 = 180;
+const WATCHED: Duration = Duration::from_secs(30);
 
 /// User and system time of a process, in clock ticks.
 fn ticks(pid: u32) -> Option<u64> {
@@ -27,54 +40,216 @@ fn ticks_a_second() -> Option<f64> {
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }
 
-pub fn figure(_sizes: &[usize]) {
+/// How often the threads of a process went to sleep, so far.
+fn sleeps(pid: u32) -> u64 {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
+    let status = |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("status")).ok();
+    let count = |status: String| {
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse::<u64>().ok()
+    };
+    threads.flatten().filter_map(status).filter_map(count).sum()
+}
+
+/// The records of a recording so far, those of probe results apart.
+fn records(recording: &Path) -> (u64, u64) {
+    let text = std::fs::read_to_string(recording.join("journal.jsonl")).unwrap_or_default();
+    let seen = text.lines().filter(|line| line.contains("\"event\":\"seen\"")).count();
+    (seen as u64, (text.lines().count() - seen) as u64)
+}
+
+/// Hosts of several demos, which answer over real ssh, and a customer with a TCP listener for each
+/// but the first, which is the baseline.
+struct World {
+    /// They end when they are dropped, inside the runtime that they run in.
+    fleets: Vec<Fleet>,
+    runtime: tokio::runtime::Runtime,
+    folder: tempfile::TempDir,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _inside = self.runtime.enter();
+        self.fleets.clear();
+    }
+}
+
+/// Takes visitors, and lets them go.
+async fn keep(listener: tokio::net::TcpListener) {
+    while let Ok(visitor) = listener.accept().await {
+        drop(visitor);
+    }
+}
+
+impl World {
+    fn start(hosts: usize) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut world = Self { fleets: Vec::new(), runtime, folder };
+        let mut ssh = String::new();
+        let mut count = 0;
+        while count <= hosts {
+            let seed = world.fleets.len() as u64;
+            // Fast, so that the cockpit has soon done what it does before anybody presses a key.
+            let setup = Setup { pace: Pace::FAST, rehearsed: false };
+            let fleet = demo::start_with(Scenario::Calm, clock::now(), seed, setup);
+            let fleet = world.runtime.block_on(fleet).expect("hosts");
+            let settings = fleet.settings.ssh_config.as_ref().expect("it has one");
+            let settings = std::fs::read_to_string(settings).expect("written");
+            let plan = holdpoint::plan::read("the demo's plan", &fleet.plan).expect("a plan");
+            for (_, at) in plan.reached() {
+                let at: SocketAddr =
+                    at.rsplit('@').next().and_then(|at| at.parse().ok()).expect("USER@ADDRESS");
+                writeln!(ssh, "Host {}\n  HostName {}\n  Port {}", name(count), at.ip(), at.port())
+                    .expect("a string");
+                ssh.extend(settings.lines().skip(1).map(|line| format!("{line}\n")));
+                count += 1;
+            }
+            world.fleets.push(fleet);
+        }
+        let plan = world.plan(hosts);
+        std::fs::write(world.folder.path().join("ssh_config"), ssh).expect("written");
+        std::fs::write(world.folder.path().join("window.toml"), plan).expect("written");
+        world
+    }
+
+    fn plan(&self, hosts: usize) -> String {
+        let time = |by| (clock::now() + TimeDelta::minutes(by)).to_rfc3339_opts(SecondsFormat::Secs, true);
+        let mut plan = format!(
+            "[window]\nname = \"Idle\"\nticket = \"CHG-1\"\nopens = {}\ncloses = {}\n[baseline]\nhost = \"{first}\"\nssh = \"{first}\"\n",
+            time(-5),
+            time(235),
+            first = name(0)
+        );
+        for n in 1..=hosts {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0");
+            let listener = self.runtime.block_on(listener).expect("a port");
+            let port = listener.local_addr().expect("bound").port();
+            self.runtime.spawn(keep(listener));
+            write!(
+                plan,
+                "[[host]]\nname = \"{host}\"\nssh = \"{host}\"\n[[customer]]\nname = \"customer{n:03}\"\nhost = \"{host}\"\n\
+                 weight = {n}\naddress = \"127.0.0.1\"\nprobes = [\"tcp:{port}\"]\n",
+                host = name(n)
+            )
+            .expect("a string");
+        }
+        plan
+    }
+
+    fn cockpit(&self) -> CommandBuilder {
+        let file = |name: &str| self.folder.path().join(name);
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_holdpoint"));
+        command.env_clear();
+        for (key, value) in [("PATH", "/usr/bin:/bin"), ("TERM", "xterm-256color"), ("USER", "bench")] {
+            command.env(key, value);
+        }
+        for key in ["HOME", "TMPDIR"] {
+            command.env(key, self.folder.path());
+        }
+        command.arg("-F");
+        command.arg(file("ssh_config"));
+        command.arg("run");
+        command.arg(file("window.toml"));
+        command.arg("--recording");
+        command.arg(file("recording"));
+        command
+    }
+}
+
+fn name(n: usize) -> String {
+    format!("idle{n:03}")
+}
+
+pub fn figure(sizes: &[usize]) {
     let (Some(_), Some(rate)) = (ticks(std::process::id()), ticks_a_second()) else {
         println!("  skipped: no /proc here that tells a process's time");
         return;
     };
-    let home = tempfile::tempdir().expect("a folder");
+    for hosts in if sizes.is_empty() { &[HOSTS] } else { sizes } {
+        idle(*hosts, rate);
+    }
+}
+
+/// How far the cockpit has come.
+struct Moment {
+    at: std::time::Instant,
+    ticks: u64,
+    sleeps: u64,
+    drawn: u64,
+    frames: u64,
+    seen: u64,
+    other: u64,
+}
+
+/// What comes from the cockpit's terminal, counted.
+#[derive(Default)]
+struct Drawn {
+    bytes: AtomicU64,
+    frames: AtomicU64,
+}
+
+fn idle(hosts: usize, rate: f64) {
+    let world = World::start(hosts);
     let size = PtySize { rows: 36, cols: 120, pixel_width: 0, pixel_height: 0 };
     let pair = native_pty_system().openpty(size).expect("a pseudo-terminal");
-    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_holdpoint"));
-    command.arg("demo");
-    command.env_clear();
-    for (key, value) in [("PATH", "/usr/bin:/bin"), ("TERM", "xterm-256color")] {
-        command.env(key, value);
-    }
-    for key in ["HOME", "TMPDIR"] {
-        command.env(key, home.path());
-    }
-    let mut child = pair.slave.spawn_command(command).expect("the demo starts");
+    let mut child = pair.slave.spawn_command(world.cockpit()).expect("the cockpit starts");
     drop(pair.slave);
-    let written = Arc::new(AtomicU64::new(0));
+    let drawn = Arc::new(Drawn::default());
     let mut reader = pair.master.try_clone_reader().expect("a reader");
-    let counted = Arc::clone(&written);
+    let counted = Arc::clone(&drawn);
     let reading = std::thread::spawn(move || {
         let mut buffer = [0; 65_536];
         while let Ok(n @ 1..) = reader.read(&mut buffer) {
-            counted.fetch_add(n as u64, Ordering::Relaxed);
+            counted.bytes.fetch_add(n as u64, Ordering::Relaxed);
+            // Each frame is one synchronized update; one that is cut by the buffer's end is rare.
+            let begins = buffer[..n].windows(8).filter(|bytes| bytes == b"\x1b[?2026h").count();
+            counted.frames.fetch_add(begins as u64, Ordering::Relaxed);
         }
     });
     let pid = child.process_id().expect("a process");
-    std::thread::sleep(SETTLES);
-    let (start, before, drawn) = (now(), ticks(pid), written.load(Ordering::Relaxed));
+    let recording = world.folder.path().join("recording");
+    let moment = || {
+        let (seen, other) = records(&recording);
+        Some(Moment {
+            at: now(),
+            ticks: ticks(pid)?,
+            sleeps: sleeps(pid),
+            drawn: drawn.bytes.load(Ordering::Relaxed),
+            frames: drawn.frames.load(Ordering::Relaxed),
+            seen,
+            other,
+        })
+    };
+    let (mut quiet, mut last, mut waited) = (0, 0, 0);
+    while quiet < QUIET && waited < SETTLES {
+        std::thread::sleep(Duration::from_secs(1));
+        let (seen, other) = records(&recording);
+        quiet = if other == last && seen > 0 { quiet + 1 } else { 0 };
+        (last, waited) = (other, waited + 1);
+    }
+    let before = moment();
     std::thread::sleep(WATCHED);
-    let (after, drawn) = (ticks(pid), written.load(Ordering::Relaxed) - drawn);
-    let seconds = start.elapsed().as_secs_f64();
+    let after = moment();
     let running = matches!(child.try_wait(), Ok(None));
     child.kill().expect("it ends");
     drop(child.wait());
     drop(pair.master);
     drop(reading.join());
-    match (before, after) {
-        (Some(before), Some(after)) if running => {
-            let percent = (after - before) as f64 / rate / seconds * 100.0;
-            println!(
-                "  the demo's cockpit, idle for {seconds:.0} s: {percent:.2} % of one core, {:.0} bytes a second drawn",
-                drawn as f64 / seconds
-            );
-            println!("  (4 hosts, with the sshds and customers that it plays; aim: under 1 %)");
-        }
-        _ => println!("  the demo ended by itself: no figure"),
-    }
+    let (Some(before), Some(after), true) = (before, after, running && quiet == QUIET) else {
+        println!("  {hosts} hosts: the cockpit ended, or never came to rest: no figure");
+        return;
+    };
+    let seconds = (after.at - before.at).as_secs_f64();
+    let each = |after: u64, before: u64| (after - before) as f64 / seconds;
+    println!(
+        "  {hosts} hosts, idle for {seconds:.0} s: {:.2} % of one core (aim: under 1 %); each second {:.0} wake-ups, \
+         {:.1} probe results, {:.1} other records, {:.1} frames of {:.0} bytes in all",
+        each(after.ticks, before.ticks) / rate * 100.0,
+        each(after.sleeps, before.sleeps),
+        each(after.seen, before.seen),
+        each(after.other, before.other),
+        each(after.frames, before.frames),
+        each(after.drawn, before.drawn)
+    );
 }

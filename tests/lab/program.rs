@@ -63,8 +63,10 @@ pub fn plan(fleet: &Fleet, hosts: &[&str], batches: &[&[&str]]) -> PathBuf {
              probes = [\"tcp:443\", \"http://www.{name}.example/health\"]\n"
         );
     }
+    // Watched for a short while: what is waited for here is that it is watched at all.
+    text += "\n[policy]\nbake = \"5s\"\nconfirm_within = \"2m\"\n";
     if !batches.is_empty() {
-        text += "\n[policy]\nstrategy = \"listed\"\n";
+        text += "strategy = \"listed\"\n";
     }
     for batch in batches {
         text += &format!("\n[[batch]]\npackages = {batch:?}\n");

@@ -2,6 +2,7 @@
 //! this window does: one batch at a time on a host, never two hosts of one group at once.
 
 use super::Finding;
+use crate::core::event::Purpose;
 use crate::core::schedule;
 use crate::core::state::{Batch, State};
 use crate::types::{Span, Time, Untrusted};
@@ -18,10 +19,13 @@ pub(super) fn judge(state: &State, batch: &Batch, now: Time) -> Finding {
             return Finding::held(format!("{} is {word}, not confirmed", other.label()), Vec::new());
         }
     }
-    let stored = state.hosts.get(&batch.host).and_then(|host| host.helper.as_ref()).map_or(0, |h| h.epoch);
-    if stored > state.epoch {
-        let reason =
-            format!("another cockpit holds {}: its epoch is {stored}, ours {}", batch.host, state.epoch);
+    // A check takes no host over.
+    let takes = state.purpose != Some(Purpose::Check);
+    let stored = state.hosts.get(&batch.host).and_then(|host| host.helper.as_ref()).map(|h| h.epoch);
+    if let Some(stored) = stored.filter(|stored| takes && *stored != state.epoch) {
+        let who =
+            if stored > state.epoch { "another cockpit holds" } else { "this cockpit could not take over" };
+        let reason = format!("{who} {}: the epoch there is {stored}, ours {}", batch.host, state.epoch);
         return Finding::held(reason, Vec::new());
     }
     let locks = state.hosts.get(&batch.host).and_then(|host| host.facts.locks.as_ref());

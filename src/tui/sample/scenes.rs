@@ -92,4 +92,82 @@ impl Sample {
         sample.to(at("02:31:36"));
         sample
     }
+
+    /// web3's batch is verified and watched; all its customers are served.
+    pub(crate) fn baking() -> Self {
+        let mut sample = Self::applying();
+        sample.applied("web3", "02:29:10");
+        sample.probe_all("02:29:57");
+        sample.to(at("02:30:00"));
+        sample
+    }
+
+    /// It was watched long enough, and the host does not take the confirm.
+    pub(crate) fn unconfirmed() -> Self {
+        let mut sample = Self::baking();
+        sample.deaf = true;
+        sample.probe_all("02:34:05");
+        sample.probe_all("02:34:10");
+        sample.to(at("02:34:14"));
+        sample
+    }
+
+    /// web3 is lost while its timer runs.
+    pub(crate) fn lost() -> Self {
+        let mut sample = Self::baking();
+        let web3: HostName = "web3".parse().expect("host");
+        sample.silent.insert(web3.clone());
+        sample.to(at("02:30:20"));
+        let asked = sample.waiting(Work::Timer);
+        sample.say(asked, Said::Lost { host: web3, why: "no answer in 10s".into() });
+        for clock in ["02:31:12", "02:31:17", "02:31:22", "02:31:27", "02:31:32"] {
+            sample.probe(clock, Some("globex"));
+        }
+        sample.to(at("02:31:35"));
+        sample
+    }
+
+    /// Nobody was there in time: web3 rolls back by itself, and says so.
+    pub(crate) fn fired() -> Self {
+        let mut sample = Self::baking();
+        let batch = sample.batch("web3").id;
+        for minute in 30..45 {
+            sample.probe(&format!("02:{minute}:30"), Some("globex"));
+        }
+        let fires = sample.timers[&batch].1;
+        if let Some((timer, _)) = sample.timers.get_mut(&batch) {
+            timer.state = TimerState::Firing;
+            timer.operation = format!("{batch}-deadman").parse().ok();
+        }
+        sample.probe("02:44:50", Some("globex"));
+        sample.to(fires + Span::secs(25));
+        sample.probe("02:45:16", Some("globex"));
+        sample
+    }
+
+    /// web3's host says that nothing watches its timer.
+    pub(crate) fn unwatched() -> Self {
+        let mut sample = Self::baking();
+        let batch = sample.batch("web3").id;
+        if let Some((timer, _)) = sample.timers.get_mut(&batch) {
+            timer.watch = TimerWatch::None;
+        }
+        sample.probe_all("02:30:27");
+        sample.to(at("02:30:30"));
+        sample
+    }
+
+    /// web2 has customers that nothing looks at: a person's word is wanted.
+    pub(crate) fn unprobed() -> Self {
+        let (head, tail) = PLAN.split_once("name = \"hooli\"").expect("hooli");
+        let plan = format!("{head}name = \"hooli\"{}", tail.replace("tcp:443", "ping"));
+        let mut sample = Self::of(&plan);
+        sample.to(at("02:00:10"));
+        sample.probe_all("02:00:08");
+        sample.go("web2", "02:01:10");
+        sample.applied("web2", "02:01:40");
+        sample.probe_all("02:06:42");
+        sample.to(at("02:06:45"));
+        sample
+    }
 }

@@ -8,7 +8,7 @@ use super::{Action, PASTED, Press, Sheet, Ui};
 use crate::core::change::Standing;
 use crate::core::gate::{self, GateName, GateState, Judgement};
 use crate::core::state::{Batch, Health, Phase};
-use crate::core::{Intent, JournalHealth, View, schedule};
+use crate::core::{Intent, JournalHealth, View, confirm, schedule};
 use crate::tui::input::Key;
 use crate::tui::keys::{Act, Context};
 use crate::types::{BatchId, Time};
@@ -62,15 +62,10 @@ impl GateSheet {
     pub(in crate::tui) fn items(&self, view: &View, batch: &Batch, now: Time) -> Vec<Item> {
         let mut items = vec![probes(view, batch, now)];
         // Probes of kinds that this version doesn't make say nothing either.
-        let made = |probe: &crate::core::state::ProbeState| crate::core::effect::is_made(&probe.probe);
-        let unprobed = !view.state.probes_of(&batch.host).any(|(_, probe)| made(probe));
-        if unprobed {
+        if confirm::unprobed(&view.state, batch) {
             items.push(Item {
                 question: Question::Unprobed,
-                text: format!(
-                    "{} is UNPROBED: after GO nothing here says whether anybody is served",
-                    batch.host
-                ),
+                text: format!("UNPROBED: no probe says who is served; wants :confirm {}", batch.host),
                 met: self.answered.contains(&Question::Unprobed),
             });
         }

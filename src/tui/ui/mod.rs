@@ -261,8 +261,8 @@ impl Ui {
             self.say(now, "this is a replay: there is nothing to hold");
             return None;
         }
-        let runs = super::view::activity::runs_on(&view.state, &scope);
-        self.say(now, format!("HOLD asked for: nothing new starts. {runs}"));
+        let runs = super::view::activity::runs_on(&view.state, &scope, now);
+        self.say(now, format!("HOLD asked for. {runs}"));
         Some(Action::Intent(Intent::Hold { scope, why: Untrusted::new("asked for at the cockpit") }))
     }
 

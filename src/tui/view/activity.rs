@@ -2,10 +2,11 @@
 //! the estimate; never a share of the whole, which nobody knows.
 
 use super::paint::Text;
+use super::{baking, timer};
 use crate::core::event::{HoldScope, LogSource};
 use crate::core::schedule::{self, Estimate};
-use crate::core::state::{Batch, Phase, Work};
-use crate::core::{State, View, gate};
+use crate::core::state::{Batch, Pending, Phase, Work};
+use crate::core::{State, View, confirm, gate};
 use crate::tui::theme::{Role, Theme};
 use crate::types::{Span, Time};
 
@@ -42,31 +43,32 @@ fn step(state: &State, batch: &Batch) -> Option<String> {
     Some(line.text.shown())
 }
 
-/// A line for each piece of work on a host, rollbacks first; else what is next.
-pub(super) fn lines(theme: &Theme, view: &View, now: Time) -> Vec<Text> {
+/// A line for each piece of work on a host, rollbacks first, then for what is watched before it is
+/// confirmed, then for what is stored for later; and what is next, where nothing runs.
+pub(super) fn lines(theme: &Theme, view: &View, now: Time, width: usize) -> Vec<Text> {
     let state = &view.state;
     let mut work: Vec<_> = state
         .pending
         .values()
         .filter(|pending| pending.batch.is_some() && pending.work != Work::Timer)
         .collect();
-    work.sort_by_key(|pending| (pending.work != Work::Rollback, pending.work == Work::Stage, pending.since));
-    let mut lines: Vec<Text> = work
-        .iter()
-        .filter_map(|pending| {
-            let batch = state.batches.get(pending.batch.as_ref()?)?;
-            let ran = Span::between(pending.since, now);
-            let mut text = Text::of(Role::Busy, format!(" {} RUN  ", theme.glyph(Role::Busy)))
-                .add(Role::Strong, batch.label())
-                .add(Role::Busy, format!("  {}", word(pending.work)));
-            text.push(Role::Plain, format!("  elapsed {}", ran.clock()));
-            text = text.then(remaining(estimate(state, batch, pending.work), pending.since, now));
-            if let Some(step) = step(state, batch) {
-                text = text.add(Role::Dim, "  step: ").add(Role::Plain, step);
-            }
-            Some(text)
-        })
-        .collect();
+    work.sort_by_key(|pending| (pending.work != Work::Rollback, pending.since));
+    let of = |pending: &&Pending| {
+        let batch = state.batches.get(pending.batch.as_ref()?)?;
+        let ran = Span::between(pending.since, now);
+        let mut text = Text::of(Role::Busy, format!(" {} RUN  ", theme.glyph(Role::Busy)))
+            .add(Role::Strong, batch.label())
+            .add(Role::Busy, format!("  {}", word(pending.work)));
+        text.push(Role::Plain, format!("  elapsed {}", ran.clock()));
+        text = text.then(remaining(estimate(state, batch, pending.work), pending.since, now));
+        if let Some(step) = step(state, batch) {
+            text = text.add(Role::Dim, "  step: ").add(Role::Plain, step);
+        }
+        Some(text)
+    };
+    let (later, work): (Vec<&Pending>, Vec<&Pending>) =
+        work.into_iter().partition(|pending| pending.work == Work::Stage);
+    let mut lines: Vec<Text> = work.iter().filter_map(of).collect();
     // After a crash or on another machine: the work may go on there, and nobody waits for it here.
     let awaited = |batch: &Batch| state.pending.values().any(|other| other.batch.as_ref() == Some(&batch.id));
     for batch in state.in_order().filter(|batch| batch.phase.running() && !awaited(batch)) {
@@ -75,7 +77,11 @@ pub(super) fn lines(theme: &Theme, view: &View, now: Time) -> Vec<Text> {
             .add(Role::Unknown, format!("  {}: its end is unknown, the host is asked", batch.phase.word()));
         lines.push(text);
     }
-    if lines.is_empty() {
+    let runs = !lines.is_empty() || !later.is_empty();
+    let verified = state.in_order().filter(|batch| batch.phase == Phase::Verified && !batch.wanted_back);
+    lines.extend(verified.map(|batch| baking::line(theme, state, batch, now, width)));
+    lines.extend(later.iter().filter_map(of));
+    if !runs {
         lines.push(next(view, now));
     }
     lines
@@ -149,7 +155,7 @@ pub(super) fn changes(n: usize) -> String {
 }
 
 /// What a hold of this scope does not stop, in a sentence.
-pub(in crate::tui) fn runs_on(state: &State, scope: &HoldScope) -> String {
+pub(in crate::tui) fn runs_on(state: &State, scope: &HoldScope, now: Time) -> String {
     let inside = |batch: &Batch| match scope {
         HoldScope::Window => true,
         HoldScope::Host(host) => *host == batch.host,
@@ -160,12 +166,19 @@ pub(in crate::tui) fn runs_on(state: &State, scope: &HoldScope) -> String {
         let label = batch.label();
         if batch.wanted_back {
             parts.push(format!("{label} rolls back"));
-        } else if batch.phase.running() {
+            continue;
+        }
+        if batch.phase.running() {
             parts.push(format!("{label} {} runs to its end", batch.phase.word()));
-        } else if batch.phase == Phase::Verified {
-            parts.push(format!("{label} is still confirmed once its probes pass"));
-        } else if batch.phase.unconfirmed() {
-            parts.push(format!("{label} stays {}", batch.phase.word()));
+        }
+        let verified = batch.phase == Phase::Verified;
+        let unprobed = verified && confirm::unprobed(state, batch);
+        match (timer::sentence(batch, now), batch.fires_at().is_some_and(|at| at > now)) {
+            // Confirming stays possible: by whom is said with when it would go back.
+            (Some(fires), true) if unprobed => parts.push(format!("{fires} (:confirm {})", batch.host)),
+            (Some(fires), true) if verified => parts.push(format!("{fires} by its probes")),
+            (Some(fires), _) => parts.push(fires),
+            (None, _) => {}
         }
     }
     if parts.is_empty() { "Nothing runs.".to_owned() } else { format!("Not stopped: {}.", parts.join("; ")) }

@@ -8,6 +8,7 @@ use ratatui::layout::Rect;
 use super::activity::runs_on;
 use super::header::stamp;
 use super::paint::{Canvas, Text, row};
+use super::timer;
 use crate::core::event::{HoldScope, ProbeOutcome};
 use crate::core::schedule::{self, WindowPhase};
 use crate::core::state::{Batch, Health, Phase, ProbeState, Reach};
@@ -35,8 +36,8 @@ pub(in crate::tui) fn of(view: &View, now: Time) -> Option<Banner> {
 
 /// Every banner, the most important first.
 fn all(view: &View, now: Time) -> Vec<Banner> {
-    let sources: [fn(&View, Time) -> Vec<Banner>; 9] =
-        [journal, rollback_failed, rolling, failing, past, lost, failed, good, held];
+    let sources: [fn(&View, Time) -> Vec<Banner>; 10] =
+        [journal, rollback_failed, rolling, failing, timer::banners, past, lost, failed, good, held];
     sources.iter().flat_map(|source| source(view, now)).collect()
 }
 
@@ -78,6 +79,11 @@ fn rollback_failed(view: &View, now: Time) -> Vec<Banner> {
         .collect()
 }
 
+/// Where a batch stands, within a sentence.
+pub(super) fn standing(batch: &Batch) -> &'static str {
+    if batch.phase == Phase::Verified { "verified" } else { batch.phase.word() }
+}
+
 /// Where a host's console is, as far as the plan says.
 fn console(view: &View, batch: &Batch) -> String {
     let plan = view.state.plan.as_ref();
@@ -102,8 +108,9 @@ fn rolling(view: &View, now: Time) -> Vec<Banner> {
     let fact = match (first.phase, first.rollback_started) {
         (Phase::RollingBack, Some(since)) => {
             let ends = stamp(since + takes.span, now);
+            let why = if first.by_timer() { "ROLLBACK, its timer fired" } else { "ROLLBACK runs" };
             format!(
-                "ROLLBACK runs: {}, {} so far, done about {ends}",
+                "{why}: {}, {} so far, done about {ends}",
                 first.label(),
                 Span::between(since, now).clock()
             )
@@ -115,10 +122,12 @@ fn rolling(view: &View, now: Time) -> Vec<Banner> {
     };
     let others: Vec<String> =
         back.iter().filter(|batch| batch.id != first.id).map(|batch| batch.label()).collect();
+    let held =
+        if view.state.held.is_empty() { "nothing new starts until it is back" } else { "new work is HELD" };
     let then = if others.is_empty() {
-        "new work is HELD; nothing is to be pressed".to_owned()
+        format!("{held}; nothing is to be pressed")
     } else {
-        format!("then {}; new work is HELD", others.join(", "))
+        format!("then {}; {held}", others.join(", "))
     };
     vec![Banner { role: Role::Note, key: format!("rolling {}", first.id), fact, then }]
 }
@@ -173,7 +182,7 @@ fn failing(view: &View, now: Time) -> Vec<Banner> {
             then: format!(
                 "{} is {}, not confirmed   R=rollback sheet  H=hold",
                 batch.label(),
-                batch.phase.word()
+                standing(batch)
             ),
         });
     }
@@ -217,9 +226,11 @@ fn lost(view: &View, now: Time) -> Vec<Banner> {
                 why.what.shown()
             ),
             then: format!(
-                "{} is {}; what runs there goes on and its result is fetched{}",
+                "{} is {}; {}{}",
                 batch.label(),
-                batch.phase.word(),
+                standing(batch),
+                timer::sentence(batch, now)
+                    .unwrap_or_else(|| "what runs there goes on, its result is fetched".to_owned()),
                 console(view, batch)
             ),
         });
@@ -280,7 +291,7 @@ fn held(view: &View, now: Time) -> Vec<Banner> {
         role: Role::Note,
         key: format!("held {what}"),
         fact: format!("HOLD on {what} since {}: {}", stamp(held.at, now), held.why.shown()),
-        then: format!("{} :resume releases", runs_on(state, &held.scope)),
+        then: format!(":resume releases.  {}", runs_on(state, &held.scope, now)),
     }]
 }
 

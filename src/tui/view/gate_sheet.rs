@@ -10,7 +10,7 @@ use super::sheet::Paper;
 use crate::core::View;
 use crate::core::command::RollbackScope;
 use crate::core::event::HoldScope;
-use crate::core::gate::{self, GateState};
+use crate::core::gate::{self, GateName, GateState, Judgement};
 use crate::core::state::Batch;
 use crate::core::{rollback, schedule};
 use crate::tui::theme::{Role, Theme};
@@ -44,27 +44,49 @@ pub(super) fn paper(theme: &Theme, view: &View, sheet: &GateSheet, now: Time, wi
     let title = Text::of(Role::SheetTitle, format!("GATE {}: {} -- ", judgement.gate, batch.label()))
         .add(role(judgement.state), word);
     let mut paper = Paper { title, ..Paper::default() };
-    let mut tabs = Text::new();
-    for (at, other) in judgements.iter().enumerate() {
-        let here = at == sheet.gate;
-        tabs.push(Role::KeyName, if here { "[" } else { " " });
-        tabs = tabs.then(badge(theme, other));
-        tabs.push(Role::KeyName, if here { "]" } else { " " });
-    }
-    paper.body.push(tabs);
-    let read = view.state.hosts.get(&batch.host).and_then(|host| host.read_at);
-    let read = read.map_or_else(|| "never read".to_owned(), |at| format!("read {} ago", age(at, now)));
+    paper.body.extend(tabs(theme, &judgements, sheet.gate, width.saturating_sub(4)));
     let strong = if judgement.state.passes() { Role::Plain } else { Role::Strong };
-    paper.say("FACT", strong, &format!("{} ({}, {read})", judgement.reason, batch.host), width);
+    let fact = format!("{} ({})", judgement.reason, source(view, judgement.gate, batch, now));
+    paper.say("FACT", strong, &fact, width);
     for line in judgement.evidence.iter().filter(|line| **line != judgement.reason) {
         paper.say("", Role::Dim, line, width);
     }
     paper.say("IF GO", Role::Plain, &if_go(view, batch, now), width);
-    let hold = format!("nothing new starts on {}. {}", batch.host, runs_on(&view.state, &HoldScope::Window));
+    let hold =
+        format!("nothing new starts on {}. {}", batch.host, runs_on(&view.state, &HoldScope::Window, now));
     paper.say("IF HOLD", Role::Plain, &hold, width);
     items(&mut paper, theme, view, sheet, batch, now);
     paper.foot = foot(view, sheet, batch, &judgements, now);
     paper
+}
+
+/// The gates beside each other, in as many lines as that takes; the one that is open in brackets.
+fn tabs(theme: &Theme, judgements: &[Judgement], open: usize, room: usize) -> Vec<Text> {
+    let mut lines = vec![Text::new()];
+    for (at, other) in judgements.iter().enumerate() {
+        let (left, right) = if at == open { ("[", "]") } else { (" ", " ") };
+        let tab = Text::of(Role::KeyName, left).then(badge(theme, other)).add(Role::KeyName, right);
+        match lines.last_mut() {
+            Some(line) if line.width() + tab.width() <= room => *line = std::mem::take(line).then(tab),
+            _ => lines.push(tab),
+        }
+    }
+    lines
+}
+
+/// What a gate's fact rests on, and how old that is.
+fn source(view: &View, gate: GateName, batch: &Batch, now: Time) -> String {
+    match gate {
+        GateName::Plan | GateName::Rehearsed | GateName::Size | GateName::Proof | GateName::Lock => {
+            let read = view.state.hosts.get(&batch.host).and_then(|host| host.read_at);
+            let read =
+                read.map_or_else(|| "never read".to_owned(), |at| format!("read {} ago", age(at, now)));
+            format!("{}, {read}", batch.host)
+        }
+        GateName::Practised => "the rehearsal".to_owned(),
+        GateName::Time => "the plan and this clock".to_owned(),
+        GateName::Bake => "this window".to_owned(),
+    }
 }
 
 fn if_go(view: &View, batch: &Batch, now: Time) -> String {
@@ -111,13 +133,7 @@ fn items(paper: &mut Paper, theme: &Theme, view: &View, sheet: &GateSheet, batch
     }
 }
 
-fn foot(
-    view: &View,
-    sheet: &GateSheet,
-    batch: &Batch,
-    judgements: &[gate::Judgement],
-    now: Time,
-) -> Vec<Text> {
+fn foot(view: &View, sheet: &GateSheet, batch: &Batch, judgements: &[Judgement], now: Time) -> Vec<Text> {
     let against = blocked(sheet, view, batch, judgements, now);
     let back = rollback::batches(&view.state, &RollbackScope::Unconfirmed);
     let back = if back.is_empty() { String::new() } else { format!(" {}", labels(view, &back, 1)) };

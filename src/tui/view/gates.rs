@@ -38,33 +38,76 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, view: &View, now: Time, area: Rect) 
     let judgements = gate::judge(&view.state, batch, now);
     let (passing, against): (Vec<_>, Vec<_>) = judgements.iter().partition(|j| j.state.passes());
     let head = format!(" GATES {} ", batch.label());
-    let badges = |list: &[&Judgement]| {
-        list.iter().fold(Text::new(), |text, judgement| {
-            text.add(Role::Plain, "  ").then(badge(canvas.theme, judgement))
-        })
+    let badges = |list: &[&Judgement]| -> Vec<Text> {
+        list.iter().map(|judgement| badge(canvas.theme, judgement)).collect()
+    };
+    let (passing, against) = (badges(&passing), badges(&against));
+    let clear = |n: usize| {
+        let sign = canvas.theme.glyph(Role::GateClear);
+        Text::of(Role::GateClear, format!("{sign} {n} ok"))
+    };
+    let more = |n: usize| {
+        let sign = canvas.theme.glyph(Role::GateHeld);
+        Text::of(Role::GateHeld, format!("{sign} {n} more"))
     };
     let key = if view.live { Text::of(Role::KeyName, "c").add(Role::Dim, "=open ") } else { Text::new() };
-    if area.height >= 2 {
-        let first = if against.is_empty() {
-            Text::of(Role::Good, "  all clear or waived: GO is yours to type")
-        } else {
-            badges(&against)
-        };
-        canvas.text(row(area, 0), &Text::of(Role::Strong, head.clone()).then(first));
-        canvas.text_right(row(area, 0), &key);
-        let indent = " ".repeat(head.len());
-        canvas.text(row(area, 1), &Text::of(Role::Plain, indent).then(badges(&passing)));
+    let width = usize::from(area.width);
+    let room = width.saturating_sub(head.len());
+    let counted =
+        if passing.is_empty() { Text::new() } else { Text::of(Role::Plain, GAP).then(clear(passing.len())) };
+    if area.height < 2 {
+        // One line: what stands against it first, then how many are clear.
+        let text = Text::of(Role::Strong, head)
+            .then(fold(&against, room.saturating_sub(counted.width()), more))
+            .then(counted);
+        canvas.text(row(area, 0), &text);
+        if text.width() + key.width() < width {
+            canvas.text_right(row(area, 0), &key);
+        }
         return;
     }
-    // One line: what stands against it first, then how many are clear.
-    let mut text = Text::of(Role::Strong, head).then(badges(&against));
-    if !passing.is_empty() {
-        text.push(Role::GateClear, format!("  {} {} ok", canvas.theme.glyph(Role::GateClear), passing.len()));
+    let mut used = key.width();
+    let fits = |badge: &&Text| {
+        used += badge.width() + GAP.len();
+        used <= room
+    };
+    let first = against.iter().take_while(fits).count();
+    let (first, rest) = against.split_at(first);
+    let above = if against.is_empty() {
+        Text::of(Role::Good, "  all clear or waived: GO is yours to type")
+    } else {
+        fold(first, room, more)
+    };
+    let below = if rest.is_empty() {
+        fold(&passing, room, clear)
+    } else {
+        fold(rest, room.saturating_sub(counted.width()), more).then(counted)
+    };
+    canvas.text(row(area, 0), &Text::of(Role::Strong, head.clone()).then(above));
+    canvas.text_right(row(area, 0), &key);
+    canvas.text(row(area, 1), &Text::of(Role::Plain, " ".repeat(head.len())).then(below));
+}
+
+/// What stands between two gates.
+const GAP: &str = "  ";
+
+/// Gates beside each other, as many as there is room for; the others are counted.
+fn fold(badges: &[Text], room: usize, count: impl Fn(usize) -> Text) -> Text {
+    let next = |text: Text, piece: Text| text.add(Role::Plain, GAP).then(piece);
+    let whole = badges.iter().cloned().fold(Text::new(), next);
+    if whole.width() <= room {
+        return whole;
     }
-    canvas.text(row(area, 0), &text);
-    if text.width() + key.width() < usize::from(area.width) {
-        canvas.text_right(row(area, 0), &key);
+    let mut text = Text::new();
+    for (at, badge) in badges.iter().enumerate() {
+        let left = badges.len() - at;
+        let tail = if left > 1 { count(left - 1).width() + GAP.len() } else { 0 };
+        if text.width() + GAP.len() + badge.width() + tail > room {
+            return next(text, count(left));
+        }
+        text = next(text, badge.clone());
     }
+    text
 }
 
 /// The pane: every gate with its reason, and what that rests on.

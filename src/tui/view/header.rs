@@ -120,6 +120,10 @@ fn clock_line(theme: &Theme, view: &View, ui: &Ui, now: Time, width: usize) -> T
         tail = tail.add(Role::Dim, gap).add(Role::Left, left(plan, now));
     }
     tail.push(Role::Plain, " ");
+    let room = width.saturating_sub(head.width() + tail.width());
+    if let Some(timer) = super::timer::next(view, now, room.saturating_sub(3)) {
+        head = head.add(Role::Plain, "  ").then(timer);
+    }
     let space = width.saturating_sub(head.width() + tail.width()).max(1);
     head.add(Role::Plain, " ".repeat(space)).then(tail)
 }

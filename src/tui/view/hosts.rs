@@ -6,14 +6,18 @@ use ratatui::layout::Rect;
 
 use super::listing::{Listing, near};
 use super::paint::{Text, age as age_of};
+use super::{baking, timer};
 use crate::core::state::{Batch, Health, Host, Phase, Reach};
 use crate::core::{State, View, schedule};
 use crate::tui::theme::{Role, Theme};
 use crate::tui::ui::Ui;
 use crate::types::{HostName, Span, Time};
 
+/// From this width on the timer stands in its host's row; else it has a line below.
+const INLINE: usize = 60;
+
 /// Where a host stands: its role and its word.
-fn standing(theme: &Theme, host: &Host, batches: &[&Batch], now: Time) -> (Role, String) {
+fn standing(theme: &Theme, state: &State, host: &Host, batches: &[&Batch], now: Time) -> (Role, String) {
     let own = |role: Role| (role, theme.word(role).to_owned());
     let open = batches.iter().rev().find(|batch| batch.phase.unconfirmed() || batch.wanted_back);
     if let (Reach::Down { .. }, true) = (&host.reach, host.read_at.is_some() || open.is_some()) {
@@ -25,7 +29,7 @@ fn standing(theme: &Theme, host: &Host, batches: &[&Batch], now: Time) -> (Role,
             Phase::Unknown => Role::HostUnknown,
             _ => Role::HostRun,
         };
-        return (role, batch.phase.word().to_owned());
+        return baking::standing(state, batch, now).unwrap_or((role, batch.phase.word().to_owned()));
     }
     if let Some(batch) = batches.iter().rev().find(|batch| batch.phase == Phase::BackDiffers) {
         return (Role::HostBad, batch.phase.word().to_owned());
@@ -97,6 +101,7 @@ pub(super) fn listing(theme: &Theme, view: &View, ui: &Ui, now: Time, area: Rect
     }
     let sight = near(cursor, usize::from(area.height));
     let mut rows = Vec::with_capacity(order.len());
+    let mut below = BTreeMap::new();
     for (at, name) in order.iter().enumerate() {
         let Some(host) = state.hosts.get(name) else { continue };
         if !sight.contains(&at) {
@@ -104,7 +109,7 @@ pub(super) fn listing(theme: &Theme, view: &View, ui: &Ui, now: Time, area: Rect
             continue;
         }
         let batches = of_host.get(name).map_or(&[][..], Vec::as_slice);
-        let (role, word) = standing(theme, host, batches, now);
+        let (role, word) = standing(theme, state, host, batches, now);
         let here = if cursor == at { ">" } else { " " };
         let (served, who) = customers(state, host, now);
         let finished = batches.iter().filter(|batch| batch.phase == Phase::Confirmed).count();
@@ -124,6 +129,14 @@ pub(super) fn listing(theme: &Theme, view: &View, ui: &Ui, now: Time, area: Rect
             let room = rest.saturating_sub(if rest >= 18 { 15 } else { 10 });
             text = text.right(Role::Dim, &age, room.min(5));
         }
+        let timer = batches.iter().rev().find_map(|batch| timer::line(theme, batch, now));
+        if let Some(line) = timer {
+            if width >= INLINE {
+                text = text.add(Role::Plain, " ").then(line);
+            } else {
+                below.insert(rows.len(), line);
+            }
+        }
         rows.push(text);
     }
     let count = |of: fn(Phase) -> bool| state.batches.values().filter(|batch| of(batch.phase)).count();
@@ -134,6 +147,7 @@ pub(super) fn listing(theme: &Theme, view: &View, ui: &Ui, now: Time, area: Rect
         head: None,
         cursor: Some(cursor),
         rows,
+        below,
         foot: Some(Text::of(Role::Dim, foot)),
     }
 }

@@ -1,6 +1,8 @@
 //! A pane: a title, a heading, rows with a cursor, and a line that sums up. What a pane lists is in
 //! the file of its name; how panes look is here.
 
+use std::collections::BTreeMap;
+
 use ratatui::layout::Rect;
 
 use super::paint::{Canvas, Text, row};
@@ -15,6 +17,8 @@ pub(in crate::tui) struct Listing {
     pub(super) head: Option<Text>,
     /// Its rows.
     pub(super) rows: Vec<Text>,
+    /// A second line of some rows, by their number.
+    pub(super) below: BTreeMap<usize, Text>,
     /// The row under the cursor.
     pub(super) cursor: Option<usize>,
     /// What it sums up to.
@@ -47,15 +51,21 @@ impl Listing {
         }
         let height = usize::from(body.height);
         let cursor = self.cursor.unwrap_or(0).min(self.rows.len().saturating_sub(1));
-        let top = cursor.saturating_sub(height / 2).min(self.rows.len().saturating_sub(height));
-        for (at, text) in self.rows.iter().enumerate().skip(top).take(height) {
-            let place = row(body, (at - top) as u16);
+        let all = self.rows.len() + self.below.len();
+        let here = cursor + self.below.range(..cursor).count();
+        let top = here.saturating_sub(height / 2).min(all.saturating_sub(height));
+        let lines = self.rows.iter().enumerate().flat_map(|(at, text)| {
+            let own = (text, self.cursor == Some(at));
+            std::iter::once(own).chain(self.below.get(&at).map(|text| (text, false)))
+        });
+        for (at, (text, here)) in lines.skip(top).take(height).enumerate() {
+            let place = row(body, at as u16);
             canvas.text(place, text);
-            if self.cursor == Some(at) {
+            if here {
                 canvas.tint(place, if focus { Role::Cursor } else { Role::Strong });
             }
         }
-        if self.rows.len() > height && height > 0 {
+        if all > height && height > 0 {
             let more = format!(" {}/{} ", cursor + 1, self.rows.len());
             canvas.text_right(
                 Rect { width: title.width.saturating_sub(1), ..title },

@@ -2,6 +2,7 @@
 //! so that two viewers can draw one state at different sizes, and a replay is the same screen.
 
 pub(super) mod activity;
+mod baking;
 pub(super) mod banner;
 mod bar;
 pub(super) mod diagnostics;
@@ -21,6 +22,7 @@ mod rollback_sheet;
 mod sheet;
 mod small;
 mod timeline;
+mod timer;
 mod updates;
 
 use ratatui::buffer::Buffer;
@@ -65,10 +67,13 @@ pub fn render(view: &View, ui: &Ui, now: Time, theme: &Theme, area: Rect, buf: &
     // On a screen of few rows a banner may take the place of what is next.
     let tall = parts.banner.height > 1 || !banner::wants_room(view, now);
     let over = if tall { 0 } else { parts.activity.height };
-    for (at, line) in
-        activity::lines(theme, view, now).iter().take(usize::from(parts.activity.height)).enumerate()
-    {
-        canvas.text(row(parts.activity, at as u16), line);
+    // And where there is no banner, what is under way has its place.
+    let spare = if banner::of(view, now).is_none() { parts.banner.height } else { 0 };
+    let lines = activity::lines(theme, view, now, usize::from(area.width));
+    let count = (lines.len() as u16).min(parts.activity.height + spare);
+    let place = Rect { y: parts.activity.bottom() - count, height: count, ..parts.activity };
+    for (at, line) in lines.iter().take(usize::from(count)).enumerate() {
+        canvas.text(row(place, at as u16), line);
     }
     let place = Rect { height: parts.banner.height + over, ..parts.banner };
     banner::draw(&mut canvas, view, ui, now, place);
@@ -158,7 +163,7 @@ fn draw_panes(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, body: Re
     let log = if wide { (body.height / 3).max(5) } else { 4 };
     let upper = Rect { height: body.height.saturating_sub(log + markers), ..body };
     let below = Rect { y: upper.bottom(), height: log, ..body };
-    let hosts_width = if upper.width >= WIDE.0 { 26 } else { 28 };
+    let hosts_width = 28;
     let left = Rect { width: hosts_width, ..upper };
     let rest = Rect { x: left.right() + 1, width: upper.width - hosts_width - 1, ..upper };
     draw_pane(canvas, Pane::Hosts, view, ui, now, left);

@@ -76,5 +76,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, are
     if let Some(by) = by {
         label = label.then(header::abort_text(canvas.theme, by, now));
     }
+    let room = usize::from(area.width).saturating_sub(label.width() + 2);
+    if let Some(timer) = super::timer::next(view, now, room) {
+        label = label.add(Role::Plain, "  ").then(timer);
+    }
     canvas.text(row(area, 3), &label);
 }

@@ -133,7 +133,7 @@ pub(super) fn listing(theme: &Theme, view: &View, ui: &Ui, now: Time, area: Rect
     } else {
         rows
     };
-    Listing { title, head: Some(head), rows, cursor, foot: Some(foot(&list, cursor)) }
+    Listing { title, head: Some(head), rows, cursor, foot: Some(foot(&list, cursor)), ..Listing::default() }
 }
 
 fn result(theme: &Theme, probe: &ProbeState, health: Health, now: Time) -> (Role, String, String) {

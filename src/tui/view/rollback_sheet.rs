@@ -4,9 +4,10 @@ use super::bar::{labels, practised, takes};
 use super::header::stamp;
 use super::paint::Text;
 use super::sheet::Paper;
+use super::timer;
 use crate::core::View;
 use crate::core::rollback::{self, Rollback};
-use crate::core::state::{Batch, Phase};
+use crate::core::state::{Batch, Phase, Unattended};
 use crate::tui::theme::Role;
 use crate::tui::ui::Ui;
 use crate::tui::ui::rollback::{Reach, RollbackSheet, WORD, wants_word};
@@ -32,6 +33,7 @@ pub(super) fn paper(view: &View, ui: &Ui, sheet: &RollbackSheet, now: Time, widt
     } else {
         paper.say("WILL", Role::Strong, &will(view, &outlook, now), width);
         waits(&mut paper, &chosen, width);
+        unpressed(&mut paper, &chosen, now, width);
     }
     scope(&mut paper, view, ui, sheet, &outlook, width);
     if !chosen.is_empty() {
@@ -84,6 +86,17 @@ fn waits(paper: &mut Paper, chosen: &[&Batch], width: usize) {
             _ => continue,
         };
         paper.say("WAITS", Role::Warn, &text, width);
+    }
+}
+
+/// What becomes of it with nothing pressed.
+fn unpressed(paper: &mut Paper, chosen: &[&Batch], now: Time, width: usize) {
+    let mut label = "UNPRESSED";
+    for batch in chosen {
+        let Some(text) = timer::sentence(batch, now) else { continue };
+        let missing = batch.unattended() == Some(Unattended::Nothing);
+        paper.say(label, if missing { Role::NotReady } else { Role::Plain }, &text, width);
+        label = "";
     }
 }
 

@@ -4,7 +4,7 @@
 use ratatui::layout::Rect;
 
 use super::paint::{Canvas, Text, row};
-use super::{activity, banner, bar, gates, header, hosts};
+use super::{activity, banner, bar, gates, header, hosts, timer};
 use crate::core::{View, schedule};
 use crate::tui::theme::Role;
 use crate::tui::ui::Ui;
@@ -59,14 +59,19 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, are
         let place = row(area, 1);
         if banner::of(view, now).is_some() {
             banner::draw(canvas, view, ui, now, place);
-        } else if let Some(line) = activity::lines(canvas.theme, view, now).first() {
+        } else if let Some(line) = activity::lines(canvas.theme, view, now, usize::from(area.width)).first() {
             canvas.text(place, line);
         }
         used = 2;
     }
     if area.height >= 5 {
         if let Some(by) = schedule::abort_by(&view.state) {
-            canvas.text(row(area, 2), &header::abort_text(canvas.theme, by, now));
+            let mut text = header::abort_text(canvas.theme, by, now);
+            let room = usize::from(area.width).saturating_sub(text.width() + 2);
+            if let Some(timer) = timer::next(view, now, room) {
+                text = text.add(Role::Plain, "  ").then(timer);
+            }
+            canvas.text(row(area, 2), &text);
         }
         gates::draw(canvas, view, now, row(area, 3));
         used = 4;

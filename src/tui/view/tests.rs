@@ -53,6 +53,15 @@ fn all_views() -> Vec<(&'static str, Sample, &'static str)> {
         ("failing", Sample::failing(), "gjj3"),
         ("failing_rollback_sheet", Sample::failing(), "gjj\u{12}"),
         ("failing_rollback_wave", Sample::failing(), "gjj\u{12}ss"),
+        ("baking", Sample::baking(), ""),
+        ("baking_hold", Sample::baking(), "cH"),
+        ("baking_gate_bake", Sample::baking(), "c\t\t\t"),
+        ("baking_gate_practised", Sample::baking(), "c\t"),
+        ("unconfirmed", Sample::unconfirmed(), ""),
+        ("lost", Sample::lost(), ""),
+        ("fired", Sample::fired(), ""),
+        ("unwatched", Sample::unwatched(), "R"),
+        ("unprobed", Sample::unprobed(), ""),
         ("rolling", Sample::rolling(), "gjj4"),
         ("back", Sample::back(), "gjj"),
         ("palette", Sample::held(), ":re"),
@@ -217,7 +226,7 @@ proptest! {
     /// Never refuses, never panics: any size, any state, whatever was pressed.
     #[test]
     fn any_size_draws(
-        columns in 1_u16..180, rows in 1_u16..60, which in 0_usize..14, present in any::<bool>(),
+        columns in 1_u16..180, rows in 1_u16..60, which in 0_usize..23, present in any::<bool>(),
         more in "[a-zA-Z0-9:?/ \t\n]{0,12}", late in 0_u64..9_000, live in any::<bool>(),
     ) {
         let (_, sample, keys) = views().swap_remove(which);

@@ -124,7 +124,7 @@ pub(super) fn listing(theme: &Theme, view: &View, ui: &Ui, now: Time, width: usi
     let cursor =
         (ui.pane == Pane::Updates).then(|| ui.cursor(Pane::Updates).min(rows.len().saturating_sub(1)));
     let rows = if rows.is_empty() { vec![Text::of(Role::Dim, " nothing is pending")] } else { rows };
-    Listing { title, head: Some(head), rows, cursor, foot: Some(foot) }
+    Listing { title, head: Some(head), rows, cursor, foot: Some(foot), ..Listing::default() }
 }
 
 /// Columns: what the texts want, shared out where there is less.

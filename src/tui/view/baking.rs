@@ -1,0 +1,95 @@
+//! A verified batch on its way to being confirmed: how long it is still watched, which probes decide,
+//! and what it waits for.
+
+use super::header::stamp;
+use super::paint::Text;
+use super::probes::target;
+use super::timer::left;
+use crate::core::state::{Batch, Health, Phase, ProbeState};
+use crate::core::{State, confirm, schedule};
+use crate::tui::theme::{Role, Theme};
+use crate::types::{Span, Time};
+
+/// Required probes that are named; the others are counted.
+const NAMED: usize = 2;
+
+/// How long a batch is still watched; `None` where it is not.
+fn watched(state: &State, batch: &Batch, now: Time) -> Option<Span> {
+    let at = schedule::baked_at(state, batch).filter(|at| batch.phase == Phase::Verified && now < *at)?;
+    Some(Span::between(now, at))
+}
+
+/// Where a verified batch stands, in at most nine columns.
+pub(super) fn standing(state: &State, batch: &Batch, now: Time) -> Option<(Role, String)> {
+    if batch.phase != Phase::Verified {
+        return None;
+    }
+    Some(match watched(state, batch, now) {
+        Some(span) => (Role::HostRun, format!("BAKE {}", left(span))),
+        None if confirm::unprobed(state, batch) => (Role::HostUnknown, "CONFIRM?".to_owned()),
+        None => (Role::HostRun, "BAKED".to_owned()),
+    })
+}
+
+/// The line of a verified batch.
+pub(super) fn line(theme: &Theme, state: &State, batch: &Batch, now: Time, width: usize) -> Text {
+    let wide = width >= 100;
+    let watched = watched(state, batch, now);
+    let (role, word) = if watched.is_some() { (Role::Busy, "BAKE") } else { (Role::Warn, "OPEN") };
+    let mut text = Text::of(role, format!(" {} {word} ", theme.glyph(role))).add(Role::Strong, batch.label());
+    if let Some(span) = watched {
+        text.push(Role::Busy, format!("  {} left", left(span)));
+    }
+    let (role, what) = confirming(state, batch, watched.is_some(), now, wide);
+    text.push(role, format!("  {what}"));
+    if let (true, Some(at)) = (wide, batch.fires_at()) {
+        text.push(Role::Dim, format!("  else rolls back {}", stamp(at, now)));
+    }
+    text
+}
+
+fn confirming(state: &State, batch: &Batch, bakes: bool, now: Time, wide: bool) -> (Role, String) {
+    if let Some((at, failure)) = &batch.unconfirmed_since {
+        let when = at.format("%H:%M:%SZ");
+        return (Role::Warn, format!("NOT CONFIRMED {when}, tried again: {}", failure.what.shown()));
+    }
+    if confirm::unprobed(state, batch) {
+        let ask = format!(":confirm {}", batch.host);
+        let text =
+            if bakes { format!("UNPROBED: then wants {ask}") } else { format!("UNPROBED: wants {ask}") };
+        return (Role::Warn, text);
+    }
+    let against = confirm::against(state, batch, now);
+    // One that passed before the verifying only has to be seen again.
+    let failing: Vec<_> = against.iter().filter(|(_, probe)| probe.health(now) != Health::Ok).collect();
+    let open = if bakes { &failing } else { &against.iter().collect() };
+    if open.is_empty() {
+        let Some(at) = schedule::baked_at(state, batch).filter(|_| bakes) else {
+            return (Role::Plain, "is about to be confirmed".to_owned());
+        };
+        let probes = match confirm::required(state, batch).count() {
+            1 => "1 required probe passes".to_owned(),
+            n => format!("{n} required probes pass"),
+        };
+        let how = if wide { "confirmed by itself at" } else { "confirmed" };
+        return (Role::Plain, format!("{how} {} when {probes}", stamp(at, now)));
+    }
+    let named: Vec<String> = open
+        .iter()
+        .take(NAMED)
+        .map(|(id, probe)| format!("{} {} {}", id.customer, target(&probe.probe.target), word(probe, now)))
+        .collect();
+    let more = open.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let wait = if bakes { "then waits for" } else { "not confirmed: waits for" };
+    (Role::Warn, format!("{wait} {}{more}", named.join(", ")))
+}
+
+fn word(probe: &ProbeState, now: Time) -> &'static str {
+    match probe.health(now) {
+        Health::Fail => "FAIL",
+        Health::Shaky => "shaky",
+        Health::Unknown => "unknown",
+        Health::Ok => "not seen since the verifying",
+    }
+}
