@@ -115,7 +115,7 @@ fn a_batch_goes_on_and_comes_back(cols: u16, rows: u16) {
     assert!(!terminal.text().contains("applying"), "{}", terminal.text());
     // Each answered by the screen before the next: Esc and a letter that are read at once are Alt.
     terminal.press("c");
-    terminal.wait_for("Start this batch: type GO");
+    terminal.wait_for("type GO, Enter:");
     terminal.press("GO\r");
     terminal.wait_for("applying");
     terminal.press("\u{12}");
