@@ -203,8 +203,10 @@ fn batch(state: &State, event: &BatchEvent) -> Option<String> {
             format!("{label}: its timer is to be lengthened by {}", by.brief())
         }
         BatchEvent::TimerAnswered { result: Ok(timer), .. } => {
-            // Asked every few seconds: what runs as it should is on screen, and no news.
-            if timer.is_armed() {
+            // Asked every few seconds: what runs as it should is on screen, and no news. Nor is the timer of
+            // a rollback that was asked for: it is taken by that.
+            let asked = state.batches.get(event.batch()).is_some_and(|batch| batch.taken_back_here());
+            if timer.is_armed() || asked {
                 return None;
             }
             format!("{label}: {}", timer_words(state, event.batch(), timer))

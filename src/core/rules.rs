@@ -137,7 +137,9 @@ fn compare(state: &State) -> Vec<Event> {
 /// reboot is something new.
 fn carry_on(state: &State, _now: Time) -> Vec<Event> {
     let mut events = Vec::new();
-    let fired = |batch: &Batch| batch.timer.as_ref().is_some_and(DeadMan::fired);
+    // Its host is taking it back: there is nothing to carry on with. One that was taken back goes on.
+    let fired =
+        |batch: &Batch| batch.rolled_back.is_none() && batch.timer.as_ref().is_some_and(DeadMan::fired);
     for batch in state.in_order().filter(|batch| !batch.wanted_back && !fired(batch)) {
         let reboot = batch.applied.as_ref().is_some_and(|report| report.reboot_required);
         match batch.phase {

@@ -149,6 +149,15 @@ hp_uptime_ms() {
     echo "${hp_uptime%.*}${hp_uptime#*.}0"
 }
 
+# Milliseconds since this host began to boot, by when its first process began: in a container the
+# kernel's own boot, and so its uptime, is another host's. The ticks of /proc are 100 a second (USER_HZ).
+hp_since_boot_ms() {
+    read -r hp_init </proc/1/stat
+    # shellcheck disable=SC2086
+    set -- ${hp_init##*) }
+    echo $(($(hp_uptime_ms) - ${20} * 10))
+}
+
 hp_has_systemd() { [ -d /run/systemd/system ] && command -v systemctl >/dev/null 2>&1; }
 
 # --- one at a time, and the epoch ---------------------------------------------------------------

@@ -93,7 +93,7 @@ hp_verb_arm() {
             hp_refuse no-space "cannot make the timer's folder"
         HP_T_TOKEN=-
     fi
-    hp_arm_up=$(hp_uptime_ms)
+    hp_arm_up=$(hp_since_boot_ms)
     if [ "$HP_T_TOKEN" = "$2" ]; then
         hp_timer_settle
     else

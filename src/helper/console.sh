@@ -21,7 +21,7 @@ hp_console() {
         exit 1
     }
     if [ "$1" = confirm ]; then hp_console_pick "${2-}"; else hp_console_pick "${3-}"; fi
-    hp_console_"$1" "$2"
+    hp_console_"$1" "${2-}"
 }
 
 hp_console_usage() {

@@ -123,7 +123,10 @@ pub fn enroll_text(user: &SudoUser) -> String {
     };
     format!(
         "# holdpoint: what an enrolled host has. Put it into configuration management as it is.\n\
-         # The helper keeps its state in /var/lib/holdpoint (made by itself, root:root, mode 0700).\n\n\
+         # The helper keeps its state in /var/lib/holdpoint (made by itself, root:root, mode 0700).\n\
+         # While a batch waits for its confirmation there are also, made and removed by the helper:\n\
+         # holdpoint-deadman.service (or /etc/cron.d/holdpoint-deadman where there is no systemd) and\n\
+         # /etc/update-motd.d/60-holdpoint.\n\n\
          {rule}\n\
          2. {PATH}  owner root:root, mode 0755\n   \
          SHA-256 {}\n   all that follows after this line:\n{TEXT}",

@@ -86,8 +86,8 @@ hp_etc_manifest() {
         find etc -xdev \( -name '*[[:cntrl:]]*' -o -lname '*[[:cntrl:]]*' -o -path etc/ld.so.cache \
             -o -path etc/.pwd.lock \) -prune -o -printf '%p\t%y\t%m\t%U:%G\t%l\n'
     ) | awk -F '\t' '
-        $1 ~ /^etc\/(cron\.d\/holdpoint-deadman|update-motd\.d\/60-holdpoint)(\.tmp\.[0-9]+)?$/ { next }
-        $1 ~ /^etc\/systemd\/system\/([a-z-]+\.target\.wants\/)?holdpoint-deadman\.service(\.tmp\.[0-9]+)?$/ { next }
+        $1 ~ /^etc\/(cron\.d\/holdpoint-deadman|update-motd\.d\/60-holdpoint)(\.tmp)?$/ { next }
+        $1 ~ /^etc\/systemd\/system\/([a-z-]+\.target\.wants\/)?holdpoint-deadman\.service(\.tmp)?$/ { next }
         $1 ~ /^etc\/systemd\/system\/(multi-user|emergency|rescue)\.target\.wants$/ && $2 == "d" { next }
         !meta && $0 == "" { meta = 1; next }
         !meta { hash[substr($0, 67)] = substr($0, 1, 64); next }

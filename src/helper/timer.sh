@@ -88,7 +88,7 @@ hp_timer_read() {
     done
 }
 
-# hp_timer_due: after hp_timer_read, into HP_DUE the uptime in ms at which the timer fires in this boot,
+# hp_timer_due: after hp_timer_read, into HP_DUE the ms since boot at which the timer fires,
 # and into HP_RULE by which rule. The wall clock counts in one case alone, and there it can only bring
 # the deadline nearer: nobody disarms a timer by setting a clock.
 hp_timer_due() {
@@ -103,7 +103,7 @@ hp_timer_due() {
     else
         HP_RULE=undeclared
         HP_DUE=$((HP_T_GRACE * 1000))
-        hp_due_wall=$(($(hp_uptime_ms) + (HP_T_WALL - $(hp_now)) * 1000))
+        hp_due_wall=$(($(hp_since_boot_ms) + (HP_T_WALL - $(hp_now)) * 1000))
         [ "$hp_due_wall" -ge "$HP_DUE" ] || HP_DUE=$hp_due_wall
     fi
 }
@@ -116,7 +116,7 @@ hp_timer_left() {
     HP_LEFT=0
     hp_timer_read "$1" || return 0
     hp_timer_due
-    HP_LEFT=$((HP_DUE - $(hp_uptime_ms)))
+    HP_LEFT=$((HP_DUE - $(hp_since_boot_ms)))
     [ "$HP_LEFT" -gt 0 ] || HP_LEFT=0
 }
 
@@ -141,7 +141,7 @@ TERMS
 hp_timer_settle() {
     hp_timer_due
     [ "$HP_RULE" != same ] || return 0
-    hp_settle_up=$(hp_uptime_ms)
+    hp_settle_up=$(hp_since_boot_ms)
     hp_settle_cap=$((HP_T_CAP_WALL - $(hp_now)))
     [ "$hp_settle_cap" -ge 0 ] || hp_settle_cap=0
     [ "$hp_settle_cap" -le "$HP_T_CAP" ] || hp_settle_cap=$HP_T_CAP
@@ -154,7 +154,7 @@ hp_timer_settle() {
 hp_timer_until() {
     HP_T_DEADLINE=$1
     [ "$HP_T_DEADLINE" -ge 0 ] || HP_T_DEADLINE=0
-    HP_T_WALL=$(($(hp_now) + (HP_T_DEADLINE - $(hp_uptime_ms) + 999) / 1000))
+    HP_T_WALL=$(($(hp_now) + (HP_T_DEADLINE - $(hp_since_boot_ms) + 999) / 1000))
     [ "$HP_T_WALL" -ge 0 ] || HP_T_WALL=0
 }
 

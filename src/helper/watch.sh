@@ -55,14 +55,12 @@ hp_motd_text() {
     echo "if [ -r $HP_DEADMAN ]; then exec /bin/sh $HP_DEADMAN console status; fi"
 }
 
-# hp_place FILE MODE: standard input becomes FILE with that mode, unless that is what it is.
+# hp_place FILE MODE: standard input becomes FILE with that mode, whole or not at all, and nothing is left
+# beside it. A name with a dot more is no unit, no crontab and no script to those who read the folders.
 hp_place() {
-    cat >"$1.tmp.$$" && chmod "$2" "$1.tmp.$$" || return 1
-    if cmp -s "$1.tmp.$$" "$1"; then
-        rm -f "$1.tmp.$$"
-        return 0
-    fi
-    sync "$1.tmp.$$" && mv -fT "$1.tmp.$$" "$1" && sync "$(dirname "$1")"
+    cat >"$1.tmp" && chmod "$2" "$1.tmp" && sync "$1.tmp" && mv -fT "$1.tmp" "$1" && sync "$(dirname "$1")" && return
+    rm -f "$1.tmp"
+    return 1
 }
 
 hp_has_cron() {
@@ -116,10 +114,10 @@ hp_watch_install() {
             hp_unit_text | hp_place "$HP_UNIT_FILE" 0644
             systemctl daemon-reload 8>&- 9>&- && systemctl -q enable "$HP_UNIT" 8>&- 9>&-
         fi
-    elif [ -d /etc/cron.d ]; then
+    elif [ -d /etc/cron.d ] && ! hp_cron_text | cmp -s - "$HP_CRON_FILE"; then
         hp_cron_text | hp_place "$HP_CRON_FILE" 0644
     fi >/dev/null 2>&1
-    if [ -d /etc/update-motd.d ]; then
+    if [ -d /etc/update-motd.d ] && ! hp_motd_text | cmp -s - "$HP_MOTD_FILE"; then
         hp_motd_text | hp_place "$HP_MOTD_FILE" 0755
     fi >/dev/null 2>&1
 }
@@ -149,7 +147,7 @@ hp_watch_await() {
 # to try again at the next boot and to say so at each login.
 hp_watch_tidy() {
     ! hp_timers_any "armed armed.new armed.due firing rollback-failed" || return 0
-    rm -f "$HP_CRON_FILE" "$HP_MOTD_FILE"
+    rm -f "$HP_CRON_FILE" "$HP_MOTD_FILE" "$HP_CRON_FILE.tmp" "$HP_MOTD_FILE.tmp" "$HP_UNIT_FILE.tmp"
     if [ -f "$HP_UNIT_FILE" ]; then
         systemctl -q disable "$HP_UNIT" >/dev/null 2>&1 8>&- 9>&-
         for hp_tidy_target in multi-user emergency rescue; do

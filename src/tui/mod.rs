@@ -6,6 +6,7 @@
 //! `run` and `terminal` touch the terminal.
 
 pub mod input;
+mod keyboard;
 pub mod keys;
 pub mod palette;
 pub mod replay;

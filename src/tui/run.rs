@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossterm::event::EventStream;
-use futures_util::{FutureExt, StreamExt};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use tokio::io::AsyncWriteExt;
@@ -15,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use super::input::UiInput;
+use super::keyboard::Keyboard;
 use super::keys::Keys;
 use super::replay::{Position, ReplayAction};
 use super::terminal::{Frames, Guard, TerminalError, Writer, clipboard};
@@ -171,6 +170,7 @@ struct Cockpit {
 /// What woke the loop.
 enum Woke {
     Input(Option<std::io::Result<crossterm::event::Event>>),
+    Resized,
     Tick,
     HandedOver(bool),
     HungUp,
@@ -223,7 +223,8 @@ impl Cockpit {
     }
 
     async fn run(mut self) -> Result<Ended, TerminalError> {
-        let mut input = EventStream::new();
+        let mut input = Keyboard::open().map_err(TerminalError::Enter)?;
+        let mut resized = signal(SignalKind::window_change()).map_err(TerminalError::Enter)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(TerminalError::Enter)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(TerminalError::Enter)?;
         let mut beat = tokio::time::interval(BEAT);
@@ -241,6 +242,7 @@ impl Cockpit {
             let woke = tokio::select! {
                 biased;
                 event = input.next() => Woke::Input(event),
+                _ = resized.recv() => Woke::Resized,
                 () = tokio::time::sleep(wake.unwrap_or_default()), if wake.is_some() => Woke::Tick,
                 sent = self.actions.hand_over(&mut self.outbox), if !self.outbox.is_empty() => Woke::HandedOver(sent),
                 _ = hangup.recv() => Woke::HungUp,
@@ -259,10 +261,16 @@ impl Cockpit {
                     // What came together is taken together: drawing in between would put time
                     // between keys that had none.
                     for _ in 0..TOGETHER {
-                        let Some(Some(Ok(event))) = input.next().now_or_never() else { break };
+                        let Some(event) = input.ready() else { break };
                         if let Some(ended) = self.input(event).await? {
                             return Ok(self.end(ended).await);
                         }
+                    }
+                }
+                Woke::Resized => {
+                    if let Ok((columns, rows)) = crossterm::terminal::size() {
+                        pressed = true;
+                        self.input(crossterm::event::Event::Resize(columns, rows)).await?;
                     }
                 }
                 // The terminal is gone: the silence that follows is safe.

@@ -113,7 +113,10 @@ fn a_batch_goes_on_and_comes_back(cols: u16, rows: u16) {
     // Nothing here starts anything: Enter alone, Esc, lower-case keys.
     terminal.press("\rjk\u{1b}");
     assert!(!terminal.text().contains("applying"), "{}", terminal.text());
-    terminal.press("cGO\r");
+    // Each answered by the screen before the next: Esc and a letter that are read at once are Alt.
+    terminal.press("c");
+    terminal.wait_for("type GO, Enter:");
+    terminal.press("GO\r");
     terminal.wait_for("applying");
     terminal.press("\u{12}");
     terminal.wait_for("new work is already HELD");

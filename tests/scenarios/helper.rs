@@ -10,6 +10,7 @@ use holdpoint::helper;
 use holdpoint::host::frame::{End, Parser, RefusalCode};
 use holdpoint::host::operation::{Kind, OperationState, Spec};
 use holdpoint::host::outcome::{Identity, RollbackResult, StageResult};
+use holdpoint::host::said::Said;
 use holdpoint::host::verb::{Verb, Work};
 use holdpoint::types::{Epoch, Nonce, Span};
 
@@ -176,6 +177,8 @@ fn killed_at_any_moment_on_either_way_it_comes_back_identical() {
     // The way back is killed as well, twice, and still gets there.
     let (state, _, log) = host.apply("b1");
     assert_eq!(state, OperationState::Done(0), "{log}");
+    // Its timer's watcher would bring back what dies here by itself, which is a scenario of its own.
+    host.inside.sh("kill -9 $(cut -d ' ' -f 1 /var/lib/holdpoint/watch.pid)");
     for point in ["hpt-split 1.0-1 preinst all", "hpt-app 1.0-1 postinst all"] {
         host.inside.sh(&format!("echo '{point}' >/killpoint"));
         let rollback = host.start("b1", Work::Rollback);
@@ -251,6 +254,8 @@ fn units_that_the_batch_restarted_or_stopped_run_the_old_code_again() {
     assert_eq!(state, OperationState::Done(0), "{log}");
     // There is no systemd behind it: what can't be started as a unit is started all the same.
     assert!(log.contains("systemd-run failed"), "{log}");
+    let Ok(Said::Timer(timer)) = host.arm("b1").read(&host.ask(&host.arm("b1"))) else { panic!("no timer") };
+    assert_eq!((timer.is_armed(), timer.watch), (true, TimerWatch::Systemd));
     host.inside.sh("echo 'hpt-data 2.0 postinst units' >/killpoint");
     let (state, applied, log) = host.apply("b1");
     assert_eq!(state, OperationState::Done(0), "{log}");
@@ -261,6 +266,7 @@ fn units_that_the_batch_restarted_or_stopped_run_the_old_code_again() {
     assert_eq!((state, back.identical), (OperationState::Done(0), Some(true)), "{back:#?}\n{log}");
     assert_eq!(units(&back.verified.restarted), ["db.service", "web.service"]);
     assert_eq!(host.inside.sh("cat /fake.orders"), "start db.service\ntry-restart web.service\n");
+    assert_eq!(host.inside.sh("ls /etc/systemd/system | grep holdpoint || :"), "");
 }
 
 #[test]
@@ -389,6 +395,9 @@ fn what_is_not_as_it_should_be_is_found_before_any_change() {
     assert_eq!(state, OperationState::Done(1));
     assert_eq!(staged.missing_new.len(), 1, "{staged:#?}");
 
+    // What was armed and never began is over with a rollback too.
+    let (state, back, _) = host.rollback("touched");
+    assert_eq!((state, back.never_began), (OperationState::Done(0), true));
     host.is_as(&before, "at the end");
     // Never begun: nothing to bring back, and that is a success.
     let (state, back, _) = host.rollback("gone");
@@ -417,7 +426,10 @@ fn operations_are_started_once_and_read_again_from_any_byte() {
     // An older cockpit may look, and may not touch.
     assert_eq!(host.refused(&apply, 4), RefusalCode::StaleEpoch);
     assert_eq!(host.refused(&Verb::Clean, 4), RefusalCode::StaleEpoch);
-    // A rollback may be asked for at any time; it waits its turn.
+    // A rollback may be asked for at any time; it waits its turn, once the apply has begun.
+    while host.inside.sh("pgrep -f 'sleep 300' || :").is_empty() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
     let rollback = host.start(batch, Work::Rollback);
     host.ask(&rollback);
 

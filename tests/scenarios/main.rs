@@ -2,5 +2,7 @@
 
 mod helper;
 mod host;
+mod rules;
 mod throwaway;
+mod timer;
 mod transcripts;

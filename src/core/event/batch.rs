@@ -383,6 +383,7 @@ impl BatchEvent {
                 batch.wanted_back = false;
                 batch.failure = None;
                 batch.rollback_started = Some(at);
+                batch.by_host = false;
                 batch.enter(Phase::RollingBack, at);
             }
             Self::RolledBack { result, .. } => match result {

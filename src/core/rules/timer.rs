@@ -18,11 +18,15 @@ pub(super) fn ask(state: &State, now: Time) -> Vec<Event> {
     let awaited = |batch: &Batch| state.pending.values().any(|p| p.batch.as_ref() == Some(&batch.id));
     let due = state.in_order().filter(|batch| {
         let Some(timer) = &batch.timer else { return false };
-        let idle = batch.phase.unconfirmed() && !batch.phase.running() && batch.phase != Phase::RolledBack;
+        let idle = batch.phase.unconfirmed() && !batch.phase.running();
+        let back = batch.rolled_back.is_some() && batch.phase != Phase::RollbackFailed;
         let pause = if timer.fired() || timer.fires_at().is_none_or(|at| now > at) { ASK_DUE } else { ASK };
         // A rollback that failed on the host is tried again there at its next boot.
         let pause = if batch.phase == Phase::RollbackFailed { ASK } else { pause };
-        idle && !batch.wanted_back && !awaited(batch) && timer.asked_at().is_none_or(|at| now >= at + pause)
+        idle && !back
+            && !batch.wanted_back
+            && !awaited(batch)
+            && timer.asked_at().is_none_or(|at| now >= at + pause)
     });
     due.map(|batch| Event::Batch(BatchEvent::TimerAsked { batch: batch.id.clone(), extend: None })).collect()
 }

@@ -60,6 +60,8 @@ pub struct Batch {
     pub changed: Option<Time>,
     /// When the rollback started.
     pub rollback_started: Option<Time>,
+    /// Whether its host began that rollback by itself.
+    pub by_host: bool,
     /// What the rollback did.
     pub rolled_back: Option<RollbackReport>,
     /// After a rollback: the comparison with before.
@@ -257,6 +259,7 @@ impl Batch {
             wanted_back: false,
             changed: None,
             rollback_started: None,
+            by_host: false,
             rolled_back: None,
             identity: None,
             failure: None,

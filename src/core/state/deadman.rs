@@ -110,6 +110,11 @@ impl Batch {
         Some(self.apply_started? + self.timer.as_ref()?.arming.cap)
     }
 
+    /// Whether its newest rollback was asked for here, and not begun by its host.
+    pub(in crate::core) fn taken_back_here(&self) -> bool {
+        self.rollback_started.is_some() && !self.by_host
+    }
+
     pub(in crate::core) fn timer_said(&mut self, timer: &Timer, at: Time) {
         if let Some(known) = &mut self.timer {
             known.said = Some((at, timer.clone()));
@@ -169,9 +174,13 @@ impl Batch {
             | Phase::Back
             | Phase::BackDiffers => false,
         };
-        if waiting && has_fired(timer.state) {
+        // One that this cockpit has taken back goes its own way from there: a reboot, a second pass, the
+        // comparison. Its timer has fired as well, since that is how a rollback begins.
+        let ours = self.rolled_back.is_some() && self.phase != Phase::RollbackFailed;
+        if waiting && !ours && has_fired(timer.state) {
             self.operation = timer.operation.clone();
             self.wanted_back = false;
+            self.by_host = true;
             self.changed = Some(at);
             self.rollback_started = Some(at);
             self.failure = timer

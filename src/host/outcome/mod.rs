@@ -218,6 +218,7 @@ impl Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::event::TimerWatch;
     use crate::types::Span;
     use proptest::prelude::*;
 
@@ -244,6 +245,16 @@ mod tests {
         );
         assert_eq!((result.space[0].need, result.space[0].free), (10, 20));
         assert_eq!(result.duration, Span::ms(1500));
+        assert_eq!(result.timer, None, "it was not reached");
+        let timer = |line: &str| StageResult::parse(&section(line)).map(|result| result.timer);
+        assert_eq!(timer("timer ok cron\n"), Ok(Some(Ok(TimerWatch::Cron))));
+        assert_eq!(
+            timer("timer fails systemctl does not answer\n"),
+            Ok(Some(Err("systemctl does not answer".into())))
+        );
+        for bad in ["timer ok none\n", "timer ok hope\n", "timer maybe\n"] {
+            assert!(timer(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -115,8 +115,27 @@ impl Link {
     /// kept; the rest is read, counted and left out. `timeout` runs from when the connection stands.
     ///
     /// # Errors
-    /// After [`HostError::may_have_run`] the command may have run: it is never tried again here.
+    /// After [`HostError::may_have_run`] the command may have run: it is never tried again here. What was
+    /// lost before it was handed over is tried once more.
     pub async fn exec(
+        &self,
+        lane: Lane,
+        command: &RemoteCommand,
+        stdin: Vec<u8>,
+        limit: usize,
+        timeout: Span,
+    ) -> Result<ExecOutput, HostError> {
+        match self.exec_once(lane, command, stdin.clone(), limit, timeout).await {
+            // A connection that was kept may have died with nobody there to notice: a host that booted, a
+            // firewall that forgot. Nothing had been handed over, so it is handed to a new one.
+            Err(HostError::Lost { started: false, .. }) => {
+                self.exec_once(lane, command, stdin, limit, timeout).await
+            }
+            ended => ended,
+        }
+    }
+
+    async fn exec_once(
         &self,
         lane: Lane,
         command: &RemoteCommand,
