@@ -1,5 +1,7 @@
 //! `holdpoint status`: where a window stands, and what each host's helper says. Takes no lock.
 
+mod timer;
+
 use std::path::Path;
 
 use color_eyre::eyre::Result;
@@ -8,6 +10,7 @@ use tokio::time::{Duration, timeout};
 
 use super::{screen, session};
 use crate::cli::{Exit, Status};
+use crate::conductor::clock;
 use crate::core::event::Failure;
 use crate::core::state::{Batch, State};
 use crate::core::{aftermath, describe, schedule};
@@ -23,7 +26,14 @@ const LONGEST: Duration = Duration::from_secs(20);
 /// What a host's helper says.
 struct Said {
     host: HostName,
-    words: Result<Vec<String>, String>,
+    words: Result<Words, String>,
+}
+
+/// Its lines, and how the timers of what is unconfirmed there stand.
+#[derive(Default)]
+struct Words {
+    lines: Vec<String>,
+    timers: Vec<timer::Heard>,
 }
 
 pub async fn status(args: Status, ssh: Option<&Path>) -> Result<Exit> {
@@ -63,27 +73,35 @@ pub async fn status(args: Status, ssh: Option<&Path>) -> Result<Exit> {
 }
 
 /// What the helper says of itself and of the newest operation of each batch.
-async fn ask(asker: &Asker, batches: &[Batch]) -> Result<Vec<String>, String> {
+async fn ask(asker: &Asker, batches: &[Batch]) -> Result<Words, String> {
     let words = |failure: Failure| failure.what.shown();
     let helper = asker.greet().await.map_err(words)?;
-    let mut lines = Vec::new();
+    let mut all = Words::default();
     match helper.why_not {
-        None => lines.push(format!("enrolled, epoch {}", helper.epoch)),
-        Some(why) => return Ok(vec![format!("not enrolled: {}", why.shown())]),
+        None => all.lines.push(format!("enrolled, epoch {}", helper.epoch)),
+        Some(why) => {
+            all.lines.push(format!("not enrolled: {}", why.shown()));
+            return Ok(all);
+        }
     }
     for batch in batches {
+        if batch.phase.unconfirmed() {
+            let heard = timer::ask(asker, batch).await;
+            all.lines.push(heard.line());
+            all.timers.push(heard);
+        }
         let Some(operation) = batch.operation.clone() else { continue };
         let answer = asker.ask(&Verb::Read { operation, offset: 0, wait: 0 }, 0).await;
         let report = answer.map_err(words).and_then(|answer| {
             let section = answer.section("state").ok_or("no state")?;
             OperationReport::parse(section).map_err(|e| e.to_string())
         });
-        lines.push(match report {
+        all.lines.push(match report {
             Ok(report) => format!("{}: {} {}", batch.label(), report.kind.word(), state_word(report.state)),
             Err(why) => format!("{}: {why}", batch.label()),
         });
     }
-    Ok(lines)
+    Ok(all)
 }
 
 fn state_word(state: OperationState) -> String {
@@ -96,6 +114,7 @@ fn state_word(state: OperationState) -> String {
 }
 
 fn as_json(state: &State, said: &[Said]) -> Value {
+    let now = clock::now();
     let batch = |batch: &Batch| {
         json!({
             "batch": batch.id,
@@ -105,11 +124,18 @@ fn as_json(state: &State, said: &[Said]) -> Value {
             "since": batch.since,
             "changes": batch.changes.len(),
             "failure": batch.failure.as_ref().map(|failure| &failure.what),
+            "bakes_until": schedule::baked_at(state, batch).filter(|_| batch.phase.unconfirmed()),
+            "timer": timer::recorded(batch, now),
         })
     };
     let host = |said: &Said| match &said.words {
-        Ok(lines) => json!({ "host": said.host, "says": lines, "error": Value::Null }),
-        Err(why) => json!({ "host": said.host, "says": Value::Null, "error": why }),
+        Ok(words) => json!({
+            "host": said.host,
+            "says": words.lines,
+            "timers": words.timers.iter().map(|heard| heard.json(now)).collect::<Vec<_>>(),
+            "error": Value::Null,
+        }),
+        Err(why) => json!({ "host": said.host, "says": Value::Null, "timers": [], "error": why }),
     };
     let dark = state.ended.map_or_else(Vec::new, |(at, _)| aftermath::dark(state, at));
     json!({
@@ -142,10 +168,13 @@ fn print(state: &State, said: &[Said]) {
     }
     for batch in state.in_order() {
         println!("  {:<20} {:<10} {} changes", batch.label(), batch.phase.word(), batch.changes.len());
+        if let Some(line) = timer::recorded_line(state, batch) {
+            println!("  {:<20} {line}", "");
+        }
     }
     for said in said {
         match &said.words {
-            Ok(lines) => lines.iter().for_each(|line| println!("  {}: {line}", said.host)),
+            Ok(words) => words.lines.iter().for_each(|line| println!("  {}: {line}", said.host)),
             Err(why) => println!("  {}: {why}", said.host),
         }
     }

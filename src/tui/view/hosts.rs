@@ -129,7 +129,7 @@ pub(super) fn listing(theme: &Theme, view: &View, ui: &Ui, now: Time, area: Rect
             let room = rest.saturating_sub(if rest >= 18 { 15 } else { 10 });
             text = text.right(Role::Dim, &age, room.min(5));
         }
-        let timer = batches.iter().rev().find_map(|batch| timer::line(theme, batch, now));
+        let timer = batches.iter().rev().find_map(|batch| timer::line(theme, state, batch, now));
         if let Some(line) = timer {
             if width >= INLINE {
                 text = text.add(Role::Plain, " ").then(line);

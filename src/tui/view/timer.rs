@@ -11,8 +11,14 @@ use crate::types::{Span, Time};
 
 /// What a host said of its timer is as good as new for this long: it is asked every 15 seconds.
 const FRESH: Span = Span::secs(40);
-/// A timer that fires within this time, at most, is an alarm.
+/// A timer that fires within this time, at most, is near.
 const NEAR: Span = Span::mins(3);
+
+/// From here on a timer is near: three minutes, or half of the plan's grace where that is less. By then
+/// confirming has been possible for a while.
+fn near(state: &State) -> Span {
+    state.plan.as_ref().map_or(NEAR, |plan| NEAR.min(Span::ms(plan.policy.confirm_within.as_ms() / 2)))
+}
 
 /// Time that is left, in few columns: `4:10`, `14:10`, `1h24m`.
 pub(super) fn left(span: Span) -> String {
@@ -22,14 +28,14 @@ pub(super) fn left(span: Span) -> String {
 
 /// The line of a batch below its host: 26 columns are enough for it. It stays when the host is lost,
 /// since its timer runs on there.
-pub(super) fn line(theme: &Theme, batch: &Batch, now: Time) -> Option<Text> {
-    let (role, text) = short(batch, now)?;
+pub(super) fn line(theme: &Theme, state: &State, batch: &Batch, now: Time) -> Option<Text> {
+    let (role, text) = short(batch, near(state), now)?;
     let glyph = theme.glyph(role);
     let sign = if glyph.is_empty() { " " } else { glyph };
     Some(Text::of(role, format!(" {sign} {text}")))
 }
 
-fn short(batch: &Batch, now: Time) -> Option<(Role, String)> {
+fn short(batch: &Batch, near: Span, now: Time) -> Option<(Role, String)> {
     let known = batch.timer.as_ref();
     let said = known.and_then(|known| known.said.as_ref());
     Some(match batch.unattended()? {
@@ -42,7 +48,7 @@ fn short(batch: &Batch, now: Time) -> Option<(Role, String)> {
             } else {
                 format!(" in {}", left(Span::between(now, at)))
             };
-            let role = if Span::between(now, at) < NEAR { Role::Warn } else { Role::Plain };
+            let role = if Span::between(now, at) < near { Role::Warn } else { Role::Plain };
             (role, format!("fires {}{more}", stamp(at, now)))
         }
         // Set, and nothing that would fire it.
@@ -90,7 +96,7 @@ pub(super) fn next(view: &View, now: Time, width: usize) -> Option<Text> {
         let host = &batch.host;
         let (word, role) = match Span::between(now, at) {
             Span::ZERO => ("was due", Role::Bad),
-            left if left < NEAR => ("fires", Role::Warn),
+            left if left < near(state) => ("fires", Role::Warn),
             _ => ("fires", Role::Strong),
         };
         let when = format!("{word} {}", stamp(at, now));
@@ -103,8 +109,7 @@ pub(super) fn next(view: &View, now: Time, width: usize) -> Option<Text> {
 
 /// An alarm where a timer is missing, or fires soon.
 pub(super) fn banners(view: &View, now: Time) -> Vec<Banner> {
-    let grace = view.state.plan.as_ref().map_or(NEAR, |plan| plan.policy.confirm_within);
-    let near = NEAR.min(Span::ms(grace.as_ms() / 2));
+    let near = near(&view.state);
     let one = |batch: &Batch| match batch.unattended()? {
         // One from before there were timers has none, and that is no alarm.
         Unattended::Nothing if batch.timer.is_some() => Some(Banner {
@@ -156,7 +161,7 @@ mod tests {
     fn the_line_below_a_host_says_what_its_timer_does_and_fits() {
         let theme = Theme::built_in("mono", ColorDepth::None);
         let line = |sample: &Sample, now: Time| {
-            let line = line(&theme, web3(sample), now).expect("a line");
+            let line = line(&theme, &sample.state, web3(sample), now).expect("a line");
             assert!(line.width() <= 26, "{line:?}");
             line.plain().trim().to_owned()
         };
@@ -172,9 +177,9 @@ mod tests {
         assert_eq!(line(&unwatched, unwatched.now), "! NO TIMER (not watched)");
         let mut batch = web3(&baking).clone();
         batch.timer.as_mut().expect("a timer").said = None;
-        assert_eq!(short(&batch, baking.now), Some((Role::Unknown, "timer unknown".to_owned())));
+        assert_eq!(short(&batch, NEAR, baking.now), Some((Role::Unknown, "timer unknown".to_owned())));
         batch.timer = None;
-        assert_eq!(short(&batch, baking.now), Some((Role::Bad, "NO TIMER, nothing fires".to_owned())));
+        assert_eq!(short(&batch, NEAR, baking.now), Some((Role::Bad, "NO TIMER, nothing fires".to_owned())));
     }
 
     #[test]
