@@ -35,7 +35,7 @@ pub fn dark(state: &State, now: Time) -> Vec<Dark> {
     for batch in back(state) {
         for (id, probe) in required(state, &batch.host) {
             let known = all.iter().any(|dark| dark.customer == id.customer);
-            if let (false, Some(why)) = (known, against(probe, batch.since, now)) {
+            if let (false, Some(why)) = (known, against(probe, put_back(batch), now)) {
                 all.push(Dark { customer: id.customer.clone(), host: batch.host.clone(), why });
             }
         }
@@ -51,7 +51,7 @@ pub fn awaited(state: &State, now: Time) -> bool {
         let since = watching.map_or(batch.since, |watching| batch.since.max(watching));
         required(state, &batch.host).any(|(_, probe)| {
             let patience = AFTERMATH.max(probe.probe.every + probe.probe.timeout);
-            now < since + patience && against(probe, batch.since, now).is_some()
+            now < since + patience && against(probe, put_back(batch), now).is_some()
         })
     })
 }
@@ -62,6 +62,11 @@ fn back(state: &State) -> impl Iterator<Item = &Batch> {
         .in_order()
         .map(AsRef::as_ref)
         .filter(move |batch: &&Batch| window && matches!(batch.phase, Phase::Back | Phase::BackDiffers))
+}
+
+/// When its host had put everything back; comparing it with before changes nothing more.
+fn put_back(batch: &Batch) -> Time {
+    batch.changed.unwrap_or(batch.since)
 }
 
 fn required<'a>(

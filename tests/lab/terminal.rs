@@ -127,6 +127,8 @@ fn the_engineer_sees_it_and_takes_it_back_by_two_presses() {
     assert!(fleet.served("192.0.2.21"));
     before.assert_same(&fleet.manifest("web1"), "after the rollback");
     cockpit.see(&["4 probes: 4 ok"]);
+    // Each of them once more, since what is not seen after a rollback is not known.
+    sleep(Duration::from_secs(4));
     cockpit.press(b":quit\r");
     assert_eq!(cockpit.end(), 10);
     let journal = Journal::of(&fleet, Path::new(&folder));
