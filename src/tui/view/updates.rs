@@ -151,7 +151,13 @@ impl Widths {
             standing = standing.max(row.standing.word().len()).max(kept.min(REASON));
         }
         // Spaces between columns, the badge, a glyph and the standing's word.
-        let room = width.saturating_sub(standing + 9);
+        let mut room = width.saturating_sub(standing + 9);
+        // Where names would be cut to nothing, what is there now gives way whole: what comes, and what was
+        // rehearsed, say more. Zoomed, or on a wider screen, it is back.
+        if want[0].min(NAME) + 3 * VERSION > room {
+            want[1] = 0;
+            room += 1;
+        }
         while want.iter().sum::<usize>() > room {
             // Versions give way first (they are cut to what differs), then the name, then all.
             let widest = (1..4).filter(|at| want[*at] > VERSION).max_by_key(|at| want[*at]);
@@ -169,7 +175,7 @@ impl Widths {
 
     fn line(&self, role: Role, texts: [&str; 4]) -> Text {
         let mut line = Text::of(role, " ");
-        for (at, text) in texts.into_iter().enumerate() {
+        for (at, text) in texts.into_iter().enumerate().filter(|(at, _)| self.0[*at] > 0) {
             line = line.cell(role, text, self.0[at]).add(role, " ");
         }
         line.add(role, "  ")
@@ -201,7 +207,7 @@ fn line(theme: &Theme, row: &Shown, widths: &Widths) -> Text {
     let ink = if quiet { Role::Dim } else { Role::Plain };
     let texts = texts(row);
     let mut line = Text::of(ink, " ");
-    for (at, text) in texts.iter().enumerate() {
+    for (at, text) in texts.iter().enumerate().filter(|(at, _)| widths.0[*at] > 0) {
         let ink = if at == 0 && !quiet { Role::Strong } else { ink };
         let width = widths.0[at];
         let text = match at {
