@@ -10,4 +10,5 @@ mod fleet;
 mod journal;
 mod program;
 mod terminal;
+mod timer;
 mod windows;

@@ -43,6 +43,11 @@ pub struct Ran {
 
 /// A plan for some hosts and their customers, with batches as listed, in a window that is open.
 pub fn plan(fleet: &Fleet, hosts: &[&str], batches: &[&[&str]]) -> PathBuf {
+    plan_within(fleet, hosts, batches, "2m")
+}
+
+/// The same, to be confirmed within so long.
+pub fn plan_within(fleet: &Fleet, hosts: &[&str], batches: &[&[&str]], confirm: &str) -> PathBuf {
     let at = |when: &str| {
         let date =
             Command::new("date").args(["-u", "-d", when, "+%Y-%m-%dT%H:%M:%SZ"]).output().expect("date");
@@ -64,7 +69,7 @@ pub fn plan(fleet: &Fleet, hosts: &[&str], batches: &[&[&str]]) -> PathBuf {
         );
     }
     // Watched for a short while: what is waited for here is that it is watched at all.
-    text += "\n[policy]\nbake = \"5s\"\nconfirm_within = \"2m\"\n";
+    text += &format!("\n[policy]\nbake = \"5s\"\nconfirm_within = \"{confirm}\"\n");
     if !batches.is_empty() {
         text += "strategy = \"listed\"\n";
     }
