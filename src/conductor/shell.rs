@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
-use super::{Conductor, Turn, clock};
+use super::{Conductor, clock};
 use crate::core::event::{LogLine, Record};
 use crate::core::{Answer, Command, Input, Sample, Started, View};
 use crate::journal::EventLog;
@@ -164,10 +164,13 @@ async fn run<L: EventLog, O: Outside>(
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut steps = clock::Steps::new();
+    // Whether the views are behind by what is routine.
+    let mut behind = false;
     // A recording that had ended is picked up to go on: its first command is waited for.
     let mut begun = conductor.state().ended.is_none();
     loop {
         // Keys first, then the log and time, then answers, then samples.
+        let mut ticked = false;
         let turn = tokio::select! {
             biased;
             command = commands.recv() => match command {
@@ -179,6 +182,7 @@ async fn run<L: EventLog, O: Outside>(
             },
             () = wake.notified() => conductor.news(clock::now()),
             _ = tick.tick() => {
+                ticked = true;
                 let input = steps.stepped().map_or(Input::Tick, Input::ClockStepped);
                 conductor.step(&input, clock::now())
             }
@@ -186,30 +190,24 @@ async fn run<L: EventLog, O: Outside>(
             () = outbox.lines.due() => conductor.step(&outbox.lines.take(), clock::now()),
             Some(sample) = samples.recv() => conductor.step(&sample, clock::now()),
         };
-        publish(turn, &conductor, &outside, &outbox, &views, &records);
+        for started in turn.start {
+            outside.start(started, &outbox);
+        }
+        // What is routine is shown with the next tick: fifty hosts would be drawn all the time.
+        let state = conductor.state();
+        let urgent = turn.health || turn.records.iter().any(|record| !state.is_routine(&record.event));
+        behind |= !turn.records.is_empty();
+        if urgent || behind && ticked {
+            views.send_replace(conductor.view());
+            behind = false;
+        }
+        for record in turn.records {
+            // Nobody may be printing.
+            let _ = records.send(record);
+        }
         if begun && conductor.state().ended.is_some() && conductor.behind() == 0 {
             break;
         }
-    }
-}
-
-fn publish<L: EventLog, O: Outside>(
-    turn: Turn,
-    conductor: &Conductor<L>,
-    outside: &O,
-    outbox: &Outbox,
-    views: &watch::Sender<View>,
-    records: &mpsc::UnboundedSender<Record>,
-) {
-    for started in turn.start {
-        outside.start(started, outbox);
-    }
-    if !turn.records.is_empty() || turn.health {
-        views.send_replace(conductor.view());
-    }
-    for record in turn.records {
-        // Nobody may be printing.
-        let _ = records.send(record);
     }
 }
 
@@ -218,8 +216,12 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
-    use crate::core::event::LogSource;
-    use crate::types::Untrusted;
+    use crate::core::Intent;
+    use crate::core::effect::Effect;
+    use crate::core::event::{Actor, LogSource, ProbeId, ProbeOutcome, Purpose};
+    use crate::core::state::State;
+    use crate::journal::MemoryLog;
+    use crate::types::{PersonName, Span, Untrusted};
 
     fn line(bytes: usize) -> LogLine {
         let host = "web1".parse().expect("a name");
@@ -284,5 +286,52 @@ mod tests {
         gathering.add(line(1_000));
         gathering.due().await;
         assert_eq!(taken(&gathering), (1, 0), "the next record has room again");
+    }
+
+    /// Hands on what it is told to start.
+    struct Told(mpsc::UnboundedSender<(Started, Outbox)>);
+
+    impl Outside for Told {
+        fn start(&self, started: Started, outbox: &Outbox) {
+            let _heard_or_not = self.0.send((started, outbox.clone()));
+        }
+    }
+
+    const PLAN: &str = "[window]\nname = \"n\"\nticket = \"t\"\nopens = 2026-11-21T22:00:00Z\n\
+        closes = 2026-11-22T04:00:00Z\n[[host]]\nname = \"web1\"\nssh = \"web1\"\n[[customer]]\nname = \"acme\"\n\
+        host = \"web1\"\nweight = 1\naddress = \"192.0.2.1\"\nprobes = [\"tcp:443\"]\n";
+
+    #[tokio::test]
+    async fn probes_that_pass_as_ever_are_shown_with_the_tick_and_none_is_lost() {
+        let (told, mut started) = mpsc::unbounded_channel();
+        let conductor = Conductor::new(MemoryLog::new(), State::default(), "test".to_owned(), 1);
+        let (mut handles, _task) = spawn(conductor, Told(told), Arc::new(Notify::new()));
+        let plan = Box::new(crate::plan::read("window.toml", PLAN).expect("a plan"));
+        let open = Intent::Open { purpose: Purpose::Run, plan, rehearsal: None };
+        let actor = Actor::Person(PersonName::operator());
+        handles.commands.send(Command { actor, intent: open }).expect("taken");
+        let (id, outbox) = loop {
+            let (started, outbox) = started.recv().await.expect("the probes are started");
+            if let Effect::Probe { .. } = started.effect {
+                break (started.id, outbox);
+            }
+        };
+        let probe = ProbeId { customer: "acme".parse().expect("a name"), index: 0 };
+        let seen = |outcome| outbox.sample(id, Sample::Seen { probe: probe.clone(), outcome });
+        let ok = || ProbeOutcome::Ok { took: Span::ms(1), said: "open".into() };
+        let results = |view: &View| view.state.probes[&probe].results.len();
+        seen(ok()).await;
+        handles.views.wait_for(|view| results(view) == 1).await.expect("shown");
+        let (began, mut drawn) = (Instant::now(), 0);
+        for _ in 0..20 {
+            seen(ok()).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            drawn += u64::from(handles.views.has_changed().expect("it lives"));
+            handles.views.mark_unchanged();
+        }
+        let ticks = began.elapsed().as_secs() + 1;
+        assert!(drawn <= ticks, "{drawn} views in {ticks} ticks");
+        let all = handles.views.wait_for(|view| results(view) == 21);
+        tokio::time::timeout(Duration::from_secs(20), all).await.expect("with a tick").expect("shown");
     }
 }

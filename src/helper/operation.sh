@@ -205,6 +205,9 @@ hp_verb_run() {
         hp_result "failed busy another operation did not end within an hour"
         hp_run_exit=1
     fi
+    # Before there is a result all of it is on the disk: apt does not flush its marks, and a maintainer
+    # script not its files, so that a power cut later on would leave what neither before nor after was.
+    timeout 300 sync || hp_say "not everything could be flushed to the disk"
     hp_result "duration-ms $(($(hp_uptime_ms) - HP_BEGAN))"
     hp_say "$hp_run_kind ended with $hp_run_exit"
     if [ "$hp_run_kind" = rollback ]; then

@@ -1,5 +1,17 @@
 # --- what was there before, so that the way back leads there ----------------------------------------
 
+# Where apt keeps the marks of all packages. It is rewritten whole and not flushed, so a power cut may
+# leave none of it.
+HP_STATES=/var/lib/apt/extended_states
+
+# What is left of all marks after a power cut: those of before, where there is nothing.
+hp_marks_survive() {
+    if [ ! -s "$HP_STATES" ] && [ -s "$HP_BATCH/extended_states.before" ]; then
+        hp_say "the marks of all packages were lost, they are put back as before"
+        hp_write "$HP_STATES" <"$HP_BATCH/extended_states.before" && chmod 0644 "$HP_STATES"
+    fi
+}
+
 # Marks as lines: auto NAME:ARCH and hold NAME:ARCH.
 hp_marks() {
     apt-mark showauto 2>/dev/null | hp_with_arch auto
@@ -21,6 +33,7 @@ hp_marked() {
 # Installing a file makes a package "manual", and dpkg takes a hold off. Both are put back as they
 # were; what is newly installed came because something needs it, so it is "auto".
 hp_restore_marks() {
+    hp_marks_survive || :
     hp_spec_packages "$HP_BATCH/spec" >"$HP_BATCH/marks.list"
     while IFS=$HP_TAB read -r _ hp_n hp_a hp_f _; do
         case $(hp_installed "$hp_n" "$hp_a") in
@@ -195,6 +208,9 @@ hp_restarted() {
 hp_save_before() {
     hp_say "saving marks, /etc, addresses, routes and units"
     hp_marks | hp_write "$HP_BATCH/marks.before" || return 1
+    if [ -s "$HP_STATES" ]; then
+        hp_write "$HP_BATCH/extended_states.before" <"$HP_STATES" || return 1
+    fi
     hp_batch_versions | hp_write "$HP_BATCH/versions.before" || return 1
     hp_addresses | hp_write "$HP_BATCH/addresses.before" || return 1
     hp_routes 4 | hp_write "$HP_BATCH/routes4.before" || return 1

@@ -4,7 +4,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Manifest};
 use crate::journal::Journal;
 use crate::program::{plan_within, rehearsed, run, start};
 
@@ -14,9 +14,10 @@ fn state(fleet: &Fleet, host: &str) -> String {
 }
 
 /// The update of the story on web1, whose customers are dark afterwards, and a cockpit that is killed then.
-fn left_alone(fleet: &Fleet) -> String {
+fn left_alone(fleet: &Fleet) -> (String, Manifest) {
     let plan = plan_within(fleet, &["web1"], &[&["hp-net-config"]], "40s");
     rehearsed(fleet, &plan);
+    let before = fleet.manifest("web1");
     let folder = fleet.home().join("left-alone").display().to_string();
     let plan = plan.display().to_string();
     let mut window = start(fleet, &["run", &plan, "--headless", "--recording", &folder]);
@@ -28,7 +29,7 @@ fn left_alone(fleet: &Fleet) -> String {
     let unit =
         "systemctl is-enabled holdpoint-deadman.service && systemctl is-active holdpoint-deadman.service";
     assert_eq!(fleet.on("web1", unit), "enabled\nactive\n");
-    folder
+    (folder, before)
 }
 
 /// Waits until the host has taken the batch back by itself.
@@ -61,8 +62,7 @@ fn is_learnt(fleet: &Fleet, folder: &str) {
 #[test]
 fn an_update_that_breaks_the_network_with_nobody_there_is_taken_back_by_its_host() {
     let Some(fleet) = Fleet::up("nobody", &["test1", "web1"]) else { return };
-    let before = fleet.manifest("web1");
-    let folder = left_alone(&fleet);
+    let (folder, before) = left_alone(&fleet);
     // Not even by its own cable.
     fleet.lab("cut", &["web1"]);
     comes_back(&fleet, 120);
@@ -76,11 +76,12 @@ fn an_update_that_breaks_the_network_with_nobody_there_is_taken_back_by_its_host
 #[test]
 fn a_power_cut_in_the_bake_does_not_disarm_the_timer() {
     let Some(fleet) = Fleet::up("power", &["test1", "web1"]) else { return };
-    let folder = left_alone(&fleet);
+    let (folder, before) = left_alone(&fleet);
     fleet.lab("power-cut", &["web1"]);
     fleet.lab("start", &["web1"]);
     comes_back(&fleet, 180);
     assert_eq!(fleet.version("web1", "hp-net-config"), "1.0-1");
     assert!(fleet.served("192.0.2.21"), "its customers are served again");
+    before.assert_same(&fleet.manifest("web1"), "after its host took it back");
     is_learnt(&fleet, &folder);
 }

@@ -4,7 +4,9 @@
 //! sheets and scroll positions are a viewer's own and never stand here.
 
 mod batch;
+mod batches;
 mod deadman;
+mod probe;
 mod ring;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -13,15 +15,18 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use batch::{Batch, Phase};
+pub use batches::Batches;
 pub use deadman::{DeadMan, Unattended};
+pub use probe::{Health, ProbeState};
 pub use ring::Ring;
 
 use super::change::Rehearsal;
 use super::event::{
-    Event, Failure, HelperState, HoldScope, LogLine, Outcome, ProbeId, ProbeOutcome, Purpose, Record,
+    Event, Failure, HelperState, HoldScope, LogLine, Outcome, ProbeEvent, ProbeId, ProbeOutcome, Purpose,
+    Record,
 };
 use crate::facts::Facts;
-use crate::plan::{Plan, Probe};
+use crate::plan::Plan;
 use crate::types::{BatchId, Epoch, HostName, PackageName, Seq, Time, Untrusted};
 
 /// Log lines kept in state; older ones stay in the journal.
@@ -60,10 +65,8 @@ pub struct State {
     pub held: Vec<Held>,
     /// Hosts by name, the baseline among them.
     pub hosts: BTreeMap<HostName, Arc<Host>>,
-    /// Batches by id.
-    pub batches: BTreeMap<BatchId, Arc<Batch>>,
-    /// Ids of batches in the order in which they were planned.
-    pub order: Arc<Vec<BatchId>>,
+    /// Batches by id, by host, and in the order in which they were planned.
+    pub batches: Batches,
     /// Waivers in force.
     pub waivers: Vec<Waiver>,
     /// Probes and their newest results.
@@ -213,71 +216,6 @@ pub enum Round {
     Second,
 }
 
-/// A probe and its newest results.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ProbeState {
-    /// What is looked at.
-    pub probe: Probe,
-    /// Whether it passed before the window's first change; `None` until something was seen.
-    pub before: Option<bool>,
-    /// Whether that is settled, since a change was started.
-    pub settled: bool,
-    /// The newest results, oldest first.
-    pub results: VecDeque<(Time, ProbeOutcome)>,
-}
-
-/// What a probe's newest results say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Health {
-    /// It passes.
-    Ok,
-    /// Some of its newest attempts failed, fewer than its limit.
-    Shaky,
-    /// It failed as often as its limit says.
-    Fail,
-    /// Nothing was seen, or nothing recent, or attempts could not be made.
-    Unknown,
-}
-
-impl ProbeState {
-    /// Whether it must pass: the plan says so and it passed before the window.
-    pub fn required(&self) -> bool {
-        self.probe.required && self.before != Some(false)
-    }
-
-    /// The newest result.
-    pub fn last(&self) -> Option<&(Time, ProbeOutcome)> {
-        self.results.back()
-    }
-
-    /// Whether the newest result is older than three intervals and a timeout, or there is none.
-    pub fn stale(&self, now: Time) -> bool {
-        let limit = self.probe.every.as_ms() * 3 + self.probe.timeout.as_ms();
-        self.last().is_none_or(|(at, _)| (now - *at).num_milliseconds() > limit as i64)
-    }
-
-    /// How many of the newest attempts that its limit counts have failed.
-    fn failed(&self) -> u32 {
-        let newest = self.results.iter().rev().take(self.probe.fails.of as usize);
-        let failed = newest.filter(|(_, outcome)| matches!(outcome, ProbeOutcome::Fail { .. })).count();
-        u32::try_from(failed).unwrap_or(u32::MAX)
-    }
-
-    /// What its newest results say, `fails` of `of` counted from the end.
-    pub fn health(&self, now: Time) -> Health {
-        if self.stale(now) {
-            return Health::Unknown;
-        }
-        let failed = self.failed();
-        match self.last() {
-            None | Some((_, ProbeOutcome::Broken { .. })) => Health::Unknown,
-            Some(_) if failed >= self.probe.fails.fails => Health::Fail,
-            Some((_, ProbeOutcome::Fail { .. })) => Health::Shaky,
-            Some((_, ProbeOutcome::Ok { .. })) => Health::Ok,
-        }
-    }
-}
-
 impl Default for State {
     fn default() -> Self {
         Self {
@@ -294,8 +232,7 @@ impl Default for State {
             resumed: 0,
             held: Vec::new(),
             hosts: BTreeMap::new(),
-            batches: BTreeMap::new(),
-            order: Arc::default(),
+            batches: Batches::default(),
             waivers: Vec::new(),
             probes: BTreeMap::new(),
             probing: None,
@@ -329,12 +266,12 @@ impl State {
 
     /// Batches of a host, in the order in which they were planned.
     pub fn batches_of<'a>(&'a self, host: &'a HostName) -> impl DoubleEndedIterator<Item = &'a Arc<Batch>> {
-        self.in_order().filter(move |batch| batch.host == *host)
+        self.batches.of(host)
     }
 
     /// All batches, in the order in which they were planned.
     pub fn in_order(&self) -> impl DoubleEndedIterator<Item = &Arc<Batch>> {
-        self.order.iter().filter_map(|id| self.batches.get(id))
+        self.batches.values()
     }
 
     /// Whether a hold covers this batch.
@@ -356,6 +293,23 @@ impl State {
             let id = |index| ProbeId { customer: customer.name.clone(), index };
             self.probes.range(id(0)..=id(u16::MAX))
         })
+    }
+
+    /// Whether an event that was just applied can be shown with the next second: a probe that passes
+    /// as ever. On many hosts they come all the time, and nobody waits for one.
+    pub fn is_routine(&self, event: &Event) -> bool {
+        match event {
+            Event::Probe(ProbeEvent::Seen { probe, .. }) => {
+                self.probes.get(probe).is_some_and(|probe| probe.as_ever())
+            }
+            Event::Probe(ProbeEvent::WatchStarted | ProbeEvent::WatchEnded { .. })
+            | Event::Window(_)
+            | Event::Host(_)
+            | Event::Batch(_)
+            | Event::Gate(_)
+            | Event::Rehearsal(_)
+            | Event::Samples(_) => false,
+        }
     }
 
     /// The host that stands in for the baseline.
@@ -405,23 +359,18 @@ impl State {
     }
 
     pub(super) fn batch_mut(&mut self, id: &BatchId) -> Option<&mut Batch> {
-        self.batches.get_mut(id).map(Arc::make_mut)
+        self.batches.get_mut(id)
     }
 
     pub(super) fn plan_batch(&mut self, batch: Batch) {
         if let Some(host) = self.host_mut(&batch.host) {
             host.last_number = host.last_number.max(batch.number);
         }
-        if !self.batches.contains_key(&batch.id) {
-            Arc::make_mut(&mut self.order).push(batch.id.clone());
-        }
-        self.batches.insert(batch.id.clone(), Arc::new(batch));
+        self.batches.insert(batch);
     }
 
     pub(super) fn drop_batch(&mut self, id: &BatchId) {
-        if self.batches.remove(id).is_some() {
-            Arc::make_mut(&mut self.order).retain(|other| other != id);
-        }
+        self.batches.remove(id);
     }
 
     pub(super) fn await_answer(&mut self, id: Seq, host: &HostName, batch: Option<&BatchId>, work: Work) {

@@ -116,7 +116,7 @@ fn next(view: &View, now: Time) -> Text {
             (Role::Busy, format!(" reading {}", reading.join(", ")))
         } else if state.ended.is_some() {
             (Role::Dim, " the window has ended; :quit leaves".to_owned())
-        } else if state.order.is_empty() {
+        } else if state.batches.is_empty() {
             (Role::Dim, " nothing is planned yet".to_owned())
         } else {
             (Role::Dim, " no batch waits".to_owned())

@@ -31,7 +31,7 @@ pub(super) fn badge(theme: &Theme, judgement: &Judgement) -> Text {
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, view: &View, now: Time, area: Rect) {
     let Some(batch) = schedule::next(&view.state) else {
-        let why = if view.state.order.is_empty() { "no batch is cut yet" } else { "no batch waits" };
+        let why = if view.state.batches.is_empty() { "no batch is cut yet" } else { "no batch waits" };
         canvas.text(row(area, 0), &Text::of(Role::Dim, format!(" GATES  {why}")));
         return;
     };

@@ -165,7 +165,7 @@ fn abort_line(theme: &Theme, view: &View, now: Time) -> Text {
     let Some(by) = schedule::abort_by(&view.state) else {
         return Text::of(Role::Unknown, " ABORT-BY unknown: no plan is sealed yet");
     };
-    if view.state.order.is_empty() {
+    if view.state.batches.is_empty() {
         let text = Text::of(Role::Plain, " ").then(abort_text(theme, by, now));
         return text.add(Role::Unknown, "  at the latest: no batch is cut yet");
     }
