@@ -4,6 +4,7 @@
 use super::command::{Intent, RollbackScope};
 use super::event::{HoldScope, Purpose};
 use super::gate::{self, GateState};
+use super::rules::ORDERS;
 use super::state::{Batch, Health, Phase, State};
 use super::{aftermath, confirm, effect, schedule};
 use crate::plan::AutoRollback;
@@ -107,13 +108,18 @@ fn next_batch(state: &State, now: Time) -> Option<Intent> {
         return None;
     }
     let Some(batch) = schedule::next(state) else { return Some(Intent::End) };
-    if confirm::unprobed(state, batch) {
-        // Nobody is here to give the word that confirms it: it would roll itself back.
+    // Nobody is here to give the word that confirms it (it would roll itself back), or to find out why an
+    // order does not come through.
+    let wants_a_person = match batch.never_began >= ORDERS {
+        true => Some(format!("{} was ordered {ORDERS} times and never began", batch.label())),
+        false => confirm::unprobed(state, batch).then(|| {
+            format!("{} is UNPROBED: confirming it wants a person, :confirm {}", batch.host, batch.host)
+        }),
+    };
+    if let Some(why) = wants_a_person {
         if state.is_held(batch) {
             return Some(Intent::End);
         }
-        let why =
-            format!("{} is UNPROBED: confirming it wants a person, :confirm {}", batch.host, batch.host);
         return Some(Intent::Hold { scope: HoldScope::Host(batch.host.clone()), why: Untrusted::new(why) });
     }
     let judged = gate::judge(state, batch, now);
@@ -165,7 +171,7 @@ fn next_rehearsal(state: &State, now: Time) -> Option<Intent> {
     let judged = gate::judge(state, batch, now);
     let held = judged.iter().any(|judgement| judgement.state == GateState::Held);
     let waited = Span::between(batch.since, now) > PATIENCE;
-    if held || waited {
+    if held || waited || batch.never_began >= ORDERS {
         let back = state.in_order().any(|batch| batch.phase == Phase::Confirmed);
         let why = Untrusted::new("the rehearsal is held");
         return Some(if back { Intent::Rollback { scope: RollbackScope::All, why } } else { Intent::End });

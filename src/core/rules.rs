@@ -14,6 +14,8 @@ use crate::types::{BatchId, OperationId, Span, Time, Untrusted};
 const RETRY: Span = Span::secs(30);
 /// An idle host is read again after this long, so that its lock facts don't go stale.
 const REREAD: Span = Span::mins(5);
+/// An apply that was ordered so often and never began is not ordered again before it is staged anew.
+pub(super) const ORDERS: u32 = 3;
 /// Hosts staged at a time: the archive, not the hosts, is what many would wait for.
 const STAGING: usize = 8;
 
@@ -89,6 +91,10 @@ pub(super) fn start(state: &State, batch: &Batch, now: Time) -> Result<Event, St
     }
     if batch.phase != Phase::Staged {
         return Err(format!("it is {}", batch.phase.word()));
+    }
+    if batch.never_began >= ORDERS {
+        let why = batch.failure.as_ref().map_or_else(String::new, |failure| failure.what.shown());
+        return Err(format!("it was ordered {ORDERS} times and never began; :restage tries anew; {why}"));
     }
     let earlier = state.batches_of(&batch.host).take_while(|other| other.id != batch.id);
     if let Some(first) = earlier.into_iter().find(|other| schedule::waits(other.phase)) {

@@ -146,17 +146,35 @@ hp_started() { sed -n '1s/^.*) //p' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 
 # Milliseconds since boot: a clock that nobody steps.
 hp_uptime_ms() {
     read -r hp_uptime _ </proc/uptime
-    echo "${hp_uptime%.*}${hp_uptime#*.}0"
+    hp_uptime=${hp_uptime%.*}${hp_uptime#*.}0
+    # A leading zero would make it octal.
+    while [ "${hp_uptime#0}" != "$hp_uptime" ] && [ "$hp_uptime" != 0 ]; do
+        hp_uptime=${hp_uptime#0}
+    done
+    echo "$hp_uptime"
 }
 
-# Milliseconds since this host began to boot, by when its first process began: in a container the
-# kernel's own boot, and so its uptime, is another host's. The ticks of /proc are 100 a second (USER_HZ).
-hp_since_boot_ms() {
-    read -r hp_init </proc/1/stat
+# hp_ticks PID: when a process began, by builtins alone: a hundred ticks a second (USER_HZ).
+hp_ticks() {
+    read -r hp_stat <"/proc/$1/stat"
     # shellcheck disable=SC2086
-    set -- ${hp_init##*) }
-    echo $(($(hp_uptime_ms) - ${20} * 10))
+    set -- ${hp_stat##*) }
+    echo "${20}"
 }
+
+# Milliseconds since this host began to boot: from when its first process began to when this one did, which
+# is now, since it is made to ask. Not the uptime: in a container that is another's, or of another clock.
+# It has to be called as a command substitution.
+hp_since_boot_ms() {
+    read -r hp_stat <"/proc/self/stat"
+    # shellcheck disable=SC2086
+    set -- ${hp_stat##*) }
+    hp_ticks_now=${20}
+    echo $(((hp_ticks_now - $(hp_ticks 1)) * 10))
+}
+
+# This boot of this host: containers share the kernel's boot id, and keep it when they are started anew.
+hp_boot_word() { echo "$(hp_boot_id).$(hp_ticks 1)"; }
 
 hp_has_systemd() { [ -d /run/systemd/system ] && command -v systemctl >/dev/null 2>&1; }
 

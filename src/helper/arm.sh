@@ -78,10 +78,15 @@ hp_verb_arm() {
             if [ "$HP_T_TOKEN" = "$2" ]; then
                 [ "$HP_T_PLAN" = "$3" ] || hp_wrong_token
             else
-                [ "$HP_EPOCH" -gt "$HP_T_EPOCH" ] || hp_wrong_token
+                # A timer whose apply never began, since its answer was lost, stands in nobody's way.
+                [ "$HP_EPOCH" -gt "$HP_T_EPOCH" ] || [ ! -f "$HP_BATCH/begun" ] || hp_wrong_token
             fi
             ;;
-        none | rolled-back) ;;
+        none) ;;
+        rolled-back)
+            # That very apply was rolled back: what comes late must not arm what is not there any more.
+            hp_timer_read "$HP_TIMER" && [ "$HP_T_TOKEN" = "$2" ] && hp_not_armed
+            ;;
         *) hp_refuse not-armed "$hp_arm_state" ;;
     esac
     # What watches comes first: a timer that is armed has something that fires it.
@@ -104,7 +109,7 @@ hp_verb_arm() {
     HP_T_TOKEN=$2
     HP_T_PLAN=$3
     HP_T_EPOCH=$HP_EPOCH
-    HP_T_BOOT=$(hp_boot_id)
+    HP_T_BOOT=$(hp_boot_word)
     HP_T_AFTER_BOOT=$5
     HP_T_GRACE=$6
     hp_arm_to=$((hp_arm_up + $4 * 1000))
@@ -208,7 +213,7 @@ hp_timer_ended() {
         hp_timer_move "$HP_TIMER" rolled-back firing rollback-failed confirmed && rm -f "$HP_TIMER/why"
     elif [ -f "$HP_TIMER/firing" ]; then
         hp_timer_why "$1" | hp_write "$HP_TIMER/why"
-        hp_boot_id | hp_write "$HP_TIMER/tried"
+        hp_boot_word | hp_write "$HP_TIMER/tried"
         hp_timer_move "$HP_TIMER" rollback-failed firing
     fi
     # No lock, no tidying: then the watcher does it.
@@ -233,6 +238,6 @@ hp_timers_declare() {
         [ "$(hp_timer_state "$hp_declare_dir")" = armed ] || continue
         hp_change_failed=0
         hp_timer_change "$hp_declare_dir" 0 || continue
-        [ "$hp_change_failed" = 0 ] && hp_boot_id | hp_write "$hp_declare_dir/declared" || return 1
+        [ "$hp_change_failed" = 0 ] && hp_boot_word | hp_write "$hp_declare_dir/declared" || return 1
     done
 }

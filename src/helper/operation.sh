@@ -309,8 +309,8 @@ hp_verb_clean() {
     if hp_any_running ''; then
         hp_refuse busy "an operation is running"
     fi
-    if hp_timers_any "armed armed.new armed.due firing"; then
-        hp_refuse busy "a timer is armed or firing"
+    if hp_timers_any "armed armed.new armed.due firing rollback-failed"; then
+        hp_refuse busy "a timer is armed or firing, or its rollback failed and needs what is stored"
     fi
     rm -rf "${HP_STATE:?}/batches" "${HP_STATE:?}/ops" "$HP_STATE"/spec.* "$HP_STATE"/verify.* \
         "$HP_STATE"/simulate.* || hp_refuse internal "cannot remove everything"

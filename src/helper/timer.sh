@@ -92,7 +92,7 @@ hp_timer_read() {
 # and into HP_RULE by which rule. The wall clock counts in one case alone, and there it can only bring
 # the deadline nearer: nobody disarms a timer by setting a clock.
 hp_timer_due() {
-    hp_due_boot=$(hp_boot_id)
+    hp_due_boot=$(hp_boot_word)
     if [ "$HP_T_BOOT" = "$hp_due_boot" ]; then
         HP_RULE=same
         HP_DUE=$HP_T_DEADLINE
@@ -146,7 +146,7 @@ hp_timer_settle() {
     [ "$hp_settle_cap" -ge 0 ] || hp_settle_cap=0
     [ "$hp_settle_cap" -le "$HP_T_CAP" ] || hp_settle_cap=$HP_T_CAP
     HP_T_CAP_MS=$((hp_settle_up + hp_settle_cap * 1000))
-    HP_T_BOOT=$(hp_boot_id)
+    HP_T_BOOT=$(hp_boot_word)
     hp_timer_until "$HP_DUE"
 }
 

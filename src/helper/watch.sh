@@ -80,7 +80,7 @@ hp_has_cron() {
 hp_watch_is_alive() {
     [ -f "$HP_STATE/watch.pid" ] || return 1
     read -r hp_watch_pid hp_watch_since hp_watch_boot 2>/dev/null <"$HP_STATE/watch.pid" || return 1
-    [ "$hp_watch_boot" = "$(hp_boot_id)" ] && [ -n "$hp_watch_since" ] &&
+    [ "$hp_watch_boot" = "$(hp_boot_word)" ] && [ -n "$hp_watch_since" ] &&
         [ "$(hp_started "$hp_watch_pid")" = "$hp_watch_since" ]
 }
 
@@ -113,6 +113,8 @@ hp_watch_install() {
         if ! hp_unit_text | cmp -s - "$HP_UNIT_FILE" || ! systemctl is-enabled -q "$HP_UNIT" 8>&- 9>&-; then
             hp_unit_text | hp_place "$HP_UNIT_FILE" 0644
             systemctl daemon-reload 8>&- 9>&- && systemctl -q enable "$HP_UNIT" 8>&- 9>&-
+            # The links that make it start at boot are on the disk before anything is armed.
+            sync -f /etc/systemd/system
         fi
     elif [ -d /etc/cron.d ] && ! hp_cron_text | cmp -s - "$HP_CRON_FILE"; then
         hp_cron_text | hp_place "$HP_CRON_FILE" 0644
@@ -188,8 +190,10 @@ hp_can_write() { [ -d "$1" ] && (: >"$1/.holdpoint.$$") 2>/dev/null && rm -f "$1
 # One at a time. The lock is on descriptor 7, which nothing that it starts inherits.
 hp_watch() {
     [ "$(hp_uid)" = 0 ] && [ "$0" = "$HP_DEADMAN" ] && cd "$HP_STATE" || exit 2
+    # Before the first file is opened to be written: where that fails, this shell ends.
+    hp_watch_writable
     exec 7>>"$HP_STATE/watch.lock" && flock -w 3 7 || exit 0
-    echo "$$ $(hp_started $$) $(hp_boot_id)" | hp_write "$HP_STATE/watch.pid"
+    echo "$$ $(hp_started $$) $(hp_boot_word)" | hp_write "$HP_STATE/watch.pid"
     hp_watch_said=
     while :; do
         hp_watch_wait=1000
@@ -232,10 +236,10 @@ hp_watch_one() {
             ;;
         rollback-failed)
             # Once in each boot.
-            [ "$(cat "$1/tried" 2>/dev/null)" != "$(hp_boot_id)" ] || return
+            [ "$(cat "$1/tried" 2>/dev/null)" != "$(hp_boot_word)" ] || return
             hp_watch_writable
             rm -f "$1/operation"
-            hp_timer_move "$1" firing rollback-failed && hp_boot_id | hp_write "$1/tried"
+            hp_timer_move "$1" firing rollback-failed && hp_boot_word | hp_write "$1/tried"
             hp_watch_found=1
             hp_watch_firing "$1" "$2"
             return
@@ -292,7 +296,7 @@ hp_watch_booted() {
     if [ "$HP_RULE" = declared ] && [ -z "$HP_T_SINCE" ]; then
         (exec 9>>"$HP_STATE/lock" && flock -n 9 && hp_timer_read "$1" && hp_timer_due &&
             [ "$HP_RULE" = declared ] && [ -z "$HP_T_SINCE" ] &&
-            echo "$HP_T_ENDED $(hp_boot_id)" | hp_write "$1/declared") 2>/dev/null
+            echo "$HP_T_ENDED $(hp_boot_word)" | hp_write "$1/declared") 2>/dev/null
     fi
 }
 
@@ -312,7 +316,7 @@ hp_watch_firing() {
                 if [ "$(cat "$HP_STATE/ops/$hp_firing_op/exit")" = 0 ]; then
                     hp_timer_move "$1" rolled-back firing
                 else
-                    hp_boot_id | hp_write "$1/tried"
+                    hp_boot_word | hp_write "$1/tried"
                     hp_timer_move "$1" rollback-failed firing
                 fi
                 return

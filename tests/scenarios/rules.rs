@@ -29,7 +29,7 @@ fn with_functions(state: &Path, script: &str) -> String {
 /// The host as a script sees it: boot, uptime in seconds, wall clock.
 fn at(boot: &str, uptime: u64, now: u64) -> String {
     format!(
-        "hp_boot_id() {{ echo {boot}; }}; hp_since_boot_ms() {{ echo {uptime}000; }}; hp_now() {{ echo {now}; }}\n"
+        "hp_boot_word() {{ echo {boot}; }}; hp_since_boot_ms() {{ echo {uptime}000; }}; hp_now() {{ echo {now}; }}\n"
     )
 }
 

@@ -315,6 +315,7 @@ impl BatchEvent {
             Self::Planned { .. } | Self::Dropped { .. } => {}
             Self::StageStarted { operation, .. } => {
                 batch.operation = Some(operation.clone());
+                batch.never_began = 0;
                 batch.enter(Phase::Staging, at);
             }
             Self::Staged { result, .. } => match result {
@@ -383,7 +384,6 @@ impl BatchEvent {
                 batch.wanted_back = false;
                 batch.failure = None;
                 batch.rollback_started = Some(at);
-                batch.by_host = false;
                 batch.enter(Phase::RollingBack, at);
             }
             Self::RolledBack { result, .. } => match result {

@@ -45,6 +45,8 @@ pub struct Batch {
     pub rebooted_back: bool,
     /// How long the last verifying took.
     pub verify_took: Option<Span>,
+    /// How often its apply was ordered and never began.
+    pub never_began: u32,
     /// Its dead-man timer, once it was armed or is about to be.
     pub timer: Option<DeadMan>,
     /// When it was verified: the bake is counted from here.
@@ -60,8 +62,6 @@ pub struct Batch {
     pub changed: Option<Time>,
     /// When the rollback started.
     pub rollback_started: Option<Time>,
-    /// Whether its host began that rollback by itself.
-    pub by_host: bool,
     /// What the rollback did.
     pub rolled_back: Option<RollbackReport>,
     /// After a rollback: the comparison with before.
@@ -252,6 +252,7 @@ impl Batch {
             rebooted: None,
             rebooted_back: false,
             verify_took: None,
+            never_began: 0,
             timer: None,
             verified_at: None,
             grounds: None,
@@ -259,7 +260,6 @@ impl Batch {
             wanted_back: false,
             changed: None,
             rollback_started: None,
-            by_host: false,
             rolled_back: None,
             identity: None,
             failure: None,
@@ -315,7 +315,9 @@ impl Batch {
             (Inspected::NeverBegan, Phase::Applying) => {
                 // There is nothing to take back.
                 self.wanted_back = false;
+                self.never_began = self.never_began.saturating_add(1);
                 self.enter(Phase::Staged, at);
+                self.failure = Some(failure);
             }
             (Inspected::NeverBegan, Phase::Rebooting) if self.rolled_back.is_some() => {
                 self.enter(Phase::RolledBack, at);

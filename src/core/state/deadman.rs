@@ -3,7 +3,7 @@
 
 use super::{Batch, Phase};
 use crate::core::event::{Arming, Failure, Timer, TimerState};
-use crate::types::{Time, Untrusted};
+use crate::types::{OperationId, Time, Untrusted};
 
 /// A batch's dead-man timer.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,8 +84,16 @@ impl Batch {
         if matches!(self.phase, Phase::RollingBack | Phase::RolledBack | Phase::Comparing) {
             return self.by_timer().then_some(Unattended::Fired);
         }
+        // Taken back here, and rebooted or compared: its timer was taken by that.
+        if self.rolled_back.is_some() && self.phase != Phase::RollbackFailed {
+            return None;
+        }
         let Some(known) = &self.timer else { return Some(Unattended::Nothing) };
         let Some((at, timer)) = &known.said else { return Some(Unattended::Unknown) };
+        // What it said before a rollback was begun says nothing of what it does now.
+        if self.rollback_started.is_some_and(|started| *at < started) {
+            return Some(Unattended::Unknown);
+        }
         Some(match timer.state {
             TimerState::Armed if timer.is_armed() => Unattended::RollsBack(*at + timer.left),
             TimerState::Armed | TimerState::None => Unattended::Nothing,
@@ -98,11 +106,11 @@ impl Batch {
     /// Whether its newest operation is the rollback that its host began by itself: those have ids of
     /// their own.
     pub fn by_timer(&self) -> bool {
-        let own = |id: &crate::types::OperationId| {
-            let rest = id.as_str().strip_prefix(self.id.as_str());
-            rest.is_some_and(|rest| rest.starts_with("-deadman"))
-        };
-        self.operation.as_ref().is_some_and(own)
+        self.operation.as_ref().is_some_and(|id| self.is_timers(id))
+    }
+
+    fn is_timers(&self, id: &OperationId) -> bool {
+        id.as_str().strip_prefix(self.id.as_str()).is_some_and(|rest| rest.starts_with("-deadman"))
     }
 
     /// No extension of its timer goes beyond this moment.
@@ -112,7 +120,7 @@ impl Batch {
 
     /// Whether its newest rollback was asked for here, and not begun by its host.
     pub(in crate::core) fn taken_back_here(&self) -> bool {
-        self.rollback_started.is_some() && !self.by_host
+        self.rollback_started.is_some() && !self.by_timer()
     }
 
     pub(in crate::core) fn timer_said(&mut self, timer: &Timer, at: Time) {
@@ -158,7 +166,10 @@ impl Batch {
         let waiting = match self.phase {
             Phase::Applied | Phase::ApplyFailed | Phase::Rebooted | Phase::Verified | Phase::Unknown => true,
             // The host tries again by itself at its next boot.
-            Phase::RollbackFailed => timer.operation.is_some() && timer.operation != self.operation,
+            Phase::RollbackFailed => {
+                timer.operation != self.operation
+                    && timer.operation.as_ref().is_some_and(|id| self.is_timers(id))
+            }
             Phase::Planned
             | Phase::Staging
             | Phase::Staged
@@ -180,7 +191,6 @@ impl Batch {
         if waiting && !ours && has_fired(timer.state) {
             self.operation = timer.operation.clone();
             self.wanted_back = false;
-            self.by_host = true;
             self.changed = Some(at);
             self.rollback_started = Some(at);
             self.failure = timer

@@ -45,9 +45,11 @@ impl Task {
     /// The apply has ended: from here on it is counted what is still to come.
     pub(super) async fn set_anew(&self, on: &OnHost, arming: Option<&Arming>) {
         let Some(arming) = arming else { return };
-        if let Err(failure) = self.arm(on, arming, arming.after).await {
-            // The timer runs with its first deadline: it is seen on screen, and no reason to stop here.
-            self.say(format!("the timer keeps its first deadline: {}", failure.what.raw()));
+        let Err(failure) = self.arm(on, arming, arming.after).await else { return };
+        self.say(format!("the timer could not be set anew: {}", failure.what.raw()));
+        // It may have fired by now, and then nothing is to be carried on with.
+        if let Ok(timer) = self.timer_of(&Verb::Timer(on.batch.clone()), 0, super::ORDER).await {
+            self.outbox.sample(self.id, Sample::Timer { batch: on.batch.clone(), timer }).await;
         }
     }
 

@@ -1,0 +1,116 @@
+use super::*;
+
+fn every_verb() -> Vec<Verb> {
+    let operation: OperationId = "op-1".parse().expect("an id");
+    let batch: BatchId = "b1".parse().expect("an id");
+    let boot: BootId = "0b6f9e9c-5c0a-4a67-b6a9-93a8a3f0c111".parse().expect("a boot id");
+    let token: Nonce = "0123456789abcdef".parse().expect("a word");
+    let plan = Blake3::of(b"plan");
+    let spec: Spec = "package\tlibc6\tamd64\t1\t2\t-\nend\n".parse().expect("a spec");
+    vec![
+        Verb::Hello,
+        Verb::Facts(vec![]),
+        Verb::Facts(vec![FactWord::System, FactWord::Boot]),
+        Verb::Simulate(vec![Wanted::Install(
+            "libc6:amd64".parse().expect("a package"),
+            "1:2~a+b".parse().expect("a version"),
+        )]),
+        Verb::Start { operation: operation.clone(), batch: batch.clone(), work: Work::Stage(spec) },
+        Verb::Start { operation: operation.clone(), batch: batch.clone(), work: Work::Apply },
+        Verb::Start { operation: operation.clone(), batch: batch.clone(), work: Work::Rollback },
+        Verb::Read { operation: operation.clone(), offset: 7, wait: 200 },
+        Verb::Result(operation),
+        Verb::Verify(batch.clone()),
+        Verb::Reboot { batch: batch.clone(), boot },
+        Verb::Arm {
+            batch: batch.clone(),
+            token: token.clone(),
+            plan,
+            times: ArmTimes {
+                after: Span::ms(60_001),
+                boot: Span::secs(50),
+                grace: Span::secs(40),
+                cap: Span::secs(3_600),
+            },
+        },
+        Verb::Confirm { batch: batch.clone(), token: token.clone(), plan },
+        Verb::Extend { batch: batch.clone(), token, by: Span::mins(10) },
+        Verb::Timer(batch),
+        Verb::Claim,
+        Verb::Clean,
+    ]
+}
+
+#[test]
+fn no_verb_has_a_character_that_a_shell_would_act_on() {
+    let nonce: Nonce = "abcdefgh1".parse().expect("a nonce");
+    for verb in every_verb() {
+        let command = verb.command(&nonce, 7, false);
+        assert!(command.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:+=/ -".contains(&b)), "{command}");
+    }
+}
+
+#[test]
+fn the_words_are_those_of_the_contract() {
+    let nonce: Nonce = "abcdefgh1".parse().expect("a nonce");
+    let commands: Vec<String> = every_verb()
+        .iter()
+        .map(|verb| verb.command(&nonce, 7, true)[helper::PATH.len()..].to_owned())
+        .collect();
+    assert_eq!(
+        commands,
+        [
+            " abcdefgh1 0 hello",
+            " abcdefgh1 0 facts",
+            " abcdefgh1 0 facts system boot",
+            " abcdefgh1 0 simulate",
+            " abcdefgh1 7 start op-1 stage b1",
+            " abcdefgh1 7 start op-1 apply b1",
+            " abcdefgh1 7 start op-1 rollback b1",
+            " abcdefgh1 0 read op-1 7 25",
+            " abcdefgh1 0 result op-1",
+            " abcdefgh1 0 verify b1",
+            " abcdefgh1 7 reboot b1 0b6f9e9c-5c0a-4a67-b6a9-93a8a3f0c111",
+            " abcdefgh1 7 arm b1 0123456789abcdef PLAN 61 50 40 3600",
+            " abcdefgh1 7 confirm b1 0123456789abcdef PLAN",
+            " abcdefgh1 7 extend b1 0123456789abcdef 600",
+            " abcdefgh1 0 timer b1",
+            " abcdefgh1 7 claim",
+            " abcdefgh1 7 clean",
+        ]
+        .map(|line| line.replace("PLAN", &Blake3::of(b"plan").to_string()))
+    );
+}
+
+#[test]
+fn a_verb_reads_back_from_its_words() {
+    for verb in every_verb() {
+        let words = verb.words();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let back = Verb::from_words(&words, &verb.input()).expect("reads");
+        assert_eq!(back.words(), words);
+        assert_eq!(back.input(), verb.input());
+    }
+    for bad in [
+        &["hello", "x"][..],
+        &[],
+        &["read", "op", "0", "26"],
+        &["start", "op", "stage", "b"],
+        &["run", "op"],
+        &["arm", "b1", "0123456789abcdef", "plan", "1", "1", "1", "1"],
+        &["timer"],
+    ] {
+        assert!(Verb::from_words(bad, "").is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn what_changes_a_host_needs_it_enrolled() {
+    let nonce: Nonce = "abcdefgh1".parse().expect("a nonce");
+    for verb in every_verb() {
+        assert!(!(verb.mutates() && verb.runs_unenrolled()), "{verb:?}");
+        assert!(!verb.runs_unenrolled() || verb.input().is_empty(), "{verb:?}");
+        assert_eq!(verb.command_unenrolled(&nonce).is_some(), verb.runs_unenrolled());
+    }
+    assert_eq!(every_verb()[3].input(), "libc6:amd64=1:2~a+b\nend\n");
+}
