@@ -251,8 +251,9 @@ impl Host {
                 if self.running().is_some() {
                     return refused(RefusalCode::Busy, "an operation is running");
                 }
-                if self.timers_watched() {
-                    return refused(RefusalCode::Busy, "a timer is armed or firing");
+                if self.timers_watched() || self.rollback_failed() {
+                    let words = "a timer is armed or firing, or its rollback failed and needs what is stored";
+                    return refused(RefusalCode::Busy, words);
                 }
                 self.operations.clear();
                 self.batches.clear();

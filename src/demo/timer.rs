@@ -113,14 +113,18 @@ impl Host {
         if !self.batches.get(batch).is_some_and(|batch| batch.staged) {
             return refused(RefusalCode::Usage, "no batch of that name was staged here");
         }
+        let begun = self.batches.get(batch).is_some_and(|batch| batch.before.is_some());
         let (mut cap, mut declared) = (after(now, times.cap), false);
         if let Some(there) = self.timers.get(batch) {
             // A reboot that was declared on the old one's account is still to come.
             declared = there.is_armed() && there.declared;
             match there.state {
                 TimerState::Armed if there.token == *token && there.plan == plan => cap = there.cap,
-                TimerState::Armed if there.token != *token && epoch > there.epoch => {}
+                // What is left of an apply that never began stands in nobody's way.
+                TimerState::Armed if there.token != *token && (epoch > there.epoch || !begun) => {}
                 TimerState::Armed => return wrong_token(),
+                // That very apply was rolled back: what comes late arms nothing.
+                TimerState::RolledBack if there.token == *token => return not_armed(there.state),
                 TimerState::None | TimerState::RolledBack => {}
                 TimerState::Confirmed | TimerState::Firing | TimerState::RollbackFailed => {
                     return not_armed(there.state);
@@ -197,6 +201,11 @@ impl Host {
             format!("why {}", or_dash(timer.and_then(|timer| timer.why.clone()))),
         ];
         section("timer", lines)
+    }
+
+    /// Whether a rollback failed: the way back stays until another try comes off.
+    pub(super) fn rollback_failed(&self) -> bool {
+        self.timers.values().any(|timer| timer.state == TimerState::RollbackFailed)
     }
 
     /// Whether a timer of this host may still have to roll something back.

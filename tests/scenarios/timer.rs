@@ -25,13 +25,12 @@ impl Host {
     }
 
     fn confirm(&self, batch: &str) -> Verb {
-        let token = TOKEN.parse().expect("a token");
-        Verb::Confirm { batch: batch.parse().expect("an id"), token, plan: plan() }
+        Verb::Confirm { batch: batch.parse().expect("an id"), token: self.token(), plan: plan() }
     }
 
     fn extend(&self, batch: &str, seconds: u64) -> Verb {
-        let token = TOKEN.parse().expect("a token");
-        Verb::Extend { batch: batch.parse().expect("an id"), token, by: Span::secs(seconds) }
+        let by = Span::secs(seconds);
+        Verb::Extend { batch: batch.parse().expect("an id"), token: self.token(), by }
     }
 
     /// The refusal's code and words.
@@ -67,7 +66,9 @@ impl Host {
         let began = number(format!("sed -n 's/^uptime-ms //p' /var/lib/holdpoint/ops/{operation}/intent"));
         let due =
             number(format!("sed -n 's/^deadline-ms //p' /var/lib/holdpoint/batches/{batch}/timer/terms"));
-        began - due
+        // Deadlines count from when the host's first process began, a hundred ticks a second.
+        let init = number("sed -n '1s/^.*) //p' /proc/1/stat | cut -d ' ' -f 20".to_owned());
+        began - (due + init * 10)
     }
 
     fn staged_and_applied(&self, batch: &str) {
@@ -173,7 +174,10 @@ fn every_verb_of_the_timer_refuses_what_it_should() {
         let Verb::Arm { batch, times, .. } = host.arm_for("b1", 50) else { panic!("no arm") };
         Verb::Arm { batch, token: token.parse().expect("a token"), plan: by, times }
     };
+    // Nor that, where the apply has begun; before that what is left of a lost order is in nobody's way.
+    host.inside.sh("touch /var/lib/holdpoint/batches/b1/begun");
     assert_eq!(host.refused(&renamed("another1", plan()), 5), RefusalCode::WrongToken);
+    host.inside.sh("rm /var/lib/holdpoint/batches/b1/begun");
     assert_eq!(host.refused(&renamed(TOKEN, Blake3::of(b"another plan")), 5), RefusalCode::WrongToken);
     for (token, by) in [("another1", plan()), (TOKEN, Blake3::of(b"another plan"))] {
         let confirm = Verb::Confirm { batch: b1(), token: token.parse().expect("a token"), plan: by };
