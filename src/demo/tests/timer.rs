@@ -292,7 +292,10 @@ async fn what_was_confirmed_never_fires() {
     assert_eq!(rig.stands().await.state, TimerState::Confirmed);
     assert_eq!(rig.ended("back").await.0, 0);
     assert_eq!((rig.stands().await.state, rig.served()), (TimerState::RolledBack, true));
-    assert!(rig.timer(arm(TOKEN, 60), 5).await.is_armed());
+    // By another word: what comes late of the first apply arms nothing.
+    let over = (RefusalCode::NotArmed, "rolled-back".to_owned());
+    assert_eq!(refusal(rig.asked(arm(TOKEN, 60), 5).await), over);
+    assert!(rig.timer(arm(OTHER, 60), 5).await.is_armed());
     // And what has no timer has none to confirm.
     let rig = Rig::staged().await;
     assert_eq!(refusal(rig.asked(confirm(TOKEN), 5).await), (RefusalCode::NotArmed, "none".to_owned()));
