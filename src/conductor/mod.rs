@@ -92,9 +92,17 @@ impl<L: EventLog> Conductor<L> {
 
     /// Takes one input in, and whatever follows from it by itself.
     pub fn step(&mut self, input: &Input, now: Time) -> Turn {
+        self.steps(std::slice::from_ref(input), now)
+    }
+
+    /// Takes several inputs in that came together, one after another, and then what follows from all
+    /// of them.
+    pub fn steps(&mut self, inputs: &[Input], now: Time) -> Turn {
         let mut turn = Turn::default();
         self.hear(now, &mut turn);
-        self.take(input, now, &mut turn);
+        for input in inputs {
+            self.take(input, now, &mut turn);
+        }
         self.follow(now, &mut turn);
         self.release(now, &mut turn);
         turn

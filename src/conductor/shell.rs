@@ -7,34 +7,80 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use super::{Conductor, clock};
-use crate::core::event::{LogLine, Record};
+use crate::core::event::{LogLine, ProbeOutcome, Record};
 use crate::core::{Answer, Command, Input, Sample, Started, View};
 use crate::journal::EventLog;
 use crate::types::Seq;
 
 /// How often time is looked at.
 const TICK: Duration = Duration::from_secs(1);
-/// Log lines are gathered this long into one record.
+/// Log lines are gathered this long into one record, and probes that pass until they are looked at.
 const GATHER: Duration = Duration::from_millis(100);
 /// Bytes of log lines in one record, at most; what is beyond is counted.
 const GATHERED_BYTES: usize = 64 * 1024;
 /// Samples that wait; a prober that finds it full waits in turn, so none is dropped.
 const SAMPLES: usize = 4_096;
 
+/// Samples that are looked at together, at most: keys come in between.
+const TOGETHER: usize = 256;
+
 /// Where an effect reports to.
 #[derive(Clone)]
 pub struct Outbox {
     answers: mpsc::UnboundedSender<Input>,
     samples: mpsc::Sender<Input>,
+    /// When the loop looks at the samples: it is not woken for each.
+    sampled: Arc<Due>,
     lines: Arc<Gathering>,
 }
 
-/// Log lines that wait for their record. A line that finds none waiting wakes the loop: so the loop
-/// sleeps while nothing is said.
+/// When something gathered is due. Nothing wakes while nothing is.
+#[derive(Default)]
+struct Due {
+    at: Mutex<Option<Instant>>,
+    sooner: Notify,
+}
+
+impl Due {
+    fn at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// At that moment at the latest.
+    fn by(&self, moment: Instant) {
+        let mut at = self.at();
+        if at.is_none_or(|at| moment < at) {
+            *at = Some(moment);
+            self.sooner.notify_one();
+        }
+    }
+
+    /// Waits for the moment, for ever where there is none. Dropped half way and called again it waits
+    /// for the same one.
+    async fn come(&self) {
+        loop {
+            let at = *self.at();
+            match at {
+                Some(at) => tokio::select! {
+                    () = tokio::time::sleep_until(at) => return,
+                    () = self.sooner.notified() => {}
+                },
+                None => self.sooner.notified().await,
+            }
+        }
+    }
+
+    /// To be called before what is due is taken: what comes meanwhile has a moment of its own.
+    fn over(&self) {
+        *self.at() = None;
+    }
+}
+
+/// Log lines that wait for their record.
 #[derive(Default)]
 struct Gathering {
     lines: Mutex<Lines>,
-    begun: Notify,
+    due: Due,
 }
 
 #[derive(Default)]
@@ -42,8 +88,6 @@ struct Lines {
     kept: Vec<LogLine>,
     bytes: usize,
     left_out: u64,
-    /// When they become a record; there is a moment as soon as there is a line.
-    due: Option<Instant>,
 }
 
 impl Gathering {
@@ -60,27 +104,18 @@ impl Gathering {
             lines.bytes += bytes;
             lines.kept.push(line);
         }
-        if lines.due.is_none() {
-            lines.due = Some(Instant::now() + GATHER);
-            self.begun.notify_one();
-        }
+        self.due.by(Instant::now() + GATHER);
     }
 
-    /// Waits until what has been gathered is due, for ever where nothing is said. Dropped half way
-    /// and called again it waits for the same moment.
-    async fn due(&self) {
-        loop {
-            let due = self.lines().due;
-            match due {
-                Some(due) => return tokio::time::sleep_until(due).await,
-                None => self.begun.notified().await,
-            }
+    /// None where a line was taken along before its moment came.
+    fn take(&self) -> Option<Input> {
+        let mut lines = self.lines();
+        self.due.over();
+        if lines.kept.is_empty() && lines.left_out == 0 {
+            return None;
         }
-    }
-
-    fn take(&self) -> Input {
-        let Lines { kept, left_out, .. } = std::mem::take(&mut *self.lines());
-        Input::Lines { lines: kept, left_out }
+        let Lines { kept, left_out, .. } = std::mem::take(&mut *lines);
+        Some(Input::Lines { lines: kept, left_out })
     }
 }
 
@@ -92,7 +127,8 @@ impl Outbox {
     }
 
     /// Something on the way. What belongs to an answer (facts, timers, lost and back) goes the answers' way,
-    /// so that it is there before the answer; probe results wait while the loop is behind.
+    /// so that it is there before the answer; probe results wait while the loop is behind. One that
+    /// passes may wait for others as lines do, any other is looked at at once.
     pub async fn sample(&self, id: Seq, sample: Sample) {
         let flood = match &sample {
             Sample::Seen { .. } => true,
@@ -102,9 +138,11 @@ impl Outbox {
             | Sample::Lost { .. }
             | Sample::Back { .. } => false,
         };
+        let passes = matches!(&sample, Sample::Seen { outcome: ProbeOutcome::Ok { .. }, .. });
         let input = Input::Sample { id, sample: Box::new(sample) };
         if flood {
             let _ = self.samples.send(input).await;
+            self.sampled.by(Instant::now() + if passes { GATHER } else { Duration::ZERO });
         } else {
             let _ = self.answers.send(input);
         }
@@ -160,7 +198,8 @@ async fn run<L: EventLog, O: Outside>(
 ) {
     let (answers_in, mut answers) = mpsc::unbounded_channel();
     let (samples_in, mut samples) = mpsc::channel(SAMPLES);
-    let outbox = Outbox { answers: answers_in, samples: samples_in, lines: Arc::default() };
+    let outbox =
+        Outbox { answers: answers_in, samples: samples_in, sampled: Arc::default(), lines: Arc::default() };
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut steps = clock::Steps::new();
@@ -187,8 +226,19 @@ async fn run<L: EventLog, O: Outside>(
                 conductor.step(&input, clock::now())
             }
             Some(answer) = answers.recv() => conductor.step(&answer, clock::now()),
-            () = outbox.lines.due() => conductor.step(&outbox.lines.take(), clock::now()),
-            Some(sample) = samples.recv() => conductor.step(&sample, clock::now()),
+            () = outbox.lines.due.come() => match outbox.lines.take() {
+                Some(lines) => conductor.step(&lines, clock::now()),
+                None => continue,
+            },
+            () = outbox.sampled.come() => {
+                outbox.sampled.over();
+                let some: Vec<Input> =
+                    std::iter::from_fn(|| samples.try_recv().ok()).take(TOGETHER).collect();
+                if some.len() == TOGETHER {
+                    outbox.sampled.by(Instant::now());
+                }
+                conductor.steps(&some, clock::now())
+            }
         };
         for started in turn.start {
             outside.start(started, &outbox);
@@ -218,7 +268,7 @@ mod tests {
     use super::*;
     use crate::core::Intent;
     use crate::core::effect::Effect;
-    use crate::core::event::{Actor, LogSource, ProbeId, ProbeOutcome, Purpose};
+    use crate::core::event::{Actor, LogSource, ProbeId, Purpose};
     use crate::core::state::State;
     use crate::journal::MemoryLog;
     use crate::types::{PersonName, Span, Untrusted};
@@ -234,13 +284,13 @@ mod tests {
     }
 
     fn taken(gathering: &Gathering) -> (usize, u64) {
-        let Input::Lines { lines, left_out } = gathering.take() else { panic!("no lines") };
+        let Some(Input::Lines { lines, left_out }) = gathering.take() else { panic!("no lines") };
         (lines.len(), left_out)
     }
 
     /// Nothing becomes due in twice the time that a line would take.
     async fn quiet(gathering: &Gathering) -> bool {
-        tokio::time::timeout(GATHER * 2, gathering.due()).await.is_err()
+        tokio::time::timeout(GATHER * 2, gathering.due.come()).await.is_err()
     }
 
     #[tokio::test]
@@ -250,17 +300,18 @@ mod tests {
         for _ in 0..2 {
             let said = Instant::now();
             gathering.add(line(5));
-            let due = gathering.lines().due.expect("a moment");
+            let due = gathering.due.at().expect("a moment");
             // Given up half way, as the loop does for what is more urgent: the moment stays.
             for _ in 0..3 {
-                assert!(gathering.due().now_or_never().is_none());
+                assert!(gathering.due.come().now_or_never().is_none());
                 gathering.add(line(5));
             }
-            assert_eq!(gathering.lines().due, Some(due));
-            gathering.due().await;
+            assert_eq!(*gathering.due.at(), Some(due));
+            gathering.due.come().await;
             assert!(said.elapsed() >= GATHER);
             assert_eq!(taken(&gathering), (4, 0));
-            assert!(quiet(&gathering).await, "all was taken");
+            assert!(gathering.take().is_none(), "all was taken");
+            assert!(quiet(&gathering).await);
         }
     }
 
@@ -268,10 +319,27 @@ mod tests {
     async fn one_that_waits_already_is_woken_by_the_first_line() {
         let gathering = Arc::new(Gathering::default());
         let there = Arc::clone(&gathering);
-        let waiting = tokio::spawn(async move { there.due().await });
+        let waiting = tokio::spawn(async move { there.due.come().await });
         tokio::time::sleep(GATHER).await;
         gathering.add(line(5));
         tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("in time").expect("well");
+    }
+
+    #[tokio::test]
+    async fn a_sooner_moment_counts_and_a_later_one_does_not() {
+        let due = Due::default();
+        let (hour, began) = (Duration::from_secs(3_600), Instant::now());
+        due.by(began + hour);
+        assert!(tokio::time::timeout(GATHER, due.come()).await.is_err());
+        let sooner = async {
+            tokio::time::sleep(GATHER).await;
+            due.by(Instant::now());
+            due.by(began + hour * 2);
+        };
+        let both = async { tokio::join!(due.come(), sooner) };
+        tokio::time::timeout(Duration::from_secs(10), both).await.expect("woken for the sooner one");
+        due.over();
+        assert!(due.come().now_or_never().is_none());
     }
 
     #[tokio::test]
@@ -284,7 +352,7 @@ mod tests {
         let fit = GATHERED_BYTES / (1_000 + 64);
         assert_eq!(taken(&gathering), (fit, (all - fit) as u64));
         gathering.add(line(1_000));
-        gathering.due().await;
+        gathering.due.come().await;
         assert_eq!(taken(&gathering), (1, 0), "the next record has room again");
     }
 

@@ -31,6 +31,8 @@ use resolve::Resolver;
 const AT_ONCE: usize = 256;
 /// The first attempts are spread over this time, or over the interval where that is shorter.
 const SPREAD: Span = Span::secs(1);
+/// In so many steps: a timer for each probe alone would keep the machine from sleeping.
+const STEPS: u64 = 10;
 
 /// One attempt, with what finds it in a capture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,10 +76,12 @@ where
     watched.for_each(|()| std::future::ready(())).await;
 }
 
-/// When the probe at this place of so many is first made, so that not all are in one millisecond.
+/// When the probe at this place of so many is first made, so that not all are in one millisecond, and
+/// not each in one of its own.
 fn offset(place: usize, count: usize, every: Span) -> Span {
     let (place, count) = (place as u64, (count as u64).max(1));
-    Span::ms(SPREAD.min(every).as_ms().saturating_mul(place) / count)
+    let spread = SPREAD.min(every).as_ms();
+    Span::ms(place * STEPS / count * spread / STEPS)
 }
 
 async fn watch_one<R, F>(task: &ProbeTask, first: Instant, resolver: &Resolver, free: &Semaphore, report: &R)

@@ -200,7 +200,10 @@ fn first_attempts_are_spread() {
     let offsets =
         |count: usize, every| (0..count).map(|n| offset(n, count, every).as_ms()).collect::<Vec<_>>();
     assert_eq!(offsets(1, Span::secs(2)), [0]);
-    assert_eq!(offsets(4, Span::secs(2)), [0, 250, 500, 750]);
-    assert_eq!(offsets(4, Span::ms(100)), [0, 25, 50, 75]);
-    assert!(offsets(700, Span::secs(60)).iter().all(|ms| *ms < 1_000));
+    assert_eq!(offsets(4, Span::secs(2)), [0, 200, 500, 700]);
+    assert_eq!(offsets(4, Span::ms(100)), [0, 20, 50, 70]);
+    // In ten steps of seventy.
+    let many = offsets(700, Span::secs(60));
+    assert!(many.chunks(70).zip((0..).step_by(100)).all(|(step, at)| step.iter().all(|ms| *ms == at)));
+    assert_eq!(many.last(), Some(&900));
 }

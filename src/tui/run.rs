@@ -235,6 +235,8 @@ impl Cockpit {
             if self.writer.idle() && (pressed || changed && pause.is_none()) {
                 self.draw()?;
                 (changed, pressed) = (false, false);
+                // The views of an idle window come once a second too: those are enough.
+                beat.reset();
                 pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
             }
             let now = (self.clock)();
