@@ -220,8 +220,7 @@ fn roll_back(state: &State, scope: &RollbackScope, why: &Untrusted) -> Vec<Event
     let mut events = hold(state, &HoldScope::Window, why);
     for id in rollback::batches(state, scope) {
         let Some(batch) = state.batches.get(&id) else { continue };
-        let under_way = matches!(batch.phase, Phase::RollingBack | Phase::RolledBack | Phase::Comparing);
-        if !batch.wanted_back && !under_way {
+        if !batch.wanted_back && !rollback::goes_back(batch.phase) {
             events.push(Event::Batch(BatchEvent::RollbackQueued { batch: id, why: why.clone() }));
         }
     }

@@ -1,4 +1,9 @@
-//! What the rollback key would do now: which batches, in which order, whether it is ready.
+//! What the rollback key would do now: which batches, in which order, whether it is ready; and how far
+//! it is once it was pressed.
+
+mod progress;
+
+pub use progress::{Step, progress};
 
 use super::command::RollbackScope;
 use super::schedule::{self, Estimate};
@@ -18,6 +23,8 @@ pub struct Rollback {
     pub changes: usize,
     /// Files of `/etc` that are put back, as far as is known.
     pub files: usize,
+    /// Whether all of it is asked for or on its way already: the key starts nothing more.
+    pub under_way: bool,
     /// What keeps it from being ready, in words; empty means READY.
     pub missing: Vec<String>,
     /// How long it takes, reboots and verifying included.
@@ -26,6 +33,11 @@ pub struct Rollback {
     pub as_of: Option<Time>,
     /// When a rollback was last practised and verified identical.
     pub practised: Option<Time>,
+}
+
+/// Whether a batch's way back has begun on its host.
+pub fn goes_back(phase: Phase) -> bool {
+    matches!(phase, Phase::RollingBack | Phase::RolledBack | Phase::Comparing)
 }
 
 /// Batches of a scope, newest first: what was applied last is taken back first.
@@ -49,7 +61,7 @@ pub fn batches(state: &State, scope: &RollbackScope) -> Vec<BatchId> {
         }
         RollbackScope::All => all,
     };
-    chosen.sort_by_key(|batch| std::cmp::Reverse(batch.applied_as));
+    in_turn(&mut chosen);
     chosen.into_iter().map(|batch| batch.id.clone()).collect()
 }
 
@@ -59,7 +71,7 @@ pub fn outlook(state: &State, scope: &RollbackScope) -> Rollback {
     let chosen: Vec<&Batch> = ids.iter().filter_map(|id| state.batches.get(id)).map(AsRef::as_ref).collect();
     let stays = state
         .in_order()
-        .filter(|batch| batch.phase == Phase::Confirmed && !ids.contains(&batch.id))
+        .filter(|batch| batch.phase == Phase::Confirmed && !batch.wanted_back && !ids.contains(&batch.id))
         .map(|batch| batch.id.clone())
         .collect();
     let missing = chosen.iter().flat_map(|batch| lacking(batch)).collect();
@@ -79,6 +91,8 @@ pub fn outlook(state: &State, scope: &RollbackScope) -> Rollback {
             .map(|report| report.etc_changed.len())
             .sum(),
         as_of: chosen.iter().filter_map(|batch| batch.apply_started).min(),
+        under_way: !chosen.is_empty()
+            && chosen.iter().all(|batch| batch.wanted_back || goes_back(batch.phase)),
         batches: ids,
         stays,
         missing,
@@ -101,36 +115,78 @@ fn lacking(batch: &Batch) -> Vec<String> {
     lacking
 }
 
-/// The next queued batch that may be rolled back now: one at a time on a host, never two hosts of
+/// Why a rollback that is asked for has not begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    /// Nothing stands in its way: it begins now.
+    Nothing,
+    /// Its own work is under way, which is never cut short.
+    Work(Phase),
+    /// What was applied later on the same host goes first.
+    After(BatchId),
+    /// A host that it stands in for is taken back, or worked on: never both at once.
+    Group(HostName),
+}
+
+/// What was applied last is taken back first.
+fn in_turn(batches: &mut [&Batch]) {
+    batches.sort_by_key(|batch| std::cmp::Reverse(batch.applied_as));
+}
+
+/// Whether its way back has begun and goes on by itself, the reboot that belongs to it included.
+fn under_way(batch: &Batch) -> bool {
+    batch.rolled_back.is_some() && matches!(batch.phase, Phase::Rebooting | Phase::Rebooted)
+}
+
+/// Hosts that no rollback may begin on: something is done there. Storing the packages of another batch
+/// changes nothing, and never keeps a rollback waiting; a rollback that waits for its comparison keeps
+/// its place.
+fn busy(state: &State) -> Vec<HostName> {
+    let works = |phase: Phase| (phase.running() && phase != Phase::Staging) || phase == Phase::RolledBack;
+    state.in_order().filter(|batch| works(batch.phase)).map(|batch| batch.host.clone()).collect()
+}
+
+/// What was applied later on the same host goes first, also while it can't start yet; where its
+/// rollback did not come off, taking back what lies under it would make things worse.
+fn after<'s>(state: &'s State, batch: &Batch) -> Option<&'s Batch> {
+    let later = |other: &&Batch| {
+        other.host == batch.host
+            && other.applied_as > batch.applied_as
+            && (other.wanted_back || other.phase.unconfirmed())
+    };
+    state.in_order().map(AsRef::as_ref).find(later)
+}
+
+/// What keeps a rollback that is asked for.
+fn waits_for(state: &State, batch: &Batch) -> Wait {
+    if !batch.phase.can_roll_back() {
+        return Wait::Work(batch.phase);
+    }
+    if let Some(later) = after(state, batch) {
+        return Wait::After(later.id.clone());
+    }
+    let ahead = |other: &&Batch| {
+        other.wanted_back && other.phase.can_roll_back() && other.applied_as > batch.applied_as
+    };
+    let first = state.in_order().map(AsRef::as_ref).filter(ahead).map(|other| other.host.clone());
+    let peer = busy(state).into_iter().chain(first).find(|host| schedule::stand_in(state, host, &batch.host));
+    peer.map_or(Wait::Nothing, Wait::Group)
+}
+
+/// The next queued batches that may be rolled back now: one at a time on a host, never two hosts of
 /// one group at once.
 pub fn due(state: &State) -> Vec<BatchId> {
-    // Storing the packages of another batch changes nothing, and never keeps a rollback waiting.
-    let mut busy: Vec<HostName> = state
-        .in_order()
-        .filter(|batch| batch.phase.running() && batch.phase != Phase::Staging)
-        .map(|batch| batch.host.clone())
-        .collect();
-    // A rollback that waits for its comparison keeps its place.
-    busy.extend(
-        state.in_order().filter(|batch| batch.phase == Phase::RolledBack).map(|batch| batch.host.clone()),
-    );
+    let mut busy = busy(state);
     let mut wanted: Vec<&Batch> = state
         .in_order()
         .map(AsRef::as_ref)
         .filter(|batch: &&Batch| batch.wanted_back && batch.phase.can_roll_back())
         .collect();
-    wanted.sort_by_key(|batch| std::cmp::Reverse(batch.applied_as));
+    in_turn(&mut wanted);
     let mut due = Vec::new();
     for batch in wanted {
-        // What was applied later on the same host goes first, also while it can't start yet; where its
-        // rollback did not come off, taking back what lies under it would make things worse.
-        let later = state.in_order().any(|other| {
-            other.host == batch.host
-                && other.applied_as > batch.applied_as
-                && (other.wanted_back || other.phase.unconfirmed())
-        });
         let blocked = busy.iter().any(|host| schedule::stand_in(state, host, &batch.host));
-        if !later && !blocked {
+        if after(state, batch).is_none() && !blocked {
             busy.push(batch.host.clone());
             due.push(batch.id.clone());
         }

@@ -82,6 +82,15 @@ impl Sample {
         sample
     }
 
+    /// Everything goes back: web3 and web2 side by side, web2's first batch after its second.
+    pub(crate) fn all_back() -> Self {
+        let mut sample = Self::failing();
+        sample.to(at("02:29:50"));
+        sample.ask(Intent::Rollback { scope: RollbackScope::All, why: "asked for at the cockpit".into() });
+        sample.probe("02:30:21", Some("globex"));
+        sample
+    }
+
     /// It came off.
     pub(crate) fn back() -> Self {
         let mut sample = Self::rolling();

@@ -73,7 +73,7 @@ fn host(ui: &Ui, view: &View) -> Option<HostName> {
 
 /// Whether the typed word is wanted: confirmed work would go back, or the scope is `all`.
 pub(in crate::tui) fn wants_word(reach: Reach, outlook: &Rollback) -> bool {
-    outlook.confirmed || (reach == Reach::All && !outlook.batches.is_empty())
+    !outlook.under_way && (outlook.confirmed || (reach == Reach::All && !outlook.batches.is_empty()))
 }
 
 /// The first press: hold, and open the sheet. Pressed again it does nothing more.
@@ -177,6 +177,10 @@ fn second(ui: &mut Ui, view: &View, outlook: &Rollback, press: Press) -> Option<
     let Some(Sheet::Rollback(sheet)) = ui.sheets.last_mut() else { return None };
     if outlook.batches.is_empty() {
         sheet.note = Some("nothing to roll back: nothing is applied");
+        return None;
+    }
+    if outlook.under_way {
+        sheet.note = Some("all of it is on its way back already");
         return None;
     }
     // A clock that was set back must not lock the key.

@@ -6,16 +6,18 @@ use std::collections::BTreeMap;
 use ratatui::layout::Rect;
 
 use super::activity::runs_on;
+use super::bar::labels;
 use super::header::stamp;
 use super::paint::{Canvas, Text, row};
 use super::timer;
 use crate::core::event::{HoldScope, ProbeOutcome};
+use crate::core::rollback::goes_back;
 use crate::core::schedule::{self, WindowPhase};
 use crate::core::state::{Batch, Health, Phase, ProbeState, Reach};
 use crate::core::{JournalHealth, State, View};
 use crate::tui::theme::Role;
 use crate::tui::ui::Ui;
-use crate::types::{HostName, Span, Time};
+use crate::types::{BatchId, HostName, Span, Time};
 
 /// One banner.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,14 +96,13 @@ fn console(view: &View, batch: &Batch) -> String {
 }
 
 fn rolling(view: &View, now: Time) -> Vec<Banner> {
-    let under_way = |phase| matches!(phase, Phase::RollingBack | Phase::RolledBack | Phase::Comparing);
     let back: Vec<&Batch> = view
         .state
         .in_order()
         .map(AsRef::as_ref)
-        .filter(|batch: &&Batch| batch.wanted_back || under_way(batch.phase))
+        .filter(|batch: &&Batch| batch.wanted_back || goes_back(batch.phase))
         .collect();
-    let Some(first) = back.iter().find(|batch| under_way(batch.phase)).or(back.first()) else {
+    let Some(first) = back.iter().find(|batch| goes_back(batch.phase)).or(back.first()) else {
         return Vec::new();
     };
     let takes = schedule::rollback(&view.state, first).then(schedule::verify(&view.state));
@@ -120,14 +121,14 @@ fn rolling(view: &View, now: Time) -> Vec<Banner> {
         }
         (phase, _) => format!("ROLLBACK of {} is queued: it is {}", first.label(), phase.word()),
     };
-    let others: Vec<String> =
-        back.iter().filter(|batch| batch.id != first.id).map(|batch| batch.label()).collect();
+    let others: Vec<BatchId> =
+        back.iter().filter(|batch| batch.id != first.id).map(|batch| batch.id.clone()).collect();
     let held =
         if view.state.held.is_empty() { "nothing new starts until it is back" } else { "new work is HELD" };
     let then = if others.is_empty() {
         format!("{held}; nothing is to be pressed")
     } else {
-        format!("then {}; {held}", others.join(", "))
+        format!("also {}; {held}", labels(view, &others, 4))
     };
     vec![Banner { role: Role::Note, key: format!("rolling {}", first.id), fact, then }]
 }

@@ -7,8 +7,7 @@ use super::header::stamp;
 use super::paint::{Canvas, Text, row};
 use crate::core::View;
 use crate::core::command::RollbackScope;
-use crate::core::rollback::{self, Rollback};
-use crate::core::state::Phase;
+use crate::core::rollback::{self, Rollback, goes_back};
 use crate::tui::theme::Role;
 use crate::types::{BatchId, Time};
 
@@ -54,7 +53,6 @@ pub(super) fn outlook(canvas: &Canvas<'_>, view: &View, now: Time) -> Outlook {
     let word = |role: Role| canvas.theme.word(role).to_owned();
     let outlook = rollback::outlook(state, &RollbackScope::Unconfirmed);
     let phase = |id: &BatchId| state.batches.get(id).map(|batch| batch.phase);
-    let under_way = |phase: Phase| matches!(phase, Phase::RollingBack | Phase::RolledBack | Phase::Comparing);
     let wanted = |id: &BatchId| state.batches.get(id).is_some_and(|batch| batch.wanted_back);
     let what = match outlook.as_of {
         Some(at) => format!("ROLLBACK {} -> as of {}", labels(view, &outlook.batches, 1), stamp(at, now)),
@@ -68,8 +66,11 @@ pub(super) fn outlook(canvas: &Canvas<'_>, view: &View, now: Time) -> Outlook {
         let more = if outlook.practised.is_some() { practised(&outlook) } else { String::new() };
         return Outlook { role: Role::Nothing, what, word: word(Role::Nothing), more };
     }
-    if outlook.batches.iter().any(|id| phase(id).is_some_and(under_way) || wanted(id)) {
-        let more = format!("{}  {}", takes(&outlook), practised(&outlook));
+    if outlook.batches.iter().any(|id| phase(id).is_some_and(goes_back) || wanted(id)) {
+        let all = rollback::progress(state);
+        let back = all.iter().filter(|(_, step)| step.ended()).count();
+        let share = if all.len() > 1 { format!("{back} of {} back  ", all.len()) } else { String::new() };
+        let more = format!("{share}{}  {}", takes(&outlook), practised(&outlook));
         return Outlook { role: Role::Running, what, word: word(Role::Running), more };
     }
     if let Some(first) = outlook.missing.first() {

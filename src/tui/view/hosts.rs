@@ -29,6 +29,9 @@ fn standing(theme: &Theme, state: &State, host: &Host, batches: &[&Batch], now: 
             Phase::Unknown => Role::HostUnknown,
             _ => Role::HostRun,
         };
+        if batch.wanted_back && !batch.phase.running() {
+            return (role, "RB QUEUED".to_owned());
+        }
         return baking::standing(state, batch, now).unwrap_or((role, batch.phase.word().to_owned()));
     }
     if let Some(batch) = batches.iter().rev().find(|batch| batch.phase == Phase::BackDiffers) {

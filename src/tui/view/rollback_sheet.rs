@@ -6,12 +6,12 @@ use super::paint::Text;
 use super::sheet::Paper;
 use super::timer;
 use crate::core::View;
-use crate::core::rollback::{self, Rollback};
+use crate::core::rollback::{self, Rollback, Step, Wait};
 use crate::core::state::{Batch, Phase, Unattended};
 use crate::tui::theme::Role;
 use crate::tui::ui::Ui;
 use crate::tui::ui::rollback::{Reach, RollbackSheet, WORD, wants_word};
-use crate::types::Time;
+use crate::types::{Span, Time};
 
 fn word(reach: Reach) -> &'static str {
     match reach {
@@ -28,8 +28,11 @@ pub(super) fn paper(view: &View, ui: &Ui, sheet: &RollbackSheet, now: Time, widt
     let mut paper = Paper { title, line: Some(Role::RollbackLine), ..Paper::default() };
     let chosen: Vec<&Batch> =
         outlook.batches.iter().filter_map(|id| view.state.batches.get(id)).map(AsRef::as_ref).collect();
+    progress(&mut paper, view, now, width);
     if chosen.is_empty() {
         paper.say("WILL", Role::Plain, "nothing: no batch is on any host", width);
+    } else if outlook.under_way {
+        paper.say("WILL", Role::Plain, "nothing more: all of this scope is on its way back", width);
     } else {
         paper.say("WILL", Role::Strong, &will(view, &outlook, now), width);
         waits(&mut paper, &chosen, width);
@@ -69,6 +72,67 @@ fn will(view: &View, outlook: &Rollback, now: Time) -> String {
     )
 }
 
+/// The most batches whose progress has a line of its own: at 80x24 the sheet keeps room for the rest.
+const LINES: usize = 5;
+
+/// What is on its way back already, and how far it is.
+fn progress(paper: &mut Paper, view: &View, now: Time, width: usize) {
+    let all = rollback::progress(&view.state);
+    if all.iter().all(|(_, step)| step.ended()) {
+        return;
+    }
+    // What runs says most, then what waits, then what is over.
+    let rank = |step: &Step| match step {
+        Step::Incomplete { .. } => 0,
+        Step::Runs { .. } | Step::Reboots { .. } | Step::Compares { .. } => 1,
+        Step::Queued(_) => 2,
+        Step::Back { .. } => 3,
+    };
+    let mut shown: Vec<_> = all.iter().collect();
+    shown.sort_by_key(|(_, step)| rank(step));
+    let mut label = "PROGRESS";
+    for (batch, step) in shown.iter().take(LINES) {
+        let role = if matches!(step, Step::Incomplete { .. }) { Role::NotReady } else { Role::Plain };
+        paper.say(label, role, &format!("{} {}", batch.label(), words(view, step, now)), width);
+        label = "";
+    }
+    if let Some(left) = shown.get(LINES..).filter(|left| !left.is_empty()) {
+        let over = all.iter().filter(|(_, step)| step.ended()).count();
+        let text = format!("and {} more; {over} of {} at their end", left.len(), all.len());
+        paper.say("", Role::Dim, &text, width);
+    }
+}
+
+fn words(view: &View, step: &Step, now: Time) -> String {
+    let elapsed = |since: Time| Span::between(since, now).clock();
+    match step {
+        Step::Queued(Wait::Nothing) => "begins now".to_owned(),
+        Step::Queued(Wait::Work(phase)) => {
+            format!("waits: it is {}, which is never cut short", phase.word())
+        }
+        Step::Queued(Wait::After(later)) => {
+            let later =
+                view.state.batches.get(later).map_or_else(|| "a later batch".to_owned(), |b| b.label());
+            format!("waits: {later} goes first")
+        }
+        Step::Queued(Wait::Group(host)) => format!("waits for {host}: never two of a group at once"),
+        Step::Runs { since, ends, again: false } => {
+            format!("puts back, {} so far, about {}", elapsed(*since), stamp(*ends, now))
+        }
+        Step::Runs { since, ends, again: true } => {
+            format!(
+                "puts back once more after its boot, {} so far, about {}",
+                elapsed(*since),
+                stamp(*ends, now)
+            )
+        }
+        Step::Reboots { since } => format!("boots back, {} so far", elapsed(*since)),
+        Step::Compares { since } => format!("is compared with before, {} so far", elapsed(*since)),
+        Step::Back { at } => format!("ROLLED BACK at {}", stamp(*at, now)),
+        Step::Incomplete { at } => format!("INCOMPLETE since {}", stamp(*at, now)),
+    }
+}
+
 /// Work that is never cut short: the rollback comes after it.
 fn waits(paper: &mut Paper, chosen: &[&Batch], width: usize) {
     for batch in chosen {
@@ -79,9 +143,6 @@ fn waits(paper: &mut Paper, chosen: &[&Batch], width: usize) {
                     batch.label(),
                     batch.phase.word()
                 )
-            }
-            Phase::RollingBack | Phase::RolledBack | Phase::Comparing => {
-                format!("{} rolls back already", batch.label())
             }
             _ => continue,
         };
@@ -149,8 +210,8 @@ fn by_hand(paper: &mut Paper, outlook: &Rollback, chosen: &[&Batch], width: usiz
 
 fn foot(sheet: &RollbackSheet, outlook: &Rollback) -> Vec<Text> {
     let close = Text::of(Role::KeyName, "Esc").add(Role::Plain, " = close, stays HELD");
-    let start = if outlook.batches.is_empty() {
-        Text::of(Role::Dim, "nothing to start        ")
+    let start = if outlook.batches.is_empty() || outlook.under_way {
+        Text::of(Role::Dim, "nothing more to start   ")
     } else if wants_word(sheet.reach, outlook) {
         let rest = "_".repeat(WORD.len().saturating_sub(sheet.word.len()));
         Text::of(Role::Plain, "confirmed work: type ")

@@ -67,6 +67,7 @@ fn all_views() -> Vec<(&'static str, Sample, &'static str)> {
         ("extend_cap", Sample::baking(), ":extend web3 600\n"),
         ("baking_confirm", Sample::baking(), ":confirm web3\n"),
         ("rolling", Sample::rolling(), "gjj4"),
+        ("all_back", Sample::all_back(), "\u{12}"),
         ("back", Sample::back(), "gjj"),
         ("palette", Sample::held(), ":re"),
         ("help", Sample::held(), "?"),

@@ -1,0 +1,227 @@
+//! How far the way back is, batch by batch, in the order in which they are taken.
+
+use super::{Wait, in_turn, under_way, waits_for};
+use crate::core::schedule;
+use crate::core::state::{Batch, Phase, State};
+use crate::types::Time;
+
+/// Where the rollback of one batch stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// It is asked for and has not begun.
+    Queued(Wait),
+    /// Its packages and files are put back.
+    Runs {
+        /// Since when.
+        since: Time,
+        /// When this pass is over, as far as is known.
+        ends: Time,
+        /// Whether it is the pass after the host was booted back.
+        again: bool,
+    },
+    /// Its packages are back, and what was booted for it is booted away.
+    Reboots {
+        /// Since when.
+        since: Time,
+    },
+    /// It is compared with before, or about to be.
+    Compares {
+        /// Since when.
+        since: Time,
+    },
+    /// Rolled back and identical.
+    Back {
+        /// Since when.
+        at: Time,
+    },
+    /// Rolled back, and not as before, or not rolled back: the batch says how.
+    Incomplete {
+        /// Since when.
+        at: Time,
+    },
+}
+
+impl Step {
+    /// Whether nothing more comes of it by itself.
+    pub fn ended(&self) -> bool {
+        match self {
+            Self::Back { .. } | Self::Incomplete { .. } => true,
+            Self::Queued(_) | Self::Runs { .. } | Self::Reboots { .. } | Self::Compares { .. } => false,
+        }
+    }
+}
+
+/// Every batch whose rollback was asked for or begun, by an operator or by its own host: what was
+/// applied last comes first.
+pub fn progress(state: &State) -> Vec<(&Batch, Step)> {
+    let mut concerned: Vec<&Batch> = state.in_order().map(AsRef::as_ref).collect();
+    in_turn(&mut concerned);
+    concerned.into_iter().filter_map(|batch| Some((batch, step(state, batch)?))).collect()
+}
+
+fn step(state: &State, batch: &Batch) -> Option<Step> {
+    if batch.wanted_back {
+        return Some(Step::Queued(waits_for(state, batch)));
+    }
+    let since = batch.since;
+    Some(match batch.phase {
+        Phase::RollingBack => Step::Runs {
+            since,
+            ends: since + schedule::rollback_pass(state, batch).span,
+            again: batch.rebooted_back,
+        },
+        Phase::Rebooting if under_way(batch) => Step::Reboots { since },
+        Phase::Rebooted if under_way(batch) => {
+            Step::Runs { since, ends: since + schedule::rollback_pass(state, batch).span, again: true }
+        }
+        Phase::RolledBack | Phase::Comparing => Step::Compares { since },
+        Phase::Back => Step::Back { at: since },
+        Phase::BackDiffers | Phase::RollbackFailed => Step::Incomplete { at: since },
+        Phase::Planned
+        | Phase::Staging
+        | Phase::Staged
+        | Phase::StageFailed
+        | Phase::Applying
+        | Phase::Applied
+        | Phase::ApplyFailed
+        | Phase::Rebooting
+        | Phase::Rebooted
+        | Phase::Verifying
+        | Phase::Verified
+        | Phase::Confirming
+        | Phase::Confirmed
+        | Phase::Unknown => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::event::Purpose;
+    use crate::core::rollback::due;
+    use crate::core::state::State;
+    use crate::types::{Span, Time};
+
+    const PLAN: &str = r#"[window]
+name   = "November security updates"
+opens  = 2026-11-21T22:00:00Z
+closes = 2026-11-22T00:00:00Z
+
+[[host]]
+name  = "web1"
+ssh   = "ops@192.0.2.11"
+group = "web"
+
+[[host]]
+name  = "web2"
+ssh   = "ops@192.0.2.12"
+group = "web"
+
+[[host]]
+name = "db1"
+ssh  = "ops@192.0.2.13"
+"#;
+
+    fn opened() -> Time {
+        "2026-11-21T22:00:00Z".parse().expect("a moment")
+    }
+
+    /// Batches as HOST-NUMBER, applied in this order, each with its phase and whether it is asked back.
+    fn window(batches: &[(&str, Phase, bool)]) -> State {
+        let mut state = State::default();
+        let plan = crate::plan::read("window.toml", PLAN).expect("a plan");
+        state.open(Purpose::Run, &plan, None, opened());
+        for (nth, (id, phase, wanted)) in batches.iter().enumerate() {
+            let (host, number) = id.split_once('-').expect("HOST-NUMBER");
+            let (host, number) = (host.parse().expect("a host"), number.parse().expect("a number"));
+            let mut batch = Batch::new(id.parse().expect("an id"), host, number, Vec::new(), opened());
+            batch.enter(*phase, opened() + Span::secs(nth as u64));
+            batch.applied_as = 10 + nth as u64;
+            batch.wanted_back = *wanted;
+            state.plan_batch(batch);
+        }
+        state
+    }
+
+    fn told(state: &State) -> String {
+        let line = |(batch, step): (&Batch, Step)| match step {
+            Step::Queued(Wait::Nothing) => format!("{} now", batch.id),
+            Step::Queued(Wait::Work(phase)) => format!("{} after {}", batch.id, phase.word()),
+            Step::Queued(Wait::After(later)) => format!("{} after {later}", batch.id),
+            Step::Queued(Wait::Group(host)) => format!("{} not with {host}", batch.id),
+            Step::Runs { ends, again, .. } => {
+                format!(
+                    "{} runs until {}{}",
+                    batch.id,
+                    ends.format("%H:%M:%S"),
+                    if again { " again" } else { "" }
+                )
+            }
+            Step::Reboots { .. } => format!("{} reboots", batch.id),
+            Step::Compares { .. } => format!("{} compares", batch.id),
+            Step::Back { .. } => format!("{} back", batch.id),
+            Step::Incomplete { .. } => format!("{} incomplete", batch.id),
+        };
+        progress(state).into_iter().map(line).collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn each_batch_says_what_it_does_or_waits_for() {
+        use Phase::*;
+        for (batches, wanted) in [
+            (vec![("web1-1", Verified, false), ("web1-2", Staged, false)], ""),
+            // Newest first on one host, and never two of a group: db1 stands alone.
+            (
+                vec![
+                    ("web1-1", Confirmed, true),
+                    ("web1-2", Verified, true),
+                    ("web2-1", Confirmed, true),
+                    ("db1-1", Verified, true),
+                ],
+                "db1-1 now, web2-1 now, web1-2 not with web2, web1-1 after web1-2",
+            ),
+            (
+                vec![("web1-1", Confirmed, true), ("web2-1", RollingBack, false), ("db1-1", Applying, true)],
+                "db1-1 after APPLYING, web2-1 runs until 22:00:46, web1-1 not with web2",
+            ),
+            // Its own host is at work: with another batch.
+            (
+                vec![("web1-1", Verified, true), ("web1-2", Comparing, false)],
+                "web1-2 compares, web1-1 after web1-2",
+            ),
+            (
+                vec![
+                    ("db1-1", BackDiffers, false),
+                    ("web1-1", RollbackFailed, false),
+                    ("web2-1", Back, false),
+                ],
+                "web2-1 back, web1-1 incomplete, db1-1 incomplete",
+            ),
+        ] {
+            let state = window(&batches);
+            assert_eq!(told(&state), wanted, "{batches:?}");
+            // What begins now by its words is what the rule starts.
+            let now: Vec<_> = progress(&state)
+                .into_iter()
+                .filter(|(_, step)| *step == Step::Queued(Wait::Nothing))
+                .map(|(batch, _)| batch.id.clone())
+                .collect();
+            assert_eq!(now, due(&state), "{batches:?}");
+        }
+    }
+
+    #[test]
+    fn a_reboot_belongs_to_the_way_back_only_after_it_began() {
+        let rebooting = window(&[("db1-1", Phase::Rebooting, false)]);
+        assert_eq!(told(&rebooting), "");
+        let mut state = rebooting;
+        let mut batch = state.in_order().next().expect("a batch").as_ref().clone();
+        batch.rolled_back = Some(crate::core::event::RollbackReport::default());
+        state.plan_batch(batch.clone());
+        assert_eq!(told(&state), "db1-1 reboots");
+        batch.rebooted_back = true;
+        batch.enter(Phase::RollingBack, opened());
+        state.plan_batch(batch);
+        assert_eq!(told(&state), "db1-1 runs until 22:00:45 again");
+    }
+}
