@@ -356,6 +356,12 @@ fn fact<T: Clone + std::fmt::Debug + 'static>(known: Any<T>) -> Any<Fact<T>> {
     prop_oneof![4 => known.prop_map(Fact::Known), 1 => untrusted().prop_map(Fact::Unknown)].boxed()
 }
 
+fn replaced() -> Any<facts::Replaced> {
+    (any::<u32>(), untrusted(), of(unit()), of(untrusted()))
+        .prop_map(|(pid, program, unit, path)| facts::Replaced { pid, program, unit, path })
+        .boxed()
+}
+
 fn network() -> Any<facts::Network> {
     let address = (interface(), any::<IpAddr>(), any::<u8>(), untrusted(), any::<bool>()).prop_map(
         |(interface, address, prefix, scope, dynamic)| facts::Address {
@@ -431,11 +437,6 @@ fn domain() -> Any<Domain> {
         .prop_map(|(installed, audit)| facts::Packages { installed, audit });
     let filesystem = (untrusted(), any::<u64>(), any::<u64>())
         .prop_map(|(mount, free, size)| facts::Filesystem { mount, free, size });
-    let replaced = (any::<u32>(), untrusted(), of(unit())).prop_map(|(pid, program, unit)| facts::Replaced {
-        pid,
-        program,
-        unit,
-    });
     prop_oneof![
         fact(system.boxed()).prop_map(Domain::System),
         fact(booted.boxed()).prop_map(Domain::Boot),
@@ -445,7 +446,7 @@ fn domain() -> Any<Domain> {
         fact(updates()).prop_map(Domain::Updates),
         fact(few(unit()).prop_map(|failed| facts::Services { failed }).boxed()).prop_map(Domain::Services),
         fact(few(filesystem.boxed())).prop_map(Domain::Storage),
-        fact(few(replaced.boxed())).prop_map(Domain::Replaced),
+        fact(few(replaced())).prop_map(Domain::Replaced),
         fact(texts().prop_map(|holders| facts::Locks { holders }).boxed()).prop_map(Domain::Locks),
     ]
     .boxed()
@@ -695,14 +696,15 @@ fn arming() -> Any<Arming> {
 fn timer() -> Any<Timer> {
     let state = select(&TimerState::ALL[..]);
     let watch = select(&TimerWatch::ALL[..]);
-    (state, of(nonce()), span(), watch, of(operation()), of(untrusted()))
-        .prop_map(|(state, token, left, watch, operation, why)| Timer {
+    (state, of(nonce()), span(), watch, of(operation()), of(untrusted()), of(fact(few(replaced()))))
+        .prop_map(|(state, token, left, watch, operation, why, replaced)| Timer {
             state,
             token,
             left,
             watch,
             operation,
             why,
+            replaced,
         })
         .boxed()
 }

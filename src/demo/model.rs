@@ -241,7 +241,15 @@ impl Host {
                 self.extend(batch, token, *by)?;
                 only(self.timer(batch, now))
             }
-            Verb::Timer(batch) => only(self.timer(batch, now)),
+            Verb::Timer(batch) => {
+                let mut sections = vec![self.timer(batch, now)];
+                // What a service of this fleet loads it loads anew as soon as it is replaced.
+                if self.is_armed(batch) && self.batches.get(batch).is_some_and(|batch| batch.before.is_some())
+                {
+                    sections.push(section("replaced", Vec::new()));
+                }
+                Ok((sections, None))
+            }
             Verb::Claim => {
                 self.admit(call.epoch)?;
                 only(section("id", self.identity(call.caller)))

@@ -22,7 +22,7 @@ mod system;
 mod tests;
 
 pub use packages::{Simulation, simulation};
-pub use read::{PHASING_ID, read};
+pub use read::{PHASING_ID, read, read_replaced};
 pub use section::{Section, Unreadable};
 
 use std::collections::BTreeMap;
@@ -362,6 +362,9 @@ pub struct Replaced {
     pub program: Untrusted,
     /// The unit it belongs to, where its cgroup tells.
     pub unit: Option<UnitName>,
+    /// The file, where it was asked for a batch: then it is one that the batch replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<Untrusted>,
 }
 
 /// Who holds the package manager.

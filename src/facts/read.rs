@@ -4,7 +4,8 @@
 //! file of each domain.
 
 use super::{
-    Domain, Fact, Section, boot, listeners, locks, network, packages, replaced, services, storage, system,
+    Domain, Fact, Replaced, Section, boot, listeners, locks, network, packages, replaced, services, storage,
+    system,
 };
 use crate::types::{Time, Untrusted};
 
@@ -74,6 +75,13 @@ pub fn read(sections: &[Section], cockpit_now: Time) -> Vec<Domain> {
         domains.push(Domain::Locks(fact(locks::read(sections))));
     }
     domains
+}
+
+/// Which processes run what a batch replaced, as its host said beside its timer; `None` where it said
+/// nothing of that.
+pub fn read_replaced(sections: &[Section]) -> Option<Fact<Vec<Replaced>>> {
+    let sections = &Sections(sections);
+    sections.has(&["replaced"]).then(|| fact(replaced::read(sections)))
 }
 
 fn fact<T>(read: Result<T, Untrusted>) -> Fact<T> {

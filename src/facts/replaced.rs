@@ -8,7 +8,7 @@ use crate::types::{UnitName, Untrusted};
 pub(super) fn read(sections: &Sections) -> Result<Vec<Replaced>, Untrusted> {
     let mut replaced = Vec::new();
     for line in sections.text("replaced")? {
-        let mut fields = line.splitn(3, '\t');
+        let mut fields = line.splitn(4, '\t');
         let (Some(pid), Some(cgroup), Some(program)) = (fields.next(), fields.next(), fields.next()) else {
             return Err(Unreadable::new("replaced: not a process, its cgroup and its name", &line).into());
         };
@@ -16,6 +16,7 @@ pub(super) fn read(sections: &Sections) -> Result<Vec<Replaced>, Untrusted> {
             pid: strict("a process id", pid, &line)?,
             program: Untrusted::new(program),
             unit: unit(cgroup),
+            path: fields.next().map(Untrusted::new),
         });
     }
     replaced.sort();
@@ -41,20 +42,22 @@ mod tests {
         let lines = "812\t/system.slice/ssh.service\tsshd\n\
             90\t/user.slice/user-1000.slice/user@1000.service/app.slice/x.service\ta\x1b]0;b\n\
             7\t\tsh\n\
-            9\t/user.slice/user-0.slice/session-3.scope\tname\twith tab\n";
+            9\t/user.slice/user-0.slice/session-3.scope\tname\t/usr/lib/a\tb.so\n";
         let read = read(&[section("replaced", lines)], at(0));
         let Domain::Replaced(fact) = &read[0] else { panic!("{read:?}") };
         let told: Vec<String> = known(fact)
             .iter()
             .map(|r| {
-                format!("{} {} {}", r.pid, r.program.shown(), r.unit.as_ref().map_or("-", UnitName::as_str))
+                let unit = r.unit.as_ref().map_or("-", UnitName::as_str);
+                let path = r.path.as_ref().map_or_else(String::new, |path| format!(" {}", path.shown()));
+                format!("{} {} {unit}{path}", r.pid, r.program.shown())
             })
             .collect();
         assert_eq!(
             told,
             [
                 "7 sh -",
-                "9 name\\twith tab session-3.scope",
+                "9 name session-3.scope /usr/lib/a\\tb.so",
                 "90 a\\e]0;b user@1000.service",
                 "812 sshd ssh.service"
             ]

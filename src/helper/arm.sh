@@ -58,7 +58,12 @@ hp_timer_answer() {
 hp_verb_timer() {
     [ "$#" = 1 ] || hp_refuse usage "timer BATCH"
     hp_need_batch "$1"
-    hp_timer_answer
+    hp_section timer hp_timer_lines
+    # What a confirm waits for. Once it is confirmed, or goes back, nobody asks.
+    if [ "$(hp_timer_state "$HP_TIMER")" = armed ] && [ -f "$HP_BATCH/begun" ]; then
+        hp_fact replaced hp_batch_replaced
+    fi
+    hp_done 0
 }
 
 # hp_verb_arm BATCH TOKEN PLAN AFTER BOOT GRACE CAP

@@ -253,6 +253,16 @@ hp_facts_replaced() { hp_fact replaced hp_facts_print_replaced; }
 # Lines PID, cgroup, name (tab separated) of processes that run code which is not on the disk any
 # more. Only mappings that are executed count, and not those that never were a package's file.
 hp_facts_print_replaced() {
+    hp_facts_maps_are_open || return
+    hp_facts_gone | awk -F '\t' '!seen[$1]++ && ++count <= 5000 { print $1 }' | while read -r hp_f_pid; do
+        hp_facts_of_host "$hp_f_pid" || continue
+        hp_facts_cgroup "$hp_f_pid"
+        hp_facts_comm "$hp_f_pid" && printf '%s\t%s\t%s\n' "$hp_f_pid" "$hp_f_cgroup" "$hp_f_comm"
+    done
+    return 0
+}
+
+hp_facts_maps_are_open() {
     if ! [ "$(id -u)" = 0 ]; then
         echo 'needs root' >&2
         return 126
@@ -261,16 +271,18 @@ hp_facts_print_replaced() {
         echo 'the maps of process 1 are closed to root here' >&2
         return 126
     fi
+}
+
+# PID, path (tab separated) of executed mappings whose file is gone from its place.
+hp_facts_gone() {
     grep -asE '^[^ ]+ ..x. .* \(deleted\)$' /proc/[0-9]*/maps | awk '
         $5 != 0 && $6 ~ /^\// && $6 !~ /^\/(memfd:|dev\/|SYSV|\[aio\]|tmp\/|var\/tmp\/|run\/|drm|i915|anon_hugepage)/ {
             split($1, part, "/")
-            if (!seen[part[3]]++ && ++count <= 5000) print part[3]
-        }' | while read -r hp_f_pid; do
-        hp_facts_of_host "$hp_f_pid" || continue
-        hp_facts_cgroup "$hp_f_pid"
-        hp_facts_comm "$hp_f_pid" && printf '%s\t%s\t%s\n' "$hp_f_pid" "$hp_f_cgroup" "$hp_f_comm"
-    done
-    return 0
+            path = $0
+            sub(/^[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+ +/, "", path)
+            sub(/ \(deleted\)$/, "", path)
+            if (!seen[part[3], path]++) print part[3] "\t" path
+        }'
 }
 
 # hp_facts_of_host PID: it lives, and not in a container, whose files are not this host's packages.

@@ -27,6 +27,8 @@ pub const TEXT: &str = concat!(
     "\n",
     include_str!("rollback.sh"),
     "\n",
+    include_str!("replaced.sh"),
+    "\n",
     include_str!("timer.sh"),
     "\n",
     include_str!("arm.sh"),
@@ -41,7 +43,7 @@ pub const TEXT: &str = concat!(
 );
 
 /// The version of the contract that [`TEXT`] speaks; its first frame says it.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Where the helper is installed, root's and mode 0755.
 pub const PATH: &str = "/usr/local/sbin/holdpoint-helper";

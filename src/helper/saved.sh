@@ -217,6 +217,7 @@ hp_save_before() {
     hp_routes 6 | hp_write "$HP_BATCH/routes6.before" || return 1
     hp_units | hp_write "$HP_BATCH/units.before" || return 1
     hp_files_differing | hp_write "$HP_BATCH/files.before" || return 1
+    hp_batch_paths | hp_write "$HP_BATCH/files.paths" || return 1
     hp_etc_save "$HP_BATCH/etc.before" || return 1
     cut -f 1 "$HP_BATCH/etc.before" | tr '\n' '\0' >"$HP_BATCH/etc.list"
     hp_tar_etc "$HP_BATCH/etc.before.tar" "$HP_BATCH/etc.list" || return 1

@@ -98,7 +98,7 @@ impl Verb {
             }
             Self::Verify(_) => Said::Verified(VerifyResult::parse(&answer.sections)?),
             Self::Arm { .. } | Self::Confirm { .. } | Self::Extend { .. } | Self::Timer(_) => {
-                Said::Timer(parse_timer(section("timer")?)?)
+                Said::Timer(parse_timer(&answer.sections)?)
             }
             Self::Reboot { .. } | Self::Clean => Said::Done,
         })

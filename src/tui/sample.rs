@@ -301,6 +301,7 @@ impl Sample {
             watch: TimerWatch::Systemd,
             operation: None,
             why: None,
+            replaced: Some(Fact::Known(Vec::new())),
         };
         self.timers.insert(batch.clone(), (timer.clone(), self.now + after));
         self.say(effect, Said::Timer { batch: batch.clone(), timer });

@@ -79,6 +79,9 @@ SCRIPT
     # Its version has an epoch, and its conffile is edited by the admin.
     file /etc/hpt-tool.conf "tool default $v"
     file /usr/share/hpt-tool/data "tool $v"
+    mkdir -p /build/p/usr/lib/hpt-tool
+    { cat /bin/sleep && echo "version $v"; } >/build/p/usr/lib/hpt-tool/worker
+    chmod 755 /build/p/usr/lib/hpt-tool/worker
     package hpt-tool "1:$v.0-1" amd64 'Pre-Depends: hpt-lib (>= '"$v"'.0)'
 
     # A file that moves from one package to another, with the declaration that policy asks for.

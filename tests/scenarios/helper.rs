@@ -329,6 +329,7 @@ fn every_verb_is_answered_as_its_transcript_says() {
     hold("verify", &Verb::Verify(b1()), 0);
     hold("extend", &Verb::Extend { batch: b1(), token: token(), by: Span::secs(60) }, 5);
     let other = "another1".parse().expect("a token");
+    hold("timer-armed", &Verb::Timer(b1()), 0);
     hold("refuse-wrong-token", &Verb::Confirm { batch: b1(), token: other, plan: plan() }, 5);
     hold("confirm", &Verb::Confirm { batch: b1(), token: token(), plan: plan() }, 5);
     hold("timer", &Verb::Timer(b1()), 0);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use holdpoint::core::event::{Timer, TimerState, TimerWatch};
+use holdpoint::facts::Fact;
 use holdpoint::host::frame::{End, RefusalCode};
 use holdpoint::host::operation::OperationState;
 use holdpoint::host::outcome::{Identity, RollbackResult};
@@ -77,6 +78,39 @@ impl Host {
         let (state, _, log) = self.apply(batch);
         assert_eq!(state, OperationState::Done(0), "{log}");
     }
+}
+
+/// Until it is started anew, a process that runs what the batch replaced is named, with its file.
+#[test]
+fn what_runs_the_replaced_code_is_named_until_it_is_started_anew() {
+    let Some(host) = host() else { return };
+    let start = |words: &str| {
+        host.inside.sh(&format!("setsid {words} </dev/null >/dev/null 2>&1 & echo $!")).trim().to_owned()
+    };
+    let worker = start("/usr/lib/hpt-tool/worker 600");
+    // What no package of the batch brought is not the batch's matter.
+    host.inside.sh("cp /bin/sleep /usr/lib/stray");
+    start("/usr/lib/stray 600");
+    let told = |host: &Host| match host.timer("b1").replaced {
+        Some(Fact::Known(all)) => all
+            .iter()
+            .map(|one| {
+                format!("{} {} {}", one.pid, one.program.shown(), one.path.as_ref().expect("a path").shown())
+            })
+            .collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert!(host.stage("b1", updates()).1.failed.is_empty());
+    assert_eq!(host.timer("b1").replaced, None, "nothing is armed");
+    assert_eq!(host.apply("b1").0, OperationState::Done(0));
+    host.inside.sh("mv /usr/lib/stray /usr/lib/other; rm /usr/lib/other");
+    assert_eq!(told(&host), [format!("{worker} worker /lib/hpt-tool/worker")]);
+    // Started anew, it runs what is on the disk.
+    host.inside.sh(&format!("kill {worker}; while [ -d /proc/{worker} ]; do sleep 0.05; done"));
+    start("/usr/lib/hpt-tool/worker 600");
+    assert!(told(&host).is_empty(), "{:?}", told(&host));
+    host.ask(&host.confirm("b1"));
+    assert_eq!(host.timer("b1").replaced, None, "it is confirmed");
 }
 
 #[test]

@@ -166,6 +166,7 @@ fn every_transcript_reads_as_what_its_verb_says() {
             "simulate",
             "start",
             "timer",
+            "timer-armed",
             "verify"
         ]
     );

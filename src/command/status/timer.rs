@@ -23,10 +23,9 @@ pub struct Heard {
 /// Asks the host how the timer of an unconfirmed batch stands.
 pub async fn ask(asker: &Asker, batch: &Batch) -> Heard {
     let answer = asker.ask(&Verb::Timer(batch.id.clone()), 0).await;
-    let timer = answer.map_err(|failure| failure.what.shown()).and_then(|answer| {
-        let section = answer.section("timer").ok_or("it said nothing of a timer")?;
-        parse_timer(section).map_err(|error| error.to_string())
-    });
+    let timer = answer
+        .map_err(|failure| failure.what.shown())
+        .and_then(|answer| parse_timer(&answer.sections).map_err(|error| error.to_string()));
     Heard { batch: batch.id.clone(), label: batch.label(), at: clock::now(), timer }
 }
 

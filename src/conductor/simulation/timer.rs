@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::world::SimHost;
 use crate::core::event::{Arming, Timer, TimerState, TimerWatch};
+use crate::facts::Fact;
 use crate::types::{BatchId, OperationId, Span, Time};
 
 /// How long a rollback by the host itself takes.
@@ -100,6 +101,7 @@ impl Timers {
             watch: if armed.is_some() { TimerWatch::Systemd } else { TimerWatch::None },
             operation: timer.and_then(|timer| timer.operation.clone()),
             why: None,
+            replaced: armed.map(|_| Fact::Known(Vec::new())),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::facts::{Fact, Replaced};
 use crate::types::{Blake3, Nonce, OperationId, Span, Untrusted};
 
 /// What a timer is armed with: a confirm carries the same words, or confirms nothing.
@@ -42,6 +43,10 @@ pub struct Timer {
     pub operation: Option<OperationId>,
     /// Why that failed, in the host's words.
     pub why: Option<Untrusted>,
+    /// While armed: the processes that still run what the batch replaced, sessions left out; `None` where
+    /// the host was not asked for them. Until they are started anew its probes have seen the old code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<Fact<Vec<Replaced>>>,
 }
 
 impl Timer {

@@ -1,7 +1,7 @@
 //! The dead-man timer's part of what is due: asking hosts how it stands, and confirming what was
 //! watched for the bake time.
 
-use crate::core::confirm;
+use crate::core::confirm::{self, OldCode};
 use crate::core::event::{BatchEvent, Event};
 use crate::core::state::{Batch, DeadMan, Phase, State};
 use crate::types::{Span, Time};
@@ -23,10 +23,14 @@ pub(super) fn ask(state: &State, now: Time) -> Vec<Event> {
         let pause = if timer.fired() || timer.fires_at().is_none_or(|at| now > at) { ASK_DUE } else { ASK };
         // A rollback that failed on the host is tried again there at its next boot.
         let pause = if batch.phase == Phase::RollbackFailed { ASK } else { pause };
+        // What runs old code is known only once it was asked after the verifying.
+        let old_code = batch.phase == Phase::Verified
+            && confirm::old_code(state, batch) == OldCode::NotTold
+            && timer.asked_at() <= batch.verified_at;
         idle && !back
             && !batch.wanted_back
             && !awaited(batch)
-            && timer.asked_at().is_none_or(|at| now >= at + pause)
+            && (old_code || timer.asked_at().is_none_or(|at| now >= at + pause))
     });
     due.map(|batch| Event::Batch(BatchEvent::TimerAsked { batch: batch.id.clone(), extend: None })).collect()
 }

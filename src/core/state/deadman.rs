@@ -3,6 +3,7 @@
 
 use super::{Batch, Phase};
 use crate::core::event::{Arming, Failure, Timer, TimerState};
+use crate::facts::{Fact, Replaced};
 use crate::types::{OperationId, Time, Untrusted};
 
 /// A batch's dead-man timer.
@@ -14,11 +15,13 @@ pub struct DeadMan {
     pub said: Option<(Time, Timer)>,
     /// When its host was asked in vain the last time, since it last said something.
     pub unanswered: Option<Time>,
+    /// Which processes still run what the batch replaced, and when its host said so.
+    pub replaced: Option<(Time, Fact<Vec<Replaced>>)>,
 }
 
 impl DeadMan {
     pub(in crate::core) fn new(arming: Arming) -> Self {
-        Self { arming, said: None, unanswered: None }
+        Self { arming, said: None, unanswered: None, replaced: None }
     }
 
     /// When it fires, by this machine's clock, as its host said last; `None` where it is not armed.
@@ -127,6 +130,9 @@ impl Batch {
         if let Some(known) = &mut self.timer {
             known.said = Some((at, timer.clone()));
             known.unanswered = None;
+            if let Some(replaced) = &timer.replaced {
+                known.replaced = Some((at, replaced.clone()));
+            }
         }
     }
 

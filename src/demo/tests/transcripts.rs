@@ -137,6 +137,7 @@ const STORY: &[(&str, u64)] = &[
     ("result-apply-refused", 0),
     ("verify", 0),
     ("extend", 5),
+    ("timer-armed", 0),
     ("refuse-wrong-token", 5),
     ("confirm", 5),
     ("timer", 0),

@@ -97,8 +97,7 @@ impl Task {
 
     async fn timer_of(&self, verb: &Verb, epoch: u64, patience: Duration) -> Result<Timer, Failure> {
         let answer = self.ask_until(verb, epoch, patience).await?;
-        let section = answer.section("timer").ok_or_else(|| self.malformed("it said nothing of a timer"))?;
-        parse_timer(section)
+        parse_timer(&answer.sections)
             .map_err(|e| Failure::new(FailureKind::Malformed, format!("{}: {e}", self.asker.host())))
     }
 

@@ -2,14 +2,21 @@
 
 use super::{OutcomeError, key, text_lines};
 use crate::core::event::{Timer, TimerState, TimerWatch};
-use crate::facts::Section;
+use crate::facts::{self, Section};
 use crate::types::{Blake3, Span, Untrusted};
 
-/// Reads the section `timer`.
+/// Reads the sections `timer` and, where it is there, `replaced`.
 ///
 /// # Errors
-/// The first line that breaks the contract, or a line that is missing.
-pub fn parse(section: &Section) -> Result<Timer, OutcomeError> {
+/// The first line of the timer that breaks the contract, or one that is missing. Processes that can't
+/// be read are not known, which is no error of the timer.
+pub fn parse(sections: &[Section]) -> Result<Timer, OutcomeError> {
+    let section = sections.iter().find(|section| section.name == "timer");
+    let section = section.ok_or(OutcomeError::Missing { section: "answer", what: "timer" })?;
+    Ok(Timer { replaced: facts::read_replaced(sections), ..of(section)? })
+}
+
+fn of(section: &Section) -> Result<Timer, OutcomeError> {
     let (mut state, mut left, mut watch) = (None, None, None);
     let (mut token, mut operation, mut why) = (None, None, None);
     for line in text_lines(section)? {
@@ -43,6 +50,7 @@ pub fn parse(section: &Section) -> Result<Timer, OutcomeError> {
         token,
         operation,
         why,
+        replaced: None,
     })
 }
 
@@ -64,19 +72,28 @@ mod tests {
             "state armed\ntoken 0123456789abcdef\nplan {}\nleft 61\nboot same\nwatch systemd\noperation -\nwhy -\n",
             Blake3::of(b"plan")
         );
-        let timer = parse(&section(&text)).expect("reads");
+        let timer = parse(&[section(&text)]).expect("reads");
         assert!(timer.is_armed());
         assert_eq!((timer.left, timer.watch), (Span::secs(61), TimerWatch::Systemd));
-        let fired = parse(&section(
+        let fired = parse(&[section(
             "state rollback-failed\ntoken -\nplan -\nleft 0\nboot same\nwatch none\noperation b1-deadman\nwhy apt says no\n",
-        ))
+        )])
         .expect("reads");
         assert_eq!(fired.state, TimerState::RollbackFailed);
         assert_eq!(fired.why, Some("apt says no".into()));
         assert!(!fired.is_armed());
+        assert_eq!(timer.replaced, None);
+        let beside = Section {
+            name: "replaced".into(),
+            lines: vec![b"811\t/system.slice/nginx.service\tnginx\t/lib/libssl.so.3".to_vec()],
+            status: 0,
+        };
+        let timer = parse(&[section(&text), beside]).expect("reads");
+        let Some(facts::Fact::Known(replaced)) = &timer.replaced else { panic!("{timer:?}") };
+        assert_eq!(replaced[0].path, Some("/lib/libssl.so.3".into()));
         // An armed file that nothing watches would never fire.
         let text = text.replace("watch systemd", "watch none");
-        assert!(!parse(&section(&text)).expect("reads").is_armed());
+        assert!(!parse(&[section(&text)]).expect("reads").is_armed());
     }
 
     #[test]
@@ -90,7 +107,7 @@ mod tests {
             "state armed\nleft 1\nwatch hope\n",
             "state armed\nleft 1\nwatch systemd\nboot maybe\n",
         ] {
-            assert!(parse(&section(bad)).is_err(), "{bad:?}");
+            assert!(parse(&[section(bad)]).is_err(), "{bad:?}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::core::command::RollbackScope;
+use crate::facts::Replaced;
 
 impl Sample {
     /// web2 is done, web1 is next of those that are left: NEWER and UNTESTED hold it.
@@ -109,6 +110,38 @@ impl Sample {
         sample.probe_all("02:29:57");
         sample.to(at("02:30:00"));
         sample
+    }
+
+    /// It was watched long enough, and two services still run the library of before.
+    pub(crate) fn old_code() -> Self {
+        let mut sample = Self::baking();
+        let batch = sample.batch("web3").id;
+        let runs = |pid, program: &str, unit: &str| Replaced {
+            pid,
+            program: program.into(),
+            unit: Some(unit).filter(|unit| !unit.is_empty()).and_then(|unit| unit.parse().ok()),
+            path: Some("/lib/x86_64-linux-gnu/libssl.so.3".into()),
+        };
+        if let Some((timer, _)) = sample.timers.get_mut(&batch) {
+            let all = vec![
+                runs(811, "nginx", "nginx.service"),
+                runs(812, "nginx", "nginx.service"),
+                runs(913, "php-fpm", ""),
+            ];
+            timer.replaced = Some(Fact::Known(all));
+        }
+        sample.probe_all("02:34:05");
+        sample.probe_all("02:34:20");
+        sample.probe_all("02:34:24");
+        sample
+    }
+
+    /// Whatever ran old code on a host was started anew.
+    pub(crate) fn restarted(&mut self, host: &str) {
+        let batch = self.batch(host).id;
+        if let Some((timer, _)) = self.timers.get_mut(&batch) {
+            timer.replaced = Some(Fact::Known(Vec::new()));
+        }
     }
 
     /// It was watched long enough, and the host does not take the confirm.

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::command::RollbackScope;
+use crate::core::state::Phase;
 use crate::tui::sample::Sample;
 
 /// A person at the keys: each press half a second after the one before, if not said otherwise.
@@ -349,6 +350,54 @@ fn a_confirm_by_word_wants_the_hosts_name_and_nothing_else_counts() {
     let batch = open.expect("a batch").id.clone();
     assert_eq!(actions, vec![Action::Intent(Intent::Confirm { batch })]);
     assert!(hands.ui.sheets.is_empty());
+}
+
+/// Its probes pass, and have seen the code of before: it stays open until that is gone, or a person says
+/// that they know.
+#[test]
+fn what_runs_old_code_keeps_a_batch_open_until_it_is_gone_or_a_word_is_given() {
+    let mut sample = Sample::old_code();
+    let batch = sample.state.in_order().find(|batch| batch.phase.unconfirmed()).expect("one").id.clone();
+    assert_eq!(sample.state.batches[&batch].phase, Phase::Verified, "watched long enough, and open");
+    let mut hands = Hands::on(&sample);
+    // No slower than a probe's result counts.
+    let typed: Vec<Action> = ":confirm web3\nweb3\n"
+        .chars()
+        .filter_map(|c| {
+            let key = if c == '\n' { Key::Enter } else { Key::Char(c) };
+            hands.after(Span::ms(150), UiInput::Key(key))
+        })
+        .collect();
+    assert_eq!(typed, vec![Action::Intent(Intent::Confirm { batch: batch.clone() })]);
+    let mut by_word = sample.clone();
+    by_word.ask(Intent::Confirm { batch: batch.clone() });
+    by_word.to(by_word.now);
+    let there = &by_word.state.batches[&batch];
+    assert_eq!(there.phase, Phase::Confirmed);
+    assert_eq!(
+        there.grounds.as_deref(),
+        Some(
+            "confirmed by a person's word, although nginx.service, php-fpm (913) still run the replaced \
+             /lib/x86_64-linux-gnu/libssl.so.3"
+        )
+    );
+    // Where its probes don't pass no word goes past them.
+    let mut failing = sample.clone();
+    for second in 25..31 {
+        failing.probe(&format!("02:34:{second}"), Some("globex"));
+    }
+    let mut hands = Hands::on(&failing);
+    assert_eq!(hands.keys(":confirm web3\n"), vec![]);
+    assert!(hands.ui.notice(hands.now).is_some_and(|said| said.contains("not all of them pass")));
+    // The services were started anew: its host says so when it is asked next.
+    sample.restarted("web3");
+    sample.probe_all("02:34:35");
+    sample.probe_all("02:34:41");
+    let there = &sample.state.batches[&batch];
+    assert_eq!(
+        (there.phase, there.grounds.as_deref()),
+        (Phase::Confirmed, Some("verified, its required probe passes"))
+    );
 }
 
 #[test]

@@ -5,10 +5,11 @@ use super::header::stamp;
 use super::paint::Text;
 use super::probes::target;
 use super::timer::left;
+use crate::core::confirm::{self, OldCode};
 use crate::core::state::{Batch, Health, Phase, ProbeState};
-use crate::core::{State, confirm, schedule};
+use crate::core::{State, schedule};
 use crate::tui::theme::{Role, Theme};
-use crate::types::{Span, Time};
+use crate::types::{Span, Time, Untrusted};
 
 /// Required probes that are named; the others are counted.
 const NAMED: usize = 2;
@@ -69,6 +70,9 @@ fn confirming(state: &State, batch: &Batch, bakes: bool, now: Time, wide: bool) 
     // One that passed before the verifying only has to be seen again.
     let failing: Vec<_> = against.iter().filter(|(_, probe)| probe.health(now) != Health::Ok).collect();
     let open = if bakes { &failing } else { &against.iter().collect() };
+    if let (true, Some(words)) = (open.is_empty(), old(state, batch, bakes)) {
+        return (Role::Warn, words);
+    }
     if open.is_empty() {
         let Some(at) = schedule::baked_at(state, batch).filter(|_| bakes) else {
             return (Role::Plain, "is about to be confirmed".to_owned());
@@ -89,6 +93,24 @@ fn confirming(state: &State, batch: &Batch, bakes: bool, now: Time, wide: bool) 
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let wait = if bakes { "then waits for" } else { "not confirmed: waits for" };
     (Role::Warn, format!("{wait} {}{more}", named.join(", ")))
+}
+
+/// What still runs the code of before: the probes have seen that, not the new one.
+fn old(state: &State, batch: &Batch, bakes: bool) -> Option<String> {
+    let old_code = confirm::old_code(state, batch);
+    let words = match old_code {
+        OldCode::Runs(_) => {
+            let file = old_code.file().map_or_else(|| "files".to_owned(), Untrusted::shown);
+            let name = file.rsplit('/').next().unwrap_or(&file);
+            format!("{} run old {name}", old_code.who())
+        }
+        OldCode::Unknown(_) => old_code.words()?,
+        // Told within moments of the verifying.
+        OldCode::NotTold if bakes => return None,
+        OldCode::NotTold | OldCode::None => return old_code.words(),
+    };
+    let wait = if bakes { "then waits" } else { "not confirmed" };
+    Some(format!("{wait}: {words}; restart there, or :confirm {}", batch.host))
 }
 
 fn word(probe: &ProbeState, now: Time) -> &'static str {

@@ -4,7 +4,7 @@ use super::activity::changes;
 use super::paint::Text;
 use super::sheet::Paper;
 use super::timer;
-use crate::core::View;
+use crate::core::{View, confirm};
 use crate::tui::theme::Role;
 use crate::tui::ui::timer::ByWord;
 use crate::types::Time;
@@ -14,11 +14,17 @@ pub(super) fn paper(view: &View, form: &ByWord, now: Time, width: usize) -> Pape
     let Some(batch) = view.state.batches.get(&form.batch) else { return Paper::default() };
     let title = Text::of(Role::SheetTitle, format!("CONFIRM {} by your word", batch.label()));
     let mut paper = Paper { title, ..Paper::default() };
-    let fact = format!(
-        "{host} is UNPROBED: nothing here looks at its customers from outside. That ssh answers, or that \
-         somebody can log in, says nothing of them."
-    );
-    paper.say("FACT", Role::Strong, &fact, width);
+    if confirm::unprobed(&view.state, batch) {
+        let fact = format!(
+            "{host} is UNPROBED: nothing here looks at its customers from outside. That ssh answers, or that \
+             somebody can log in, says nothing of them."
+        );
+        paper.say("FACT", Role::Strong, &fact, width);
+    }
+    if let Some(words) = confirm::old_code(&view.state, batch).words() {
+        let fact = format!("{words}. What the probes have seen there is the code of before.");
+        paper.say("OLD CODE", Role::Strong, &fact, width);
+    }
     let then = format!(
         "its timer is stopped and {} stay on {host}; a rollback then is one of confirmed work. Your name \
          is recorded.",

@@ -58,6 +58,8 @@ fn all_views() -> Vec<(&'static str, Sample, &'static str)> {
         ("baking_gate_bake", Sample::baking(), "c\t\t\t"),
         ("baking_gate_practised", Sample::baking(), "c\t"),
         ("unconfirmed", Sample::unconfirmed(), ""),
+        ("old_code", Sample::old_code(), ""),
+        ("old_code_confirm", Sample::old_code(), ":confirm web3\n"),
         ("lost", Sample::lost(), ""),
         ("fired", Sample::fired(), ""),
         ("unwatched", Sample::unwatched(), "R"),
