@@ -13,6 +13,7 @@ mod apt; // what apt and dpkg print
 mod archive; // which packages there are
 mod door; // a customer's address that answers or goes dark
 mod facts; // what a host prints about itself
+mod files; // package files that go from host to host
 mod folder; // keys and configuration, private, removed at the end
 mod ground; // addresses and ports
 mod model; // one host

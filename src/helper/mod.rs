@@ -21,6 +21,8 @@ pub const TEXT: &str = concat!(
     "\n",
     include_str!("stage.sh"),
     "\n",
+    include_str!("carry.sh"),
+    "\n",
     include_str!("saved.sh"),
     "\n",
     include_str!("apply.sh"),
@@ -41,7 +43,7 @@ pub const TEXT: &str = concat!(
 );
 
 /// The version of the contract that [`TEXT`] speaks; its first frame says it.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Where the helper is installed, root's and mode 0755.
 pub const PATH: &str = "/usr/local/sbin/holdpoint-helper";

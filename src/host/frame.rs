@@ -78,13 +78,17 @@ pub enum RefusalCode {
     NotArmed,
     /// The batch's timer was armed with other words.
     WrongToken,
+    /// It has no such package file.
+    NoFile,
+    /// What came is not what was announced.
+    Mismatch,
     /// The helper itself could not go on.
     Internal,
 }
 
 impl RefusalCode {
     /// Every code.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Usage,
         Self::StaleEpoch,
         Self::Busy,
@@ -96,6 +100,8 @@ impl RefusalCode {
         Self::Unarmed,
         Self::NotArmed,
         Self::WrongToken,
+        Self::NoFile,
+        Self::Mismatch,
         Self::Internal,
     ];
 
@@ -113,6 +119,8 @@ impl RefusalCode {
             Self::Unarmed => "unarmed",
             Self::NotArmed => "not-armed",
             Self::WrongToken => "wrong-token",
+            Self::NoFile => "no-file",
+            Self::Mismatch => "mismatch",
             Self::Internal => "internal",
         }
     }

@@ -1,7 +1,10 @@
 //! Clear when old and new packages are stored on the host and hashed, apt simulated both ways, and
 //! there is space.
 
+use std::collections::BTreeMap;
+
 use super::Finding;
+use crate::core::event::{ProofFile, Source};
 use crate::core::state::{Batch, Phase, State};
 use crate::types::Untrusted;
 
@@ -45,13 +48,35 @@ pub(super) fn judge(_state: &State, batch: &Batch) -> Finding {
             proof.space_needed.div_ceil(1 << 20)
         ));
     }
-    let files = proof.files.iter().map(|file| 1 + usize::from(file.old.is_some())).sum::<usize>();
     if against.is_empty() {
-        Finding::clear(format!("{files} files stored and hashed, both ways simulated"))
+        let stored = stored(&proof.files);
+        Finding::clear(format!("{stored}, both ways simulated")).with(origins(&proof.files))
     } else {
         // The whole of it: a waiver is given for what stands here, and for nothing that comes later.
         Finding::held(against.join("; "), against)
     }
+}
+
+/// "12 files stored and hashed: 10 archive, 1 web2, 1 snapshot".
+fn stored(files: &[ProofFile]) -> String {
+    let all = files.iter().map(|file| 1 + usize::from(file.old.is_some())).sum::<usize>();
+    let mut sources: BTreeMap<&Source, usize> = BTreeMap::new();
+    for origin in files.iter().flat_map(|file| [&file.new_from, &file.old_from]).flatten() {
+        *sources.entry(&origin.source).or_default() += 1;
+    }
+    let sources: Vec<String> = sources.iter().map(|(source, n)| format!("{n} {}", source.word())).collect();
+    let colon = if sources.is_empty() { "" } else { ": " };
+    format!("{all} files stored and hashed{colon}{}", sources.join(", "))
+}
+
+/// The way back, package by package: where the old file came from, and how that was checked.
+fn origins(files: &[ProofFile]) -> Vec<String> {
+    let line = |file: &ProofFile| {
+        let origin = file.old_from.as_ref()?;
+        let from = word(&file.from);
+        Some(format!("{} back to {from}: {}, {}", file.package, origin.source.word(), origin.check.words()))
+    };
+    files.iter().filter_map(line).collect()
 }
 
 fn word(version: &Option<crate::types::Version>) -> String {
