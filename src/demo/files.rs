@@ -67,7 +67,7 @@ impl Host {
     /// `take`, with the words of the call.
     pub(super) fn take_piece(&mut self, epoch: Epoch, verb: &Verb) -> Answered {
         let Verb::Take { batch, file, size, sha256, from, offset, piece } = verb else {
-            return refused(RefusalCode::Usage, "take BATCH NAME ARCH VERSION SIZE SHA256 HOST OFFSET");
+            return refused(RefusalCode::Usage, "take BATCH SIZE SHA256 HOST OFFSET");
         };
         self.admit(epoch)?;
         let spec_names = |spec: &str| spec.parse::<Spec>().is_ok_and(|spec| names(&spec, file));

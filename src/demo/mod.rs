@@ -349,6 +349,11 @@ impl Fleet {
     fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
+
+    /// That host's archive has that file no more.
+    fn lose(&self, host: usize, file: crate::host::carry::FileOf) {
+        self.servers[host].model().lost.insert(file);
+    }
 }
 
 impl Drop for Fleet {

@@ -102,7 +102,7 @@ impl Server {
         })
     }
 
-    fn model(&self) -> MutexGuard<'_, Host> {
+    pub(super) fn model(&self) -> MutexGuard<'_, Host> {
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -155,8 +155,12 @@ hp_snapshot() {
 # The most of a file that goes in one piece, in bytes; as base64 it fits hp_input and a section.
 HP_PIECE_BYTES=524288
 
-hp_is_package() {
-    printf '%s\t%s\t%s\n' "$1" "$2" "$3" | grep -qE '^[a-z0-9][a-z0-9+.-]{1,127}	[a-z0-9][a-z0-9-]{0,31}	[0-9A-Za-z][0-9A-Za-z.+:~-]{0,255}$'
+# hp_file_read FILE: the first line of an input, NAME ARCH VERSION, as hp_n, hp_a and hp_v. A version may
+# have a character that a shell acts on, so it is no word of a command line.
+hp_file_read() {
+    head -n 1 "$1" | grep -qE '^[a-z0-9][a-z0-9+.-]{1,127} [a-z0-9][a-z0-9-]{0,31} [0-9A-Za-z][0-9A-Za-z.+:~-]{0,255}$' ||
+        hp_refuse usage "the first line is not NAME ARCH VERSION"
+    read -r hp_n hp_a hp_v <"$1"
 }
 
 # hp_give_find NAME ARCH VERSION: a file of it that this host can give: one that it stored for a batch, or
@@ -200,11 +204,15 @@ hp_verb_have() {
 hp_give_piece() { tail -c "+$(($2 + 1))" "$1" | head -c "$HP_PIECE_BYTES" | base64 -w 4096; }
 
 hp_verb_give() {
-    [ "$#" = 4 ] && hp_is_package "$1" "$2" "$3" && hp_is_number "$4" || hp_refuse usage "give NAME ARCH VERSION OFFSET"
+    [ "$#" = 1 ] && hp_is_number "$1" || hp_refuse usage "give OFFSET"
     hp_need_root
-    hp_give_find "$1" "$2" "$3" || hp_refuse no-file "$1:$2 $3"
-    [ "$4" -lt "$(stat -c %s "$HP_GIVE")" ] || hp_refuse usage "the file is shorter than that"
-    hp_section piece hp_give_piece "$HP_GIVE" "$4"
+    hp_wanted=$HP_STATE/have.$$
+    trap 'rm -f "$hp_wanted"' EXIT
+    hp_input "$hp_wanted" && [ "$(wc -l <"$hp_wanted")" = 1 ] || hp_refuse usage "the input is not one line and the line: end"
+    hp_file_read "$hp_wanted"
+    hp_give_find "$hp_n" "$hp_a" "$hp_v" || hp_refuse no-file "$hp_n:$hp_a $hp_v"
+    [ "$1" -lt "$(stat -c %s "$HP_GIVE")" ] || hp_refuse usage "the file is shorter than that"
+    hp_section piece hp_give_piece "$HP_GIVE" "$1"
     hp_done 0
 }
 
@@ -221,10 +229,10 @@ hp_take_answer() {
 # A piece of a package file that another host has, for the next stage of the batch. Pieces come in order;
 # the same one again is as once. Nothing is used before the whole of it has the hash that was announced.
 hp_verb_take() {
-    [ "$#" = 8 ] && hp_is_id "$1" && hp_is_package "$2" "$3" "$4" && hp_is_number "$5" && hp_is_number "$8" ||
-        hp_refuse usage "take BATCH NAME ARCH VERSION SIZE SHA256 HOST OFFSET"
-    [ "${#6}" = 64 ] && [ "$5" -gt 0 ] && [ "$5" -le 2147483648 ] || hp_refuse usage "not a size and a hash"
-    case $6,$7 in
+    [ "$#" = 5 ] && hp_is_id "$1" && hp_is_number "$2" && hp_is_number "$5" ||
+        hp_refuse usage "take BATCH SIZE SHA256 HOST OFFSET"
+    [ "${#3}" = 64 ] && [ "$2" -gt 0 ] && [ "$2" -le 2147483648 ] || hp_refuse usage "not a size and a hash"
+    case $3,$4 in
         *[!0-9a-f]*,* | *,[!A-Za-z0-9]* | *,*[!A-Za-z0-9._-]*) hp_refuse usage "not a hash and a host" ;;
     esac
     hp_need_root
@@ -234,21 +242,22 @@ hp_verb_take() {
         2) hp_refuse no-space "no space to store the piece" ;;
         *) hp_refuse usage "the piece is cut off, or does not end with the line: end" ;;
     esac
-    base64 -d "$hp_piece" >"$hp_piece.bytes" 2>/dev/null || hp_refuse usage "the piece is not base64, or there is no space"
+    hp_file_read "$hp_piece"
+    tail -n +2 "$hp_piece" | base64 -d >"$hp_piece.bytes" 2>/dev/null || hp_refuse usage "the piece is not base64, or there is no space"
     hp_piece_bytes=$(stat -c %s "$hp_piece.bytes")
     [ "$hp_piece_bytes" -gt 0 ] && [ "$hp_piece_bytes" -le "$HP_PIECE_BYTES" ] || hp_refuse usage "not the size of a piece"
     hp_lock
     hp_admit_epoch
     HP_BATCH=$HP_STATE/batches/$1
-    hp_take_is_wanted "$2" "$3" "$4" || hp_refuse usage "no batch of that name here waits for that package"
+    hp_take_is_wanted "$hp_n" "$hp_a" "$hp_v" || hp_refuse usage "no batch of that name here waits for that package"
     mkdir -p "$HP_BATCH/carried" || hp_refuse no-space "no space for the file"
-    for hp_take_arch in "$3" all "$(dpkg --print-architecture)"; do
-        hp_take_file=$HP_BATCH/carried/$(hp_deb_name "$2" "$4" "$hp_take_arch")
-        if [ -f "$hp_take_file.from" ] && [ "$(hp_sha256 "$hp_take_file")" = "$6" ]; then
-            hp_take_answer "$5" yes
+    for hp_take_arch in "$hp_a" all "$(dpkg --print-architecture)"; do
+        hp_take_file=$HP_BATCH/carried/$(hp_deb_name "$hp_n" "$hp_v" "$hp_take_arch")
+        if [ -f "$hp_take_file.from" ] && [ "$(hp_sha256 "$hp_take_file")" = "$3" ]; then
+            hp_take_answer "$2" yes
         fi
     done
-    hp_take_part "$@"
+    hp_take_part "$2" "$3" "$4" "$5"
 }
 
 # Still to be applied, and with that package from or to that version.
@@ -258,30 +267,31 @@ hp_take_is_wanted() {
         hp_spec_packages "$HP_BATCH/spec" | cut -f 2,3,5 | grep -qxF "$1$HP_TAB$2$HP_TAB$3"
 }
 
+# hp_take_part SIZE SHA256 HOST OFFSET
 hp_take_part() {
-    hp_part=$HP_BATCH/carried/$6.part
-    if [ "$8" = 0 ]; then
+    hp_part=$HP_BATCH/carried/$2.part
+    if [ "$4" = 0 ]; then
         # Once here, and once more where it is kept; and a margin.
         hp_part_free=$(df -PB1 "$HP_STATE" 2>/dev/null | awk 'NR == 2 { print $4 }')
-        [ "${hp_part_free:-0}" -ge "$(($5 * 2 + 67108864))" ] || hp_refuse no-space "no space for $5 bytes"
+        [ "${hp_part_free:-0}" -ge "$(($1 * 2 + 67108864))" ] || hp_refuse no-space "no space for $1 bytes"
         : >"$hp_part" || hp_refuse no-space "no space for the file"
     fi
     hp_part_bytes=$(stat -c %s "$hp_part" 2>/dev/null) || hp_part_bytes=-1
-    [ "$8" -le "$hp_part_bytes" ] || hp_refuse usage "the piece before this one is not here"
-    if ! truncate -s "$8" "$hp_part" || ! cat "$hp_piece.bytes" >>"$hp_part"; then
+    [ "$4" -le "$hp_part_bytes" ] || hp_refuse usage "the piece before this one is not here"
+    if ! truncate -s "$4" "$hp_part" || ! cat "$hp_piece.bytes" >>"$hp_part"; then
         rm -f "$hp_part"
         hp_refuse no-space "no space for the file"
     fi
-    hp_part_bytes=$(($8 + hp_piece_bytes))
-    if [ "$hp_part_bytes" -lt "$5" ]; then
+    hp_part_bytes=$(($4 + hp_piece_bytes))
+    if [ "$hp_part_bytes" -lt "$1" ]; then
         hp_take_answer "$hp_part_bytes" no
     fi
-    if [ "$hp_part_bytes" != "$5" ] || [ "$(hp_sha256 "$hp_part")" != "$6" ] || ! hp_deb_is "$hp_part" "$2" "$3" "$4"; then
+    if [ "$hp_part_bytes" != "$1" ] || [ "$(hp_sha256 "$hp_part")" != "$2" ] || ! hp_deb_is "$hp_part" "$hp_n" "$hp_a" "$hp_v"; then
         rm -f "$hp_part"
-        hp_refuse mismatch "$2:$3 $4 is not what was announced; it is not kept"
+        hp_refuse mismatch "$hp_n:$hp_a $hp_v is not what was announced; it is not kept"
     fi
-    hp_take_file=$HP_BATCH/carried/$(hp_deb_name "$2" "$4" "$(dpkg-deb -f "$hp_part" Architecture)")
-    sync "$hp_part" && mv -f "$hp_part" "$hp_take_file" && echo "$7" | hp_write "$hp_take_file.from" ||
+    hp_take_file=$HP_BATCH/carried/$(hp_deb_name "$hp_n" "$hp_v" "$(dpkg-deb -f "$hp_part" Architecture)")
+    sync "$hp_part" && mv -f "$hp_part" "$hp_take_file" && echo "$3" | hp_write "$hp_take_file.from" ||
         hp_refuse no-space "the file could not be kept"
-    hp_take_answer "$5" yes
+    hp_take_answer "$1" yes
 }

@@ -6,7 +6,7 @@
 use crate::helper;
 use crate::host::carry::{FileOf, LARGEST, Piece};
 use crate::host::operation::{Kind, Spec, Wanted};
-use crate::types::{BatchId, Blake3, BootId, Epoch, HostName, Nonce, OperationId, PackageId, Sha256, Span};
+use crate::types::{BatchId, Blake3, BootId, Epoch, HostName, Nonce, OperationId, Sha256, Span};
 
 /// A question or an order to one host's helper.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,18 +217,15 @@ impl Verb {
             }
             Self::Simulate(_) => vec!["simulate".into()],
             Self::Have(_) => vec!["have".into()],
-            Self::Give { file, offset } => {
-                let FileOf { package, version } = file;
-                let words = ["give", package.name.as_str(), package.arch.as_str(), version.as_str()];
-                words.map(str::to_owned).into_iter().chain([offset.to_string()]).collect()
-            }
-            Self::Take { batch, file, size, sha256, from, offset, .. } => {
-                let FileOf { package, version } = file;
-                let words =
-                    ["take", batch.as_str(), package.name.as_str(), package.arch.as_str(), version.as_str()];
-                let rest = [size.to_string(), sha256.to_string(), from.to_string(), offset.to_string()];
-                words.map(str::to_owned).into_iter().chain(rest).collect()
-            }
+            Self::Give { offset, .. } => vec!["give".into(), offset.to_string()],
+            Self::Take { batch, size, sha256, from, offset, .. } => vec![
+                "take".into(),
+                batch.to_string(),
+                size.to_string(),
+                sha256.to_string(),
+                from.to_string(),
+                offset.to_string(),
+            ],
             Self::Start { operation, batch, work } => {
                 vec!["start".into(), operation.to_string(), work.kind().word().into(), batch.to_string()]
             }
@@ -285,19 +282,21 @@ impl Verb {
                 .and_then(|lines| lines.lines().map(read).collect::<Option<Vec<FileOf>>>())
                 .filter(|files| !files.is_empty())
                 .map(Self::Have),
-            ["give", name, arch, version, offset] => file_of(name, arch, version)
-                .zip(read(offset))
-                .map(|(file, offset)| Self::Give { file, offset }),
-            ["take", batch, name, arch, version, size, sha256, from, offset] => {
+            ["give", offset] => {
+                let file = input.strip_suffix("\nend\n").and_then(read);
+                file.zip(read(offset)).map(|(file, offset)| Self::Give { file, offset })
+            }
+            ["take", batch, size, sha256, from, offset] => {
                 let take = || {
+                    let (file, piece) = input.strip_suffix("end\n")?.split_once('\n')?;
                     Some(Self::Take {
                         batch: read(batch)?,
-                        file: file_of(name, arch, version)?,
+                        file: read(file)?,
                         size: read(size).filter(|size| (1..=LARGEST).contains(size))?,
                         sha256: read(sha256)?,
                         from: read(from)?,
                         offset: read(offset)?,
-                        piece: read(input.strip_suffix("end\n")?)?,
+                        piece: read(piece)?,
                     })
                 };
                 take()
@@ -370,12 +369,13 @@ impl Verb {
                 text.push_str("end\n");
                 text
             }
-            Self::Take { piece, .. } => format!("{}end\n", piece.text()),
+            // A version may have a character that a shell acts on.
+            Self::Give { file, .. } => format!("{file}\nend\n"),
+            Self::Take { file, piece, .. } => format!("{file}\n{}end\n", piece.text()),
             Self::Start { work: Work::Stage(spec), .. } => spec.text(),
             Self::Start { work: Work::Apply | Work::Rollback, .. }
             | Self::Hello
             | Self::Facts(_)
-            | Self::Give { .. }
             | Self::Read { .. }
             | Self::Result(_)
             | Self::Verify(_)
@@ -465,11 +465,6 @@ impl Verb {
         let epoch = if self.mutates() { epoch } else { 0 };
         format!("{nonce} {epoch} {}", self.words().join(" "))
     }
-}
-
-fn file_of(name: &str, arch: &str, version: &str) -> Option<FileOf> {
-    let package = PackageId::new(name.parse().ok()?, arch.parse().ok()?);
-    Some(FileOf { package, version: version.parse().ok()? })
 }
 
 #[cfg(test)]

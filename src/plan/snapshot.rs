@@ -153,7 +153,7 @@ mod tests {
         }
         assert_eq!(
             url("http://a/{filename}", "x1:all", &"1+".repeat(120), "x1").map(|url| url.len()),
-            Some(497)
+            Some(500)
         );
         assert_eq!(url("http://a/{filename}{aptname}{version}", "x1:all", &"1+".repeat(128), "x1"), None);
     }

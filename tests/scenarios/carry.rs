@@ -7,7 +7,7 @@ use holdpoint::host::frame::{End, RefusalCode};
 use holdpoint::host::operation::{OperationState, Spec};
 use holdpoint::host::outcome::{Side, StageResult};
 use holdpoint::host::said::Said;
-use holdpoint::host::verb::{Verb, Work};
+use holdpoint::host::verb::Verb;
 use holdpoint::types::Sha256;
 
 use crate::host::{Host, change, host};
@@ -162,7 +162,6 @@ fn a_file_comes_in_pieces_and_is_used_only_as_the_whole_that_was_announced() {
     assert_eq!(carried(&host), "", "nothing half is kept");
 
     assert_eq!(carry(&peer, &host, offer.clone(), "b1"), 3);
-    // A disk that fills up on the way.
     let (state, staged, log) = host.stage("b1", spec(offer.sha256));
     assert_eq!(state, OperationState::Done(0), "{staged:#?}\n{log}");
     let from = Origin { source: Source::Host("web2".parse().expect("a host")), check: Check::Hash };
@@ -302,48 +301,45 @@ fn a_snapshot_archive_is_asked_after_all_others_and_repacking_is_the_last() {
 #[test]
 fn hostile_words_about_files_are_refused() {
     let Some(host) = host() else { return };
-    let (hash, long) = ("ab".repeat(32), "1".repeat(300));
-    let take = |batch: &str, name: &str, version: &str, size: &str, hash: &str, from: &str, offset: &str| {
-        ["1", "take", batch, name, "all", version, size, hash, from, offset].map(str::to_owned).to_vec()
+    let (hash, zeds) = ("ab".repeat(32), "zz".repeat(32));
+    let refused = |words: &[&str], input: &str| {
+        let asked = host.call(words, input.as_bytes()).unwrap_or_else(|e| panic!("{words:?} {input:?}: {e}"));
+        let End::Refused(refusal) = asked.answer.end else { panic!("{words:?} {input:?}: {}", asked.raw) };
+        assert_eq!(refusal.code, RefusalCode::Usage, "{words:?} {input:?}");
     };
-    let give =
-        |words: [&str; 4]| [&["0", "give"][..], &words].concat().into_iter().map(str::to_owned).collect();
-    let calls: Vec<Vec<String>> = vec![
-        give(["../x", "all", "1", "0"]),
-        give(["hpt-data", "all", "1", "-1"]),
-        give(["hpt-data", "a_l", "1", "0"]),
-        give(["hpt-data", "all", &long, "0"]),
-        vec!["0".into(), "give".into(), "hpt-data".into()],
-        vec!["0".into(), "have".into(), "hpt-data".into()],
-        take("../b", "hpt-data", "1.0", "5", &hash, "web2", "0"),
-        take("b", "-o", "1.0", "5", &hash, "web2", "0"),
-        take("b", "hpt-data", "1.0", "0", &hash, "web2", "0"),
-        take("b", "hpt-data", "1.0", "2147483649", &hash, "web2", "0"),
-        take("b", "hpt-data", "1.0", "5", &hash[1..], "web2", "0"),
-        take("b", "hpt-data", "1.0", "5", &"zz".repeat(32), "web2", "0"),
-        take("b", "hpt-data", "1.0", "5", &hash, "-web2", "0"),
-        take("b", "hpt-data", "1.0", "5", &hash, "web:2", "0"),
-        take("b", "hpt-data", "1.0", "5", &hash, "web2", "x"),
-        take("b", "hpt-data", "1.0", "5", &hash, "web2", "0"),
-    ];
-    for words in calls {
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let asked =
-            host.call(&words, b"aGVsbG8=\nend\n").unwrap_or_else(|error| panic!("{words:?}: {error}"));
-        let End::Refused(refusal) = asked.answer.end else { panic!("{words:?}: {}", asked.raw) };
-        assert_eq!(refusal.code, RefusalCode::Usage, "{words:?}");
+    let good = ["1", "take", "b", "5", &hash, "web2", "0"];
+    for words in [
+        &["0", "give", "-1"][..],
+        &["0", "give"],
+        &["0", "have", "hpt-data"],
+        &["1", "take", "../b", "5", &hash, "web2", "0"],
+        &["1", "take", "b", "0", &hash, "web2", "0"],
+        &["1", "take", "b", "2147483649", &hash, "web2", "0"],
+        &["1", "take", "b", "5", &hash[1..], "web2", "0"],
+        &["1", "take", "b", "5", &zeds, "web2", "0"],
+        &["1", "take", "b", "5", &hash, "-web2", "0"],
+        &["1", "take", "b", "5", &hash, "web:2", "0"],
+        &["1", "take", "b", "5", &hash, "web2", "x"],
+        &["1", "take", "b", "5", &hash, "web2"],
+        // There is no batch yet.
+        &good,
+    ] {
+        refused(words, "hpt-data all 1.0\naGVsbG8=\nend\n");
     }
     host.stage("b", data());
-    let good = take("b", "hpt-data", "1.0", "5", &hash, "web2", "0");
-    let good: Vec<&str> = good.iter().map(String::as_str).collect();
-    for input in ["", "end\n", "aGVsbG8=\n", "aGVs bG8=\nend\n", "$(x)\nend\n", "aGVsbG8\nend\n"] {
-        let asked = host.call(&good, input.as_bytes()).expect("an answer");
-        let End::Refused(refusal) = asked.answer.end else { panic!("{input:?}: {}", asked.raw) };
-        assert_eq!(refusal.code, RefusalCode::Usage, "{input:?}");
+    let long = format!("hpt-data all {}\nend\n", "1".repeat(300));
+    for file in
+        ["", "end\n", "hpt-data all\nend\n", "../x all 1\nend\n", "x1 a_l 1\nend\n", "-o all 1\nend\n", &long]
+    {
+        refused(&["0", "give", "0"], file);
+        refused(&good, &file.replace("end", "aGVsbG8=\nend"));
     }
-    for input in ["", "end\n", "hpt-data all\nend\n", "hpt-data all 1;x\nend\n", "-o all 1\nend\n"] {
-        let asked = host.call(&["0", "have"], input.as_bytes()).expect("an answer");
-        assert!(matches!(asked.answer.end, End::Refused(_)), "{input:?}: {}", asked.raw);
+    refused(&["0", "give", "0"], "hpt-data all 1.0\nhpt-data all 1.0\nend\n");
+    for files in ["", "end\n", "hpt-data all\nend\n", "hpt-data all 1;x\nend\n", "-o all 1\nend\n"] {
+        refused(&["0", "have"], files);
+    }
+    for lines in ["", "end\n", "aGVsbG8=\n", "aGVs bG8=\nend\n", "$(x)\nend\n", "aGVsbG8\nend\n"] {
+        refused(&good, &format!("hpt-data all 1.0\n{lines}"));
     }
     let line = "package\thpt-data\tall\t1.0\t2.0\t-\n";
     for more in [
@@ -356,16 +352,11 @@ fn hostile_words_about_files_are_refused() {
         "url\thpt-data\tall\t-\thttp://a/x\n",
         "url\thpt-data\tall\t1.0\thttp://a/x y\n",
     ] {
-        let spec = format!("{line}{more}end\n");
-        let asked = host.call(&["1", "start", "op", "stage", "c"], spec.as_bytes()).expect("an answer");
-        let End::Refused(refusal) = asked.answer.end else { panic!("{more:?}: {}", asked.raw) };
-        assert_eq!(refusal.code, RefusalCode::Usage, "{more:?}");
+        refused(&["1", "start", "op", "stage", "c"], &format!("{line}{more}end\n"));
     }
     assert_eq!(
         host.inside.sh("ls /var/lib/holdpoint | grep -e have -e piece || :"),
         "",
         "nothing is left over"
     );
-    let busy = host.start("b", Work::Apply);
-    assert_eq!(host.refused(&busy, 5), RefusalCode::Unarmed);
 }

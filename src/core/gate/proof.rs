@@ -82,3 +82,44 @@ fn origins(files: &[ProofFile]) -> Vec<String> {
 fn word(version: &Option<crate::types::Version>) -> String {
     version.as_ref().map_or("-".to_owned(), ToString::to_string)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::event::{Check, Origin};
+    use crate::types::Sha256;
+
+    fn file(new: Option<Source>, old: Option<(Source, Check)>) -> ProofFile {
+        let word = "a word of its type";
+        ProofFile {
+            package: "rsync:amd64".parse().expect(word),
+            from: Some("1".parse().expect(word)),
+            to: "2".parse().expect(word),
+            new: Sha256::from_bytes([1; 32]),
+            old: Some(Sha256::from_bytes([2; 32])),
+            new_from: new.map(|source| Origin { source, check: Check::Hash }),
+            old_from: old.map(|(source, check)| Origin { source, check }),
+        }
+    }
+
+    #[test]
+    fn where_the_files_came_from_is_counted_and_the_way_back_is_said_one_by_one() {
+        let web2 = Source::Host("web2".parse().expect("a host"));
+        let files = [
+            file(Some(Source::Archive), Some((Source::Archive, Check::Index))),
+            file(Some(Source::Archive), Some((web2, Check::Installed))),
+            file(Some(Source::Snapshot), Some((Source::Repacked, Check::Unverified))),
+        ];
+        let said = "6 files stored and hashed: 3 archive, 1 web2, 1 snapshot, 1 repacked";
+        assert_eq!(stored(&files), said);
+        let lines = [
+            "rsync:amd64 back to 1: archive, has the hash of the index",
+            "rsync:amd64 back to 1: web2, holds what is installed",
+            "rsync:amd64 back to 1: repacked, unverified",
+        ];
+        assert_eq!(origins(&files), lines);
+        // Recordings of versions that did not say it.
+        let files = [file(None, None)];
+        assert_eq!((stored(&files).as_str(), origins(&files).len()), ("2 files stored and hashed", 0));
+    }
+}
