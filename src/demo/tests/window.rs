@@ -112,7 +112,7 @@ async fn the_engineer_of_the_story_goes_on_at_web1_and_it_is_rolled_back() {
 /// Ends the window once a way back is proved, or given up.
 fn until_staged(state: &State, _now: Time) -> Option<Intent> {
     let over = state.in_order().any(|batch| batch.proof.is_some() || batch.failure.is_some());
-    over.then_some(Intent::End)
+    (over && state.ended.is_none()).then_some(Intent::End)
 }
 
 #[tokio::test]
