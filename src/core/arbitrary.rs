@@ -539,8 +539,25 @@ fn change() -> Any<Change> {
 }
 
 fn proof() -> Any<Proof> {
-    let file = (package(), of(version()), version(), sha256(), of(sha256()))
-        .prop_map(|(package, from, to, new, old)| ProofFile { package, from, to, new, old });
+    let source = prop_oneof![
+        Just(Source::Archive),
+        Just(Source::Cache),
+        host().prop_map(Source::Host),
+        Just(Source::Snapshot),
+        Just(Source::Repacked)
+    ];
+    let origin = (source, select(Check::ALL.to_vec()));
+    let origin = of(origin.prop_map(|(source, check)| Origin { source, check }).boxed());
+    let file = (package(), of(version()), version(), sha256(), of(sha256()), origin.clone(), origin)
+        .prop_map(|(package, from, to, new, old, new_from, old_from)| ProofFile {
+            package,
+            from,
+            to,
+            new,
+            old,
+            new_from,
+            old_from,
+        });
     (few(file.boxed()), texts(), texts(), of(untrusted()), any::<u64>(), any::<u64>())
         .prop_map(|(files, missing, beyond, reverse, space_needed, space_free)| Proof {
             files,

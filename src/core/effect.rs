@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use super::change::Change;
 use super::event::{Arming, BatchEvent, Event, FailureKind, HostEvent, ProbeEvent, ProbeId, Purpose, Record};
 use super::rules;
-use super::state::{State, Work};
-use crate::plan::{Probe, ProbeTarget, VantageKind};
+use super::state::{Host, Reach, State, Work};
+use crate::plan::{Probe, ProbeTarget, SnapshotArchive, VantageKind};
 use crate::types::{BatchId, Blake3, BootId, Epoch, HostName, Nonce, OperationId, Seq, Span};
 
 /// An effect with its id.
@@ -31,7 +31,7 @@ pub enum Effect {
         claim: Option<Epoch>,
     },
     /// Store and hash a batch's packages on the host, simulate both ways.
-    Stage(OnHost, Vec<Change>),
+    Stage(OnHost, Vec<Change>, Supply),
     /// Arm a staged batch's timer, read it back, apply the batch, and set the timer anew.
     Apply(OnHost, Option<Arming>),
     /// Reboot, and wait until the host is back with another boot id.
@@ -82,6 +82,8 @@ pub enum Effect {
         changes: Vec<Change>,
         /// What its timer was armed with.
         arming: Option<Arming>,
+        /// Where its package files can be had.
+        supply: Supply,
     },
     /// Make these probes until told otherwise.
     Probe {
@@ -116,15 +118,63 @@ pub struct OnHost {
     pub epoch: Epoch,
 }
 
+/// Where package files can be had beyond a host's own archive and cache.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Supply {
+    /// Hosts of the plan that answer and have a helper, in the order in which they are asked.
+    pub peers: Vec<HostName>,
+    /// The plan's snapshot archive.
+    pub snapshot: Option<SnapshotArchive>,
+}
+
+impl Supply {
+    /// Whether there is anything beyond.
+    pub fn is_empty(&self) -> bool {
+        self.peers.is_empty() && self.snapshot.is_none()
+    }
+}
+
+/// The baseline first: it holds what was rehearsed.
+fn supply(state: &State, host: &HostName) -> Supply {
+    let helps = |other: &&std::sync::Arc<Host>| {
+        other.name != *host
+            && matches!(other.reach, Reach::Up { .. })
+            && other.helper.as_ref().is_some_and(|helper| helper.enrolled)
+    };
+    let mut peers: Vec<_> = state.hosts.values().filter(helps).collect();
+    peers.sort_by_key(|other| !other.baseline);
+    let template = state.plan.as_ref().and_then(|plan| plan.policy.snapshot_archive.as_deref());
+    Supply {
+        peers: peers.into_iter().map(|other| other.name.clone()).collect(),
+        // Checked when the plan was read; a journal of an older version may hold another.
+        snapshot: template.and_then(|template| SnapshotArchive::parse(template).ok()),
+    }
+}
+
 impl Effect {
     /// On which host; `None` for probing.
     pub fn host(&self) -> Option<&HostName> {
         match self {
             Self::Read { host, .. } => Some(host),
-            Self::Stage(on, _) | Self::Apply(on, _) | Self::Rollback(on) => Some(&on.host),
+            Self::Stage(on, _, _) | Self::Apply(on, _) | Self::Rollback(on) => Some(&on.host),
             Self::Reboot { on, .. } | Self::Verify { on, .. } | Self::Inspect { on, .. } => Some(&on.host),
             Self::Timer { on, .. } | Self::Confirm { on, .. } => Some(&on.host),
             Self::Probe { .. } => None,
+        }
+    }
+
+    /// Where package files can be had, where it stages some.
+    pub fn supply(&self) -> Option<&Supply> {
+        match self {
+            Self::Stage(_, _, supply) | Self::Inspect { supply, .. } => Some(supply),
+            Self::Read { .. }
+            | Self::Apply(..)
+            | Self::Rollback(_)
+            | Self::Reboot { .. }
+            | Self::Verify { .. }
+            | Self::Timer { .. }
+            | Self::Confirm { .. }
+            | Self::Probe { .. } => None,
         }
     }
 
@@ -188,7 +238,7 @@ fn of_batch(state: &State, record: &Record, event: &BatchEvent) -> Option<Effect
     let named = |word: &str| operation_id(&batch.id, word, record.epoch, batch.attempts);
     Some(match event {
         BatchEvent::StageStarted { operation, .. } => {
-            Effect::Stage(on(operation.clone()), batch.changes.clone())
+            Effect::Stage(on(operation.clone()), batch.changes.clone(), supply(state, &batch.host))
         }
         BatchEvent::ApplyStarted { operation, arming, .. } => {
             Effect::Apply(on(operation.clone()), arming.clone())
@@ -217,6 +267,7 @@ fn of_batch(state: &State, record: &Record, event: &BatchEvent) -> Option<Effect
             was: batch.boot_before.clone(),
             changes: batch.changes.clone(),
             arming: batch.timer.as_ref().map(|timer| timer.arming.clone()),
+            supply: supply(state, &batch.host),
         },
         BatchEvent::Planned { .. }
         | BatchEvent::Dropped { .. }
@@ -239,6 +290,17 @@ pub(super) fn operation_id(batch: &BatchId, word: &str, epoch: Epoch, attempt: u
     let text = format!("{batch}-{word}-{epoch}.{attempt}");
     // A batch id is short and of the same pattern, so this always parses; were it ever too long,
     // its hash is as good a name.
+    text.parse().unwrap_or_else(|_| {
+        let hash = Blake3::of(text.as_bytes()).to_string();
+        #[expect(clippy::unwrap_used, reason = "64 hexadecimal digits fit the pattern of an operation id")]
+        hash.parse().unwrap()
+    })
+}
+
+/// The id of the second round of a stage, once other hosts were asked: it follows from the first, so that
+/// it is found again after a crash.
+pub fn second_round(operation: &OperationId) -> OperationId {
+    let text = format!("{operation}.2");
     text.parse().unwrap_or_else(|_| {
         let hash = Blake3::of(text.as_bytes()).to_string();
         #[expect(clippy::unwrap_used, reason = "64 hexadecimal digits fit the pattern of an operation id")]

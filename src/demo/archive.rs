@@ -228,8 +228,12 @@ impl Row {
 
 /// The hash of a package file: the same on every host, as an archive's is.
 pub(super) fn sha256(id: &PackageId, version: &Version) -> Sha256 {
-    let text = format!("holdpoint demo: {id} {version}\n");
-    Sha256::from_bytes(sha2::Sha256::digest(text.as_bytes()).into())
+    Sha256::from_bytes(sha2::Sha256::digest(content(id, version).as_bytes()).into())
+}
+
+/// A package file, which nobody unpacks.
+pub(super) fn content(id: &PackageId, version: &Version) -> String {
+    format!("holdpoint demo: {id} {version}\n")
 }
 
 /// The size of a package file in bytes: from 24 KiB to 4 MiB by its name, a kernel's as large as

@@ -13,6 +13,7 @@ mod apt; // what apt and dpkg print
 mod archive; // which packages there are
 mod door; // a customer's address that answers or goes dark
 mod facts; // what a host prints about itself
+mod files; // package files that go from host to host
 mod folder; // keys and configuration, private, removed at the end
 mod ground; // addresses and ports
 mod model; // one host
@@ -347,6 +348,11 @@ impl Fleet {
 impl Fleet {
     fn folder(&self) -> &std::path::Path {
         self.folder.path()
+    }
+
+    /// That host's archive has that file no more.
+    fn lose(&self, host: usize, file: crate::host::carry::FileOf) {
+        self.servers[host].model().lost.insert(file);
     }
 }
 

@@ -9,10 +9,12 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::archive::{Archive, Row};
+use super::files::Carried;
 use super::timer::Deadman;
 use super::work::Batch;
 use super::{apt, facts};
 use crate::facts::Section;
+use crate::host::carry::FileOf;
 use crate::host::frame::{End, Refusal, RefusalCode};
 use crate::host::operation::Kind;
 use crate::host::verb::{Verb, Work};
@@ -81,6 +83,10 @@ pub(super) struct Host {
     pub operations: BTreeMap<OperationId, Operation>,
     pub batches: BTreeMap<BatchId, Batch>,
     pub timers: BTreeMap<BatchId, Deadman>,
+    /// Files that its archive has no more.
+    pub lost: BTreeSet<FileOf>,
+    /// What other hosts gave it.
+    pub carried: Vec<Carried>,
 }
 
 /// A call of the helper, as it came over ssh.
@@ -123,7 +129,7 @@ pub(super) enum Then {
 /// Nothing was done, and why.
 pub(super) struct Refused(RefusalCode, String);
 
-type Answered = Result<(Vec<Section>, Option<Then>), Refused>;
+pub(super) type Answered = Result<(Vec<Section>, Option<Then>), Refused>;
 
 pub(super) fn refused<T>(code: RefusalCode, words: impl Into<String>) -> Result<T, Refused> {
     Err(Refused(code, words.into()))
@@ -151,6 +157,8 @@ impl Host {
             operations: BTreeMap::new(),
             batches: BTreeMap::new(),
             timers: BTreeMap::new(),
+            lost: BTreeSet::new(),
+            carried: Vec::new(),
         };
         for row in archive.of_host(&host.profile.rows) {
             let Some(version) = row.from.clone() else { continue };
@@ -183,6 +191,9 @@ impl Host {
                 return Ok((facts::sections(self, words, call.caller == Caller::Root, now), None));
             }
             Verb::Simulate(_)
+            | Verb::Have(_)
+            | Verb::Give { .. }
+            | Verb::Take { .. }
             | Verb::Start { .. }
             | Verb::Read { .. }
             | Verb::Result(_)
@@ -205,6 +216,9 @@ impl Host {
         match &call.verb {
             Verb::Hello | Verb::Facts(_) => Ok((Vec::new(), None)),
             Verb::Simulate(wanted) => only(apt::simulation(self, wanted)),
+            Verb::Have(files) => self.have(files),
+            Verb::Give { file, offset } => self.give(file, *offset),
+            take @ Verb::Take { .. } => self.take_piece(call.epoch, take),
             Verb::Start { operation, batch, work } => self.start(call.epoch, operation, batch, work, now),
             Verb::Read { operation, offset, .. } => self.read(operation, *offset),
             Verb::Result(operation) => {
@@ -266,6 +280,7 @@ impl Host {
                 self.operations.clear();
                 self.batches.clear();
                 self.timers.clear();
+                self.carried.clear();
                 Ok((Vec::new(), None))
             }
         }

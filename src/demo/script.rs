@@ -8,6 +8,7 @@ use super::archive::{sha256, size};
 use super::model::Host;
 use super::timer::WATCH;
 use super::work::{Act, Batch, FREE, Step};
+use crate::host::carry::FileOf;
 use crate::host::operation::{Kind, Spec, SpecPackage};
 use crate::types::{BatchId, OperationId, PackageId, PackageName, Version};
 
@@ -54,7 +55,13 @@ impl Host {
     }
 
     fn stage(&self, mut script: Script, spec: Spec, batch: &BatchId) -> Vec<Step> {
+        let near = spec.is_near();
+        let spec = spec.batch();
         let there = self.batches.get(batch);
+        let has = |id: &PackageId, version: &Version| {
+            let file = FileOf { package: id.clone(), version: version.clone() };
+            self.in_archive(&file).then_some(None).or_else(|| self.given(batch, &file).map(Some))
+        };
         if there.is_some_and(|batch| batch.before.is_some() && !batch.rolled_back) {
             let why = "failed already-begun this batch was applied; its way back is kept as it is";
             return script.end(Kind::Stage, vec![why.to_owned()], 1);
@@ -75,7 +82,7 @@ impl Host {
         let (mut news, mut olds) = (Vec::new(), Vec::new());
         for SpecPackage { package: id, to, sha256: wanted, .. } in spec.packages() {
             let Some(to) = to else { continue };
-            if self.archive.release(id, to).is_none() {
+            if has(id, to).is_none() {
                 result.push(format!("missing-new {id} neither the archive nor the cache has {to}"));
                 failed = true;
             } else if wanted.is_some_and(|wanted| wanted != sha256(id, to)) {
@@ -88,11 +95,11 @@ impl Host {
         }
         for SpecPackage { package: id, from, .. } in spec.packages() {
             let Some(from) = from else { continue };
-            if self.archive.release(id, from).is_some() {
+            if has(id, from).is_some() {
                 olds.push((id, from));
             } else {
                 result.push(format!("missing-old {id} neither the archive nor the cache has {from}"));
-                way_back = false;
+                (way_back, failed) = (false, failed || near);
             }
         }
         let staged = there.is_some_and(|batch| batch.staged && batch.spec == spec);
@@ -105,11 +112,9 @@ impl Host {
                 }
             }
         }
-        for SpecPackage { package: id, from, to, .. } in spec.packages() {
+        for SpecPackage { package: id, from, to, sha256: wanted } in spec.packages() {
             let hash = |version: &Option<Version>| match version {
-                Some(version) if self.archive.release(id, version).is_some() => {
-                    sha256(id, version).to_string()
-                }
+                Some(version) if has(id, version).is_some() => sha256(id, version).to_string(),
                 Some(_) | None => "-".to_owned(),
             };
             let or_dash =
@@ -123,6 +128,16 @@ impl Host {
                 hash(to),
                 hash(from)
             ));
+            let checks = [
+                ("new", to, if wanted.is_some() { "hash" } else { "index" }, "hash"),
+                ("old", from, "index", "installed"),
+            ];
+            for (side, version, own, given) in checks {
+                result.extend(version.as_ref().and_then(|version| has(id, version)).map(|from| match from {
+                    None => format!("source {side} {id} archive {own}"),
+                    Some(host) => format!("source {side} {id} host {given} {host}"),
+                }));
+            }
         }
         if failed {
             return script.end(Kind::Stage, result, 1);

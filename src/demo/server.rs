@@ -102,7 +102,7 @@ impl Server {
         })
     }
 
-    fn model(&self) -> MutexGuard<'_, Host> {
+    pub(super) fn model(&self) -> MutexGuard<'_, Host> {
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -189,7 +189,7 @@ impl Server {
         // Only these read their input; all else answers whether it has ended or not.
         let reads = caller == Caller::Unenrolled
             || match words.get(1).map(String::as_str) {
-                Some("simulate") => true,
+                Some("simulate" | "have" | "give" | "take") => true,
                 Some("start") => words.get(3).is_some_and(|kind| kind == "stage"),
                 Some(_) | None => false,
             };

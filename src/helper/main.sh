@@ -81,6 +81,9 @@ hp_main() {
         hello) hp_verb_hello "$@" ;;
         facts) hp_verb_facts "$@" ;;
         simulate) hp_verb_simulate "$@" ;;
+        have) hp_verb_have "$@" ;;
+        give) hp_verb_give "$@" ;;
+        take) hp_verb_take "$@" ;;
         start) hp_verb_start "$@" ;;
         run) hp_verb_run "$@" ;;
         read) hp_verb_read "$@" ;;

@@ -21,6 +21,8 @@ pub const TEXT: &str = concat!(
     "\n",
     include_str!("stage.sh"),
     "\n",
+    include_str!("carry.sh"),
+    "\n",
     include_str!("saved.sh"),
     "\n",
     include_str!("apply.sh"),

@@ -313,7 +313,7 @@ hp_verb_clean() {
         hp_refuse busy "a timer is armed or firing, or its rollback failed and needs what is stored"
     fi
     rm -rf "${HP_STATE:?}/batches" "${HP_STATE:?}/ops" "$HP_STATE"/spec.* "$HP_STATE"/verify.* \
-        "$HP_STATE"/simulate.* || hp_refuse internal "cannot remove everything"
+        "$HP_STATE"/simulate.* "$HP_STATE"/have.* "$HP_STATE"/piece.* || hp_refuse internal "cannot remove everything"
     # A watcher that runs finds nothing to watch and ends.
     hp_watch_tidy
     rm -f "$HP_DEADMAN"

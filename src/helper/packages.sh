@@ -1,20 +1,32 @@
 # --- dpkg and apt -------------------------------------------------------------------------------
 
 # A spec is lines of: package NAME ARCH FROM|- TO|- SHA256|-, tab separated.
-# FROM `-`: newly installed. TO `-`: removed. Prints the first line that breaks the pattern, by number.
+# FROM `-`: newly installed. TO `-`: removed. Where the files come from is said by two more:
+#   sources near                 the archive and apt's cache, and nothing else
+#   url NAME ARCH VERSION URL    where the plan's snapshot archive has that file
+# Prints the first line that breaks the pattern, by number.
 hp_spec_fault() {
     awk -F '\t' '
         function name(s) { return length(s) > 1 && length(s) <= 128 && s ~ /^[a-z0-9][a-z0-9+.-]*$/ }
         function arch(s) { return length(s) <= 32 && s ~ /^[a-z0-9][a-z0-9-]*$/ }
         function version(s) { return s == "-" || (length(s) <= 256 && s ~ /^[0-9A-Za-z][0-9A-Za-z.+:~-]*$/) }
+        function url(s) {
+            return length(s) <= 1024 && s ~ /^https?:\/\/[A-Za-z0-9.-]+(:[0-9]+)?\/[A-Za-z0-9._~\/%=&?,:-]*$/
+        }
         function sha(s) { return s == "-" || (length(s) == 64 && s ~ /^[0-9a-f]*$/) }
         $1 == "package" && NF == 6 && name($2) && arch($3) && version($4) && version($5) && sha($6) \
             && $4 != $5 && !(($2, $3) in seen) { seen[$2, $3]; n++; next }
+        $1 == "sources" && NF == 2 && $2 == "near" && !near { near = 1; next }
+        $1 == "url" && NF == 5 && name($2) && arch($3) && $4 != "-" && version($4) && url($5) \
+            && !(($2, $3, $4) in seen) { seen[$2, $3, $4]; next }
         { print "line " NR; bad = 1; exit }
         END { if (!bad && !n) print "no package" }' "$1"
 }
 
 hp_spec_is_sound() { [ -z "$(hp_spec_fault "$1")" ]; }
+
+# The batch itself, without the ways in which its files may be had.
+hp_spec_batch() { grep -v -e "^sources$HP_TAB" -e "^url$HP_TAB" "$1"; }
 
 hp_spec_packages() { grep "^package$HP_TAB" "$1"; }
 

@@ -5,7 +5,7 @@ hp_stage() {
         hp_result "failed already-begun this batch was applied; its way back is kept as it is"
         return 1
     fi
-    if [ -d "$HP_BATCH" ] && ! cmp -s "$HP_OP/spec" "$HP_BATCH/spec"; then
+    if [ -d "$HP_BATCH" ] && ! hp_spec_batch "$HP_OP/spec" | cmp -s - "$HP_BATCH/spec"; then
         case $(hp_timer_state "$HP_BATCH/timer") in
             armed | firing)
                 hp_result "failed armed a timer watches another batch of this name"
@@ -16,13 +16,14 @@ hp_stage() {
     fi
     mkdir -p "$HP_BATCH/new" "$HP_BATCH/old" "$HP_BATCH/fetch" || return 1
     rm -f "$HP_BATCH/staged"
-    hp_write "$HP_BATCH/spec" <"$HP_OP/spec" || return 1
+    hp_spec_batch "$HP_OP/spec" | hp_write "$HP_BATCH/spec" || return 1
+    hp_stage_forget_repacked
     hp_stage_sizes || return 1
     hp_stage_timer
     HP_STAGE_FAILED=0
     hp_stage_new
     hp_stage_old
-    rm -rf "$HP_BATCH/fetch"
+    rm -rf "$HP_BATCH/fetch" "$HP_BATCH/carried" "$HP_BATCH/snapshot" "$HP_BATCH/repack"
     hp_stage_report
     hp_stage_reserve || HP_STAGE_FAILED=1
     [ "$HP_STAGE_FAILED" = 0 ] || return 1
@@ -95,65 +96,63 @@ hp_fetch() {
         -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 "$@" </dev/null 8>&- 9>&-)
 }
 
-# hp_take NAME ARCH VERSION SHA|-|any TARGET: the package's file from what was fetched or from apt's
-# cache, into TARGET. Without a hash to hold it to, a file of the cache must be the one the index
-# names: nobody checked it since. `any` is for old versions, which the index often no longer knows:
-# there a file that unpacks will do. Sets HP_TOOK to the hash, or to what was there instead.
+# hp_take SIDE NAME ARCH VERSION SHA|-: the package's file, checked, into the batch's folder of that side:
+# what is there already, what was fetched, apt's cache, what another host gave, the snapshot archive, and
+# what was repacked. Sets HP_TOOK to its hash, or to that of a file that was not the one; HP_FROM to where
+# it came from and how it was checked.
 hp_take() {
     HP_TOOK=
-    for hp_take_dir in "$5" "$HP_BATCH/fetch" /var/cache/apt/archives; do
-        for hp_take_arch in "$2" all "$(dpkg --print-architecture)"; do
-            hp_take_file=$hp_take_dir/$(hp_deb_name "$1" "$3" "$hp_take_arch")
-            hp_deb_is "$hp_take_file" "$1" "$2" "$3" || continue
+    for hp_take_dir in "$HP_BATCH/$1" "$HP_BATCH/fetch" /var/cache/apt/archives "$HP_BATCH/carried" \
+        "$HP_BATCH/snapshot" "$HP_BATCH/repack"; do
+        for hp_take_arch in "$3" all "$(dpkg --print-architecture)"; do
+            hp_take_file=$hp_take_dir/$(hp_deb_name "$2" "$4" "$hp_take_arch")
+            hp_deb_is "$hp_take_file" "$2" "$3" "$4" || continue
             hp_take_sha=$(hp_sha256 "$hp_take_file")
-            hp_take_want=$4
-            if [ "${#4}" != 64 ]; then
-                hp_take_want=-
-                if [ "$hp_take_dir" = /var/cache/apt/archives ]; then
-                    hp_take_want=$(hp_index_entry "$1" "$2" "$3" | cut -d ' ' -f 2)
-                    hp_take_want=${hp_take_want:--}
-                    if [ "$hp_take_want" = - ]; then
-                        [ "$4" = any ] && dpkg-deb --fsys-tarfile "$hp_take_file" >/dev/null || continue
-                    fi
-                fi
-            fi
-            if [ "$hp_take_want" != - ] && [ "$hp_take_sha" != "$hp_take_want" ]; then
-                HP_TOOK=$hp_take_sha
+            hp_take_check "$@" || {
+                [ "$?" = 2 ] || HP_TOOK=$hp_take_sha
+                hp_say "not used, it is not known to be the one: $hp_take_file"
                 continue
+            }
+            hp_take_source
+            if [ "$hp_take_dir" != "$HP_BATCH/$1" ]; then
+                cp -- "$hp_take_file" "$HP_BATCH/$1/.part" && sync "$HP_BATCH/$1/.part" &&
+                    mv -f "$HP_BATCH/$1/.part" "$HP_BATCH/$1/${hp_take_file##*/}" || continue
             fi
-            if [ "$hp_take_dir" != "$5" ]; then
-                cp -- "$hp_take_file" "$5/.part" && sync "$5/.part" &&
-                    mv -f "$5/.part" "$5/${hp_take_file##*/}" || continue
-            fi
+            echo "$HP_FROM" >"$HP_BATCH/$1/${hp_take_file##*/}.from" || continue
             HP_TOOK=$hp_take_sha
+            echo "$2:$3 $HP_TOOK" >>"$HP_BATCH/hashes.$1"
+            echo "$2:$3 $HP_FROM" >>"$HP_BATCH/sources.$1"
             return 0
         done
     done
     return 1
 }
 
+# The spec's own word of where files may come from: near is the archive and apt's cache, so that other
+# hosts are asked before a snapshot archive is, and before anything is repacked.
+hp_stage_is_near() { grep -q "^sources${HP_TAB}near\$" "$HP_OP/spec"; }
+
 hp_stage_new() {
     : >"$HP_BATCH/fetch.list"
     : >"$HP_BATCH/hashes.new"
+    : >"$HP_BATCH/sources.new"
     while IFS=$HP_TAB read -r _ hp_n hp_a _ hp_t hp_s; do
         [ "$hp_t" = - ] && continue
-        hp_take "$hp_n" "$hp_a" "$hp_t" "$hp_s" "$HP_BATCH/new" ||
-            echo "$hp_n:$hp_a=$hp_t" >>"$HP_BATCH/fetch.list"
+        hp_take new "$hp_n" "$hp_a" "$hp_t" "$hp_s" || echo "$hp_n:$hp_a=$hp_t" >>"$HP_BATCH/fetch.list"
     done <<LIST
 $(hp_spec_packages "$HP_BATCH/spec")
 LIST
     hp_fetch_all "$HP_BATCH/fetch.list"
     while IFS=$HP_TAB read -r _ hp_n hp_a _ hp_t hp_s; do
-        [ "$hp_t" = - ] && continue
-        if hp_take "$hp_n" "$hp_a" "$hp_t" "$hp_s" "$HP_BATCH/new"; then
-            echo "$hp_n:$hp_a $HP_TOOK" >>"$HP_BATCH/hashes.new"
-        elif [ -n "$HP_TOOK" ]; then
+        grep -qxF "$hp_n:$hp_a=$hp_t" "$HP_BATCH/fetch.list" || continue
+        hp_take new "$hp_n" "$hp_a" "$hp_t" "$hp_s" && continue
+        hp_snapshot "$hp_n" "$hp_a" "$hp_t" && hp_take new "$hp_n" "$hp_a" "$hp_t" "$hp_s" && continue
+        if [ -n "$HP_TOOK" ]; then
             hp_result "mismatch $hp_n:$hp_a $hp_s $HP_TOOK"
-            HP_STAGE_FAILED=1
         else
             hp_result "missing-new $hp_n:$hp_a neither the archive nor the cache has $hp_t"
-            HP_STAGE_FAILED=1
         fi
+        HP_STAGE_FAILED=1
     done <<LIST
 $(hp_spec_packages "$HP_BATCH/spec")
 LIST
@@ -163,33 +162,48 @@ LIST
 hp_stage_old() {
     : >"$HP_BATCH/fetch.list"
     : >"$HP_BATCH/hashes.old"
+    : >"$HP_BATCH/sources.old"
     while IFS=$HP_TAB read -r _ hp_n hp_a hp_f _; do
         [ "$hp_f" = - ] && continue
-        hp_take "$hp_n" "$hp_a" "$hp_f" any "$HP_BATCH/old" || echo "$hp_n:$hp_a=$hp_f" >>"$HP_BATCH/fetch.list"
+        hp_take old "$hp_n" "$hp_a" "$hp_f" - || echo "$hp_n:$hp_a=$hp_f" >>"$HP_BATCH/fetch.list"
     done <<LIST
 $(hp_spec_packages "$HP_BATCH/spec")
 LIST
     hp_fetch_all "$HP_BATCH/fetch.list"
     while IFS=$HP_TAB read -r _ hp_n hp_a hp_f _; do
-        [ "$hp_f" = - ] && continue
-        if ! hp_take "$hp_n" "$hp_a" "$hp_f" any "$HP_BATCH/old"; then
-            hp_stage_repack "$hp_n" "$hp_a" "$hp_f" || {
-                hp_result "missing-old $hp_n:$hp_a neither the archive nor the cache has $hp_f"
-                continue
-            }
-        fi
-        echo "$hp_n:$hp_a $HP_TOOK" >>"$HP_BATCH/hashes.old"
+        grep -qxF "$hp_n:$hp_a=$hp_f" "$HP_BATCH/fetch.list" || continue
+        hp_take old "$hp_n" "$hp_a" "$hp_f" - && continue
+        hp_old_why="neither the archive nor the cache has $hp_f"
+        [ -z "$HP_TOOK" ] || hp_old_why="what was found of $hp_f is not what is installed here"
+        hp_snapshot "$hp_n" "$hp_a" "$hp_f" && hp_take old "$hp_n" "$hp_a" "$hp_f" - && continue
+        hp_stage_repack "$hp_n" "$hp_a" "$hp_f" || hp_result "missing-old $hp_n:$hp_a $hp_old_why"
     done <<LIST
 $(hp_spec_packages "$HP_BATCH/spec")
 LIST
+    # Others are asked before the way back is simulated.
+    if hp_stage_is_near && grep -q '^missing-old ' "$HP_OP/result.part"; then
+        HP_STAGE_FAILED=1
+    fi
 }
 
 # The last resort: a package file made from what is installed. It packs conffiles as they are.
 hp_stage_repack() {
-    command -v dpkg-repack >/dev/null 2>&1 && hp_is_at "$1" "$2" "$3" || return 1
-    (cd "$HP_BATCH/fetch" && hp_say "repacking $1" && dpkg-repack "$1:$2" </dev/null 8>&- 9>&-) || return 1
-    hp_take "$1" "$2" "$3" any "$HP_BATCH/old" || return 1
+    if hp_stage_is_near || ! command -v dpkg-repack >/dev/null 2>&1 || ! hp_is_at "$1" "$2" "$3"; then
+        return 1
+    fi
+    mkdir -p "$HP_BATCH/repack" || return 1
+    (cd "$HP_BATCH/repack" && hp_say "repacking $1" && dpkg-repack "$1:$2" </dev/null 8>&- 9>&-) || return 1
+    hp_take old "$1" "$2" "$3" - || return 1
     hp_result "repacked $1:$2"
+}
+
+# What was repacked once is no reason to leave it at that: the file itself may be had by now.
+hp_stage_forget_repacked() {
+    for hp_repacked in "$HP_BATCH"/old/*.from; do
+        if grep -q '^repacked ' "$hp_repacked" 2>/dev/null; then
+            rm -f "$hp_repacked" "${hp_repacked%.from}"
+        fi
+    done
 }
 
 hp_hash_of() { sed -n "s/^$(printf '%s' "$2" | sed 's/[.]/\\./g') //p" "$1" | head -n 1; }
@@ -199,6 +213,10 @@ hp_stage_report() {
         hp_new=$(hp_hash_of "$HP_BATCH/hashes.new" "$hp_n:$hp_a")
         hp_old=$(hp_hash_of "$HP_BATCH/hashes.old" "$hp_n:$hp_a")
         hp_result "package $hp_n $hp_a $hp_f $hp_t ${hp_new:--} ${hp_old:--}"
+        for hp_side in new old; do
+            hp_from=$(hp_hash_of "$HP_BATCH/sources.$hp_side" "$hp_n:$hp_a")
+            [ -z "$hp_from" ] || hp_result "source $hp_side $hp_n:$hp_a $hp_from"
+        done
     done <<LIST
 $(hp_spec_packages "$HP_BATCH/spec")
 LIST

@@ -3,6 +3,7 @@
 //! A lost connection is no answer: the work on the host goes on, so it is waited for, and the loop is
 //! told that the host is lost and back. Nothing here decides what is done.
 
+mod carry; // a stage, and package files that other hosts have
 mod timer; // the dead-man timer's part
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ask::Asker;
-use super::ended::{Ended, applied, rolled_back, staged};
+use super::ended::{Ended, applied, rolled_back};
 use super::frame::Answer as Frames;
 use super::operation::{OperationReport, OperationState, Spec, SpecPackage};
 use super::outcome::VerifyResult;
@@ -76,11 +77,13 @@ impl Outside for Hosts {
             });
             return;
         }
+        let peers = effect.supply().into_iter().flat_map(|supply| &supply.peers);
+        let peers = peers.filter_map(|peer| self.askers.get(peer)).cloned().collect();
         let Some(asker) = effect.host().and_then(|host| self.askers.get(host)).cloned() else {
             outbox.answer(id, Answer::Inspected(Inspected::NeverBegan, "the host is not in the plan".into()));
             return;
         };
-        let task = Task { id, asker, outbox, clock: Arc::clone(&self.clock) };
+        let task = Task { id, asker, peers, outbox, clock: Arc::clone(&self.clock) };
         tokio::spawn(async move {
             let answer = task.carry_out(effect).await;
             task.outbox.answer(id, answer);
@@ -92,6 +95,8 @@ impl Outside for Hosts {
 struct Task {
     id: Seq,
     asker: Asker,
+    /// Who may have package files that this host lacks.
+    peers: Vec<Asker>,
     outbox: Outbox,
     clock: Clock,
 }
@@ -100,10 +105,7 @@ impl Task {
     async fn carry_out(&self, effect: Effect) -> Answer {
         match effect {
             Effect::Read { claim, .. } => Answer::Read(self.read(claim).await),
-            Effect::Stage(on, changes) => {
-                let work = VerbWork::Stage(spec(&changes));
-                Answer::Staged(self.operate(&on, work).await.and_then(|ended| staged(&ended, &changes)))
-            }
+            Effect::Stage(on, changes, supply) => Answer::Staged(self.stage(&on, &changes, &supply).await),
             Effect::Apply(on, arming) => self.apply(&on, arming.as_ref()).await,
             Effect::Timer { on, token, extend } => self.timer(&on, &token, extend).await,
             Effect::Confirm { on, arming } => self.confirm(&on, &arming).await,
@@ -116,8 +118,14 @@ impl Task {
                 let report = self.verify(&on, after_rollback, &changes).await;
                 Answer::Verified(report, elapsed(began))
             }
-            Effect::Inspect { on, work, was, changes, arming } => {
-                self.inspect(&on, work, was.as_ref(), &changes, arming.as_ref()).await
+            Effect::Inspect { on, work: Work::Stage, changes, supply, .. } => {
+                match self.claim(on.epoch, WORK).await {
+                    Ok(()) => self.inspect_stage(&on, &changes, &supply).await,
+                    Err(failure) => Answer::Inspected(Inspected::Unknown, failure.what),
+                }
+            }
+            Effect::Inspect { on, work, was, arming, .. } => {
+                self.inspect(&on, work, was.as_ref(), arming.as_ref()).await
             }
             // Started elsewhere: it belongs to no host.
             Effect::Probe { .. } => Answer::WatchEnded("not on a host".into()),
@@ -325,7 +333,6 @@ impl Task {
         on: &OnHost,
         work: Work,
         was: Option<&BootId>,
-        changes: &[Change],
         arming: Option<&Arming>,
     ) -> Answer {
         // First of all: what another cockpit has asked for, and what has not reached the host yet, must not
@@ -353,17 +360,18 @@ impl Task {
                 None => Answer::Inspected(Inspected::NeverBegan, "there is no timer".into()),
             },
             Work::Apply => {
-                let answer = self.inspect_operation(on, work, changes).await;
+                let answer = self.inspect_operation(on, work).await;
                 if matches!(answer, Answer::Applied(_)) {
                     self.set_anew(on, arming).await;
                 }
                 answer
             }
-            Work::Stage | Work::Rollback => self.inspect_operation(on, work, changes).await,
+            // A stage is looked for by its two rounds.
+            Work::Stage | Work::Rollback => self.inspect_operation(on, work).await,
         }
     }
 
-    async fn inspect_operation(&self, on: &OnHost, work: Work, changes: &[Change]) -> Answer {
+    async fn inspect_operation(&self, on: &OnHost, work: Work) -> Answer {
         let read = Verb::Read { operation: on.operation.clone(), offset: 0, wait: 0 };
         let followed = match self.ask_until(&read, 0, WORK).await {
             Ok(_) => self.follow(&on.operation).await,
@@ -375,9 +383,9 @@ impl Task {
         };
         match followed {
             Ok(Followed::Ended(ended)) => match work {
-                Work::Stage => Answer::Staged(staged(&ended, changes)),
                 Work::Apply => Answer::Applied(applied(&ended)),
                 Work::Rollback
+                | Work::Stage
                 | Work::Read
                 | Work::Reboot
                 | Work::Verify

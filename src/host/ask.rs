@@ -141,6 +141,8 @@ impl Asker {
                     | RefusalCode::Unarmed
                     | RefusalCode::NotArmed
                     | RefusalCode::WrongToken
+                    | RefusalCode::NoFile
+                    | RefusalCode::Mismatch
                     | RefusalCode::Internal => FailureKind::Refused,
                 };
                 Err(Failure::new(kind, what))

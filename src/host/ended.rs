@@ -2,11 +2,11 @@
 //!
 //! Pure: no connection, no clock. What can't be read is a failure, and never taken for good.
 
-use super::outcome::{ApplyResult, OutcomeError, RollbackResult, StageResult, Trouble, named};
+use super::outcome::{ApplyResult, OutcomeError, RollbackResult, Side, StageResult, Trouble, named};
 use crate::core::Change;
 use crate::core::event::{ApplyReport, Failure, FailureKind, Proof, ProofFile, RollbackReport};
 use crate::facts::Section;
-use crate::types::{HostName, Untrusted};
+use crate::types::{HostName, PackageId, Untrusted};
 
 /// An operation that has ended.
 pub(super) struct Ended {
@@ -27,7 +27,7 @@ impl Ended {
         Failure::new(FailureKind::Failed, format!("{}: {what} did not come off: {why}", self.host))
     }
 
-    fn unread(&self, error: &OutcomeError) -> Failure {
+    pub(super) fn unread(&self, error: &OutcomeError) -> Failure {
         Failure::new(FailureKind::Malformed, format!("{}: {error}", self.host))
     }
 }
@@ -66,6 +66,10 @@ pub(super) fn staged(ended: &Ended, changes: &[Change]) -> Result<Proof, Failure
         .map(|step| Untrusted::new(format!("{} to {}", step.package, step.to)));
     let removed =
         result.forward_removes.iter().map(|package| Untrusted::new(format!("{package}, by removing it")));
+    let from = |side, package: &PackageId| {
+        let found = result.sources.iter().find(|(of, id, _)| *of == side && id == package);
+        found.map(|(_, _, origin)| origin.clone())
+    };
     let files = result.packages.iter().filter_map(|staged| {
         Some(ProofFile {
             package: staged.package.clone(),
@@ -73,6 +77,8 @@ pub(super) fn staged(ended: &Ended, changes: &[Change]) -> Result<Proof, Failure
             to: staged.to.clone()?,
             new: staged.new?,
             old: staged.old,
+            new_from: from(Side::New, &staged.package),
+            old_from: from(Side::Old, &staged.package),
         })
     });
     let tightest = result.space.iter().min_by_key(|space| space.free.saturating_sub(space.need));

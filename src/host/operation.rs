@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::facts::Section;
+use crate::host::carry::FileOf;
 use crate::host::outcome::{OutcomeError, text_lines};
 use crate::types::{BatchId, BootId, PackageId, Sha256, Version};
 
@@ -52,12 +53,35 @@ pub struct SpecPackage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
     packages: Vec<SpecPackage>,
+    near: bool,
+    urls: Vec<(FileOf, String)>,
 }
 
 impl Spec {
     /// A batch of these changes.
     pub fn new(packages: Vec<SpecPackage>) -> Self {
-        Self { packages }
+        Self { packages, near: false, urls: Vec::new() }
+    }
+
+    /// The same from the host's archive and cache alone: what these don't have is said to be missing,
+    /// and nothing is repacked.
+    pub fn near(self) -> Self {
+        Self { near: true, ..self }
+    }
+
+    /// The same, with where a snapshot archive has these files.
+    pub fn with_urls(self, urls: Vec<(FileOf, String)>) -> Self {
+        Self { urls, ..self }
+    }
+
+    /// Whether only the host's archive and cache are asked.
+    pub fn is_near(&self) -> bool {
+        self.near
+    }
+
+    /// The batch itself, without the ways in which its files may be had.
+    pub fn batch(self) -> Self {
+        Self::new(self.packages)
     }
 
     /// The changes.
@@ -77,6 +101,12 @@ impl Spec {
                 or_dash(&change.to),
                 or_dash(&change.sha256),
             ));
+        }
+        if self.near {
+            text.push_str("sources\tnear\n");
+        }
+        for (FileOf { package, version }, url) in &self.urls {
+            text.push_str(&format!("url\t{}\t{}\t{version}\t{url}\n", package.name, package.arch));
         }
         text.push_str("end\n");
         text
@@ -100,6 +130,18 @@ impl FromStr for Spec {
         let mut spec = Self::new(Vec::new());
         for (at, line) in lines.lines().enumerate() {
             let words: Vec<&str> = line.split('\t').collect();
+            match words[..] {
+                ["sources", "near"] if !spec.near => {
+                    spec.near = true;
+                    continue;
+                }
+                ["url", name, arch, version, url] if url.starts_with("http") => {
+                    let file = format!("{name} {arch} {version}").parse().map_err(|_| SpecError(at + 1))?;
+                    spec.urls.push((file, url.to_owned()));
+                    continue;
+                }
+                _ => {}
+            }
             let read = || match words[..] {
                 ["package", name, arch, from, to, sha256] => Some(SpecPackage {
                     package: PackageId::new(name.parse().ok()?, arch.parse().ok()?),

@@ -5,6 +5,7 @@
 
 use crate::core::event::Timer;
 use crate::facts::Section;
+use crate::host::carry::{Offer, Piece, Taken};
 use crate::host::frame::{Answer, End, Refusal};
 use crate::host::operation::{Kind, OperationReport, OperationState};
 use crate::host::outcome::{
@@ -21,6 +22,12 @@ pub enum Said {
     Facts(Vec<Section>),
     /// What apt printed; `facts` owns its meaning.
     Simulation(Section),
+    /// Package files that it could give.
+    Files(Vec<Offer>),
+    /// A piece of one.
+    Piece(Piece),
+    /// How much of one has arrived.
+    Taken(Taken),
     /// How an operation stands, after it was asked to start.
     Started(OperationReport),
     /// A piece of its log, and how it stands.
@@ -79,6 +86,9 @@ impl Verb {
             Self::Hello | Self::Claim => Said::Hello(Identity::parse(section("id")?)?),
             Self::Facts(_) => Said::Facts(answer.sections.clone()),
             Self::Simulate(_) => Said::Simulation(section("simulation")?.clone()),
+            Self::Have(_) => Said::Files(Offer::parse(section("files")?)?),
+            Self::Give { .. } => Said::Piece(Piece::parse(section("piece")?)?),
+            Self::Take { .. } => Said::Taken(Taken::parse(section("taken")?)?),
             Self::Start { .. } => Said::Started(report()?),
             Self::Read { .. } => Said::Log(section("log")?.lines.clone(), report()?),
             Self::Result(_) => {

@@ -4,8 +4,9 @@
 //! none of them needs quoting; what free text there is goes nowhere near a command line.
 
 use crate::helper;
+use crate::host::carry::{FileOf, LARGEST, Piece};
 use crate::host::operation::{Kind, Spec, Wanted};
-use crate::types::{BatchId, Blake3, BootId, Epoch, Nonce, OperationId, Span};
+use crate::types::{BatchId, Blake3, BootId, Epoch, HostName, Nonce, OperationId, Sha256, Span};
 
 /// A question or an order to one host's helper.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,32 @@ pub enum Verb {
     Facts(Vec<FactWord>),
     /// What apt would do if asked for these.
     Simulate(Vec<Wanted>),
+    /// Which of these package files it could give to another host.
+    Have(Vec<FileOf>),
+    /// A piece of such a file.
+    Give {
+        /// Which file.
+        file: FileOf,
+        /// From which byte on.
+        offset: u64,
+    },
+    /// Takes a piece of a file that another host has, for the next stage of a batch.
+    Take {
+        /// Which batch lacks it.
+        batch: BatchId,
+        /// Which file.
+        file: FileOf,
+        /// The size of the whole, in bytes.
+        size: u64,
+        /// The hash of the whole: without it nothing is used.
+        sha256: Sha256,
+        /// Who has it.
+        from: HostName,
+        /// Where the piece belongs, in bytes.
+        offset: u64,
+        /// The piece.
+        piece: Piece,
+    },
     /// Starts a detached operation, or says how the one of that id stands.
     Start {
         /// Its id: the same one again starts nothing.
@@ -189,6 +216,16 @@ impl Verb {
                 words
             }
             Self::Simulate(_) => vec!["simulate".into()],
+            Self::Have(_) => vec!["have".into()],
+            Self::Give { offset, .. } => vec!["give".into(), offset.to_string()],
+            Self::Take { batch, size, sha256, from, offset, .. } => vec![
+                "take".into(),
+                batch.to_string(),
+                size.to_string(),
+                sha256.to_string(),
+                from.to_string(),
+                offset.to_string(),
+            ],
             Self::Start { operation, batch, work } => {
                 vec!["start".into(), operation.to_string(), work.kind().word().into(), batch.to_string()]
             }
@@ -240,6 +277,30 @@ impl Verb {
                 .strip_suffix("end\n")
                 .and_then(|lines| lines.lines().map(read).collect::<Option<Vec<Wanted>>>())
                 .map(Self::Simulate),
+            ["have"] => input
+                .strip_suffix("end\n")
+                .and_then(|lines| lines.lines().map(read).collect::<Option<Vec<FileOf>>>())
+                .filter(|files| !files.is_empty())
+                .map(Self::Have),
+            ["give", offset] => {
+                let file = input.strip_suffix("\nend\n").and_then(read);
+                file.zip(read(offset)).map(|(file, offset)| Self::Give { file, offset })
+            }
+            ["take", batch, size, sha256, from, offset] => {
+                let take = || {
+                    let (file, piece) = input.strip_suffix("end\n")?.split_once('\n')?;
+                    Some(Self::Take {
+                        batch: read(batch)?,
+                        file: read(file)?,
+                        size: read(size).filter(|size| (1..=LARGEST).contains(size))?,
+                        sha256: read(sha256)?,
+                        from: read(from)?,
+                        offset: read(offset)?,
+                        piece: read(piece)?,
+                    })
+                };
+                take()
+            }
             ["start", operation, kind, batch] => {
                 let work = match Kind::ALL.into_iter().find(|known| known.word() == *kind) {
                     Some(Kind::Stage) => read(input).map(Work::Stage),
@@ -303,6 +364,14 @@ impl Verb {
                 text.push_str("end\n");
                 text
             }
+            Self::Have(files) => {
+                let mut text: String = files.iter().map(|file| format!("{file}\n")).collect();
+                text.push_str("end\n");
+                text
+            }
+            // A version may have a character that a shell acts on.
+            Self::Give { file, .. } => format!("{file}\nend\n"),
+            Self::Take { file, piece, .. } => format!("{file}\n{}end\n", piece.text()),
             Self::Start { work: Work::Stage(spec), .. } => spec.text(),
             Self::Start { work: Work::Apply | Work::Rollback, .. }
             | Self::Hello
@@ -324,6 +393,7 @@ impl Verb {
     pub fn mutates(&self) -> bool {
         match self {
             Self::Start { .. }
+            | Self::Take { .. }
             | Self::Reboot { .. }
             | Self::Arm { .. }
             | Self::Confirm { .. }
@@ -333,6 +403,8 @@ impl Verb {
             Self::Hello
             | Self::Facts(_)
             | Self::Simulate(_)
+            | Self::Have(_)
+            | Self::Give { .. }
             | Self::Read { .. }
             | Self::Result(_)
             | Self::Timer(_)
@@ -346,6 +418,9 @@ impl Verb {
         match self {
             Self::Hello | Self::Facts(_) => true,
             Self::Simulate(_)
+            | Self::Have(_)
+            | Self::Give { .. }
+            | Self::Take { .. }
             | Self::Start { .. }
             | Self::Read { .. }
             | Self::Result(_)
@@ -367,7 +442,8 @@ impl Verb {
             Self::Hello | Self::Result(_) | Self::Reboot { .. } | Self::Timer(_) => Span::secs(30),
             Self::Confirm { .. } | Self::Extend { .. } | Self::Claim => Span::secs(30),
             Self::Start { .. } | Self::Arm { .. } | Self::Clean => Span::secs(90),
-            Self::Facts(_) | Self::Simulate(_) | Self::Verify(_) => Span::secs(120),
+            Self::Give { .. } | Self::Take { .. } => Span::secs(90),
+            Self::Facts(_) | Self::Simulate(_) | Self::Verify(_) | Self::Have(_) => Span::secs(120),
             Self::Read { wait, .. } => Span::secs(15 + u64::from((*wait).min(LONGEST_WAIT))),
         }
     }

@@ -210,7 +210,12 @@ const POLICY: &str = r#"#[policy]
 #order             = []
 # Take file system snapshots where a host can.
 #snapshots         = false
-# A URL template for packages that the archive no longer has.
+# Where package files are that the archive no longer has: a URL template, fetched by the hosts with apt's
+# own downloader after their archive, their cache and the other hosts of the plan. In braces: filename (as
+# a pool has it, without the epoch), aptname (as apt's cache has it, the epoch's colon as %3a), name,
+# version, arch, source, prefix (the pool's folder of the source: o, libx). For a plain folder of .debs
+# "https://debs.example/{filename}"; for Debian's snapshots
+# "https://snapshot.debian.org/archive/debian/20261101T000000Z/pool/main/{prefix}/{source}/{filename}".
 #snapshot_archive  = ""
 
 "#;

@@ -14,6 +14,7 @@ mod order;
 mod probe;
 mod rules;
 mod seal;
+mod snapshot;
 mod ssh_config;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use order::order;
 pub use probe::{FORMS, ProbeError};
 pub use rules::{DOMAINS, GATES};
 pub use seal::seal;
+pub use snapshot::SnapshotArchive;
 pub use ssh_config::hosts_of_ssh_config;
 
 use std::net::IpAddr;
@@ -256,7 +258,7 @@ pub struct Policy {
     pub order: Vec<HostName>,
     /// Whether file system snapshots are taken where a host can.
     pub snapshots: bool,
-    /// A URL template for packages the archive no longer has.
+    /// A URL template for packages the archive no longer has: see [`SnapshotArchive`].
     #[serde(default, deserialize_with = "text::shown")]
     pub snapshot_archive: Option<String>,
 }

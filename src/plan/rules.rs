@@ -10,7 +10,7 @@ use super::error::quoted;
 use super::written::{Table, Value, choose};
 use super::{
     AbortLine, AbortProbes, Accept, AutoRollback, Class, Hook, HookWhen, Limit, ListedBatch, Person, Policy,
-    Role, Strategy, Vantage, VantageKind,
+    Role, SnapshotArchive, Strategy, Vantage, VantageKind,
 };
 use crate::types::{CustomerName, HostName, PackageName, PersonName, Span, Time};
 
@@ -190,11 +190,8 @@ fn archive(value: &Value<'_>) -> Option<String> {
     if line.is_empty() {
         return None;
     }
-    let rest = line.strip_prefix("https://").or_else(|| line.strip_prefix("http://"));
-    if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/') || rest.contains(char::is_whitespace))
-    {
-        let right = "write a URL template, as in \"https://snapshot.example/...\", or \"\" for none";
-        value.wrong(format!("{} is not a URL", quoted(line)), right);
+    if let Err((what, right)) = SnapshotArchive::parse(line) {
+        value.wrong(format!("{} {what}", quoted(line)), right);
         return None;
     }
     Some(line.to_owned())

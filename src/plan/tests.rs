@@ -379,6 +379,14 @@ fn each_error_is_one_at_its_place_and_says_what_would_be_right() {
         ),
         (policy("snapshot_archive = \"ftp://x\""), "9:20: \"ftp://x\" is not a URL"),
         (
+            policy("snapshot_archive = \"https://a/{pool}\""),
+            "9:20: \"https://a/{pool}\" has a placeholder that nobody knows; write one of: {name}, {version}",
+        ),
+        (
+            policy("snapshot_archive = \"https://a/pool/\""),
+            "9:20: \"https://a/pool/\" is the same for every package; name the file",
+        ),
+        (
             "[[abort]]\nprobes = \"acme\"".to_owned(),
             "9:10: \"acme\" is neither \"required\" nor a customer of the plan; write one of: required",
         ),

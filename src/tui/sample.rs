@@ -443,6 +443,8 @@ fn proof(changes: &[Change]) -> Proof {
         to: change.to.clone(),
         new: change.sha256.unwrap_or_else(|| sha("new")),
         old: change.from.as_ref().map(|from| sha(&from.to_string())),
+        new_from: None,
+        old_from: None,
     };
     Proof {
         files: changes.iter().map(file).collect(),

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use holdpoint::core::change::{Change, Frozen, Rehearsal, Standing};
 use holdpoint::core::event::{
-    Actor, ApplyReport, BatchEvent, Failure, FailureKind, GateEvent, HelperState, HostEvent, LogLine,
-    LogSource, ProbeEvent, ProbeId, ProbeOutcome, Proof, ProofFile, Purpose, RehearsalEvent, Samples,
-    WindowEvent,
+    Actor, ApplyReport, BatchEvent, Check, Failure, FailureKind, GateEvent, HelperState, HostEvent, LogLine,
+    LogSource, Origin, ProbeEvent, ProbeId, ProbeOutcome, Proof, ProofFile, Purpose, RehearsalEvent, Samples,
+    Source, WindowEvent,
 };
 use holdpoint::core::state::Round;
 use holdpoint::core::{Event, Record};
@@ -114,6 +114,8 @@ pub fn events() -> Vec<Event> {
         to: word("3.0.15-1~deb12u1"),
         new: Sha256::from_bytes([7; 32]),
         old: Some(Sha256::from_bytes([6; 32])),
+        new_from: Some(Origin { source: Source::Archive, check: Check::Hash }),
+        old_from: Some(Origin { source: Source::Host(word("web2")), check: Check::Installed }),
     };
     let proof = Proof { files: vec![file], space_needed: 9_000, space_free: 1 << 33, ..Proof::default() };
     let listener = Listener {

@@ -12,7 +12,7 @@ use holdpoint::host::operation::{Kind, OperationState, Spec};
 use holdpoint::host::outcome::{Identity, RollbackResult, StageResult};
 use holdpoint::host::said::Said;
 use holdpoint::host::verb::{Verb, Work};
-use holdpoint::types::{Epoch, Nonce, Span};
+use holdpoint::types::{Epoch, Nonce, Sha256, Span};
 
 use crate::host::{TOKEN, change, host, plan, report, updates};
 use crate::transcripts;
@@ -316,6 +316,21 @@ fn every_verb_is_answered_as_its_transcript_says() {
     host.follow(&stage);
     hold("read", &Verb::Read { operation: id(&stage), offset: 0, wait: 0 }, 0);
     hold("result-stage", &Verb::Result(id(&stage)), 0);
+    let file = |text: &str| text.parse().expect("a file");
+    hold("have", &Verb::Have(vec![file("hpt-data all 1.0"), file("hpt-nothing all 1")]), 0);
+    hold("give", &Verb::Give { file: file("hpt-data all 1.0"), offset: 0 }, 0);
+    hold("refuse-no-file", &Verb::Give { file: file("hpt-nothing all 1"), offset: 0 }, 0);
+    let take = |size: u64| Verb::Take {
+        batch: b1(),
+        file: file("hpt-data all 1.0"),
+        size,
+        sha256: Sha256::from_bytes([0; 32]),
+        from: "web2".parse().expect("a host"),
+        offset: 0,
+        piece: "aGVsbG8=".parse().expect("a piece"),
+    };
+    hold("take", &take(1_000), 5);
+    hold("refuse-mismatch", &take(5), 5);
     let apply = host.start("b1", Work::Apply);
     hold("refuse-unarmed", &apply, 5);
     hold("arm", &host.arm("b1"), 5);

@@ -1,5 +1,6 @@
 //! Scenarios on real things of this machine that are thrown away afterwards.
 
+mod carry;
 mod helper;
 mod host;
 mod rules;

@@ -92,7 +92,7 @@ fn hash(name: &PackageName, version: &Version) -> Sha256 {
 fn effect_epoch(effect: &Effect) -> Option<Epoch> {
     match effect {
         Effect::Read { claim, .. } => *claim,
-        Effect::Stage(on, _)
+        Effect::Stage(on, ..)
         | Effect::Apply(on, _)
         | Effect::Rollback(on)
         | Effect::Reboot { on, .. }
@@ -280,7 +280,7 @@ impl SimHost {
         }
         let fails = dice.once_in(15);
         match effect {
-            Effect::Stage(on, changes) => self.begin_stage(on, changes, now + takes, fails),
+            Effect::Stage(on, changes, _) => self.begin_stage(on, changes, now + takes, fails),
             Effect::Apply(on, arming) => {
                 let Some(changes) = self.stored.get(&on.batch).cloned() else { return now };
                 let arming = arming.as_ref().expect("armed before apply");
@@ -331,6 +331,8 @@ impl SimHost {
             to: change.to.clone(),
             new: hash(&change.package.name, &change.to),
             old: change.from.as_ref().map(|from| hash(&change.package.name, from)),
+            new_from: None,
+            old_from: None,
         });
         let proof = Proof {
             files: files.collect(),
@@ -398,7 +400,7 @@ impl SimHost {
         }
         match effect {
             Effect::Read { .. } => Answer::Read(Ok(())),
-            Effect::Stage(on, _) | Effect::Apply(on, _) | Effect::Rollback(on) => self.ended(on, effect),
+            Effect::Stage(on, ..) | Effect::Apply(on, _) | Effect::Rollback(on) => self.ended(on, effect),
             Effect::Timer { on, .. } => Answer::Timer(Ok(self.timers.report(&on.batch, now))),
             Effect::Confirm { on, .. } | Effect::Inspect { on, work: Work::Confirm, .. } => {
                 Answer::Confirmed(Ok(self.timers.report(&on.batch, now)))

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{PackageId, Sha256, Span, UnitName, Untrusted, Version};
+use crate::types::{HostName, PackageId, Sha256, Span, UnitName, Untrusted, Version};
 
 /// The evidence that a rollback will work, as the host gave it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -34,6 +34,89 @@ pub struct ProofFile {
     pub new: Sha256,
     /// The old file's hash; `None` where there is no old version.
     pub old: Option<Sha256>,
+    /// Where the new file came from; `None` where the host did not say.
+    #[serde(default)]
+    pub new_from: Option<Origin>,
+    /// Where the old file came from; `None` where the host did not say.
+    #[serde(default)]
+    pub old_from: Option<Origin>,
+}
+
+/// Where a stored package file came from, and how it was checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Where it came from.
+    pub source: Source,
+    /// How it was checked.
+    pub check: Check,
+}
+
+/// Where a package file came from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// The host's own archive.
+    Archive,
+    /// What apt had kept on the host.
+    Cache,
+    /// Another host, through the cockpit.
+    Host(HostName),
+    /// The plan's snapshot archive.
+    Snapshot,
+    /// Made from what is installed, its configuration included.
+    Repacked,
+}
+
+impl Source {
+    /// The word on screen; a host's is its name.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Archive => "archive",
+            Self::Cache => "cache",
+            Self::Host(host) => host.as_str(),
+            Self::Snapshot => "snapshot",
+            Self::Repacked => "repacked",
+        }
+    }
+}
+
+/// How a package file was checked on the host that keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// It has the hash that the batch names.
+    Hash,
+    /// It has the hash that apt's index names.
+    Index,
+    /// It holds, file by file and script by script, what is installed on the host.
+    Installed,
+    /// Nothing could tell.
+    Unverified,
+}
+
+impl Check {
+    /// Every way.
+    pub const ALL: [Self; 4] = [Self::Hash, Self::Index, Self::Installed, Self::Unverified];
+
+    /// Its word on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Hash => "hash",
+            Self::Index => "index",
+            Self::Installed => "installed",
+            Self::Unverified => "unverified",
+        }
+    }
+
+    /// In words, for the proof.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Hash => "has the hash of the batch",
+            Self::Index => "has the hash of the index",
+            Self::Installed => "holds what is installed",
+            Self::Unverified => "unverified",
+        }
+    }
 }
 
 /// What an apply did.

@@ -67,6 +67,12 @@ fn levelled(raw: &str) -> String {
             section = rest.strip_prefix("begin ").unwrap_or("");
         }
         let read = match (section, line.strip_prefix('|')) {
+            ("piece", Some(_)) => {
+                section = "rest";
+                text.push_str("|aGVsbG8=\n");
+                false
+            }
+            ("rest", Some(_)) => false,
             ("simulation", Some(payload)) => {
                 ["Inst ", "Remv ", "Conf "].iter().any(|start| payload.starts_with(start))
             }
@@ -87,7 +93,7 @@ fn level(line: &str, word: &str) -> String {
     let hex =
         |word: &str| word.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b) || b == b'-');
     let number = !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
-    let counts = ["|space ", "|duration-ms ", "|identical ", "|next ", "|left "];
+    let counts = ["|space ", "|duration-ms ", "|identical ", "|next ", "|left ", "|hpt-data all "];
     if word.len() == 64 && hex(word) {
         "0".repeat(64)
     } else if word.len() == 36 && hex(word) && word.matches('-').count() == 4 {
@@ -129,6 +135,11 @@ const STORY: &[(&str, u64)] = &[
     ("start", 5),
     ("read", 0),
     ("result-stage", 0),
+    ("have", 0),
+    ("give", 0),
+    ("refuse-no-file", 0),
+    ("take", 5),
+    ("refuse-mismatch", 5),
     ("refuse-unarmed", 5),
     ("arm", 5),
     ("* op-1 apply", 5),

@@ -6,11 +6,14 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::conductor::{Conductor, clock, shell};
-use crate::core::event::{Actor, Outcome, Purpose};
+use crate::core::event::{Actor, Check, Origin, Outcome, Purpose, Source};
 use crate::core::{Command, Intent, Rehearsal, State, describe, pilot};
+use crate::demo::tests::fleet::asker;
 use crate::demo::{Fleet, Pace, Scenario, Setup, start_with, story};
 use crate::host::act::Hosts;
 use crate::host::ask::Asker;
+use crate::host::operation::Spec;
+use crate::host::verb::{Verb, Work};
 use crate::host::{Destination, Link, Target};
 use crate::journal::MemoryLog;
 use crate::plan::{Plan, Policy, Strategy};
@@ -104,4 +107,42 @@ async fn the_engineer_of_the_story_goes_on_at_web1_and_it_is_rolled_back() {
     // A kernel is among it: its way back is a reboot, which takes the addresses once more.
     assert!(state.in_order().any(|batch| batch.rebooted_back), "{told}");
     assert!(told.contains("4 addresses put back"), "{told}");
+}
+
+/// Ends the window once a way back is proved, or given up.
+fn until_staged(state: &State, _now: Time) -> Option<Intent> {
+    let over = state.in_order().any(|batch| batch.proof.is_some() || batch.failure.is_some());
+    (over && state.ended.is_none()).then_some(Intent::End)
+}
+
+#[tokio::test]
+async fn an_old_version_that_left_web1s_archive_comes_from_test1_through_the_cockpit() {
+    let (fleet, mut plan) = fleet(true).await;
+    plan.hosts.retain(|host| host.name.as_str() == "web1");
+    plan.customers.clear();
+    // test1 stored both files for a batch of its own; web1's archive has the old one no more, and of
+    // another package nobody has it.
+    let word = "a word of its type";
+    let spec: Spec = "package\trsync\tamd64\t3.2.7-1\t3.2.7-1+deb12u2\t-\nend\n".parse().expect(word);
+    let baseline = asker(&fleet, &plan, "test1");
+    let operation: crate::types::OperationId = "before".parse().expect(word);
+    let work = Work::Stage(spec);
+    let start = Verb::Start { operation: operation.clone(), batch: "rehearsal".parse().expect(word), work };
+    baseline.ask(&start, 1).await.expect("started");
+    let have = Verb::Have(vec!["rsync amd64 3.2.7-1".parse().expect(word)]);
+    while baseline.ask(&have, 0).await.expect("an answer").sections[0].lines.is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    fleet.lose(1, "rsync amd64 3.2.7-1".parse().expect(word));
+    fleet.lose(1, "wget amd64 1.21.3-1+b2".parse().expect(word));
+    let rehearsal = Some(fleet.rehearsal.clone());
+    let (state, told) = played(&fleet, plan, Purpose::Run, rehearsal, until_staged).await;
+    let proof = state.in_order().find_map(|batch| batch.proof.as_ref()).unwrap_or_else(|| panic!("{told}"));
+    let of = |name: &str| proof.files.iter().find(|file| file.package.name.as_str() == name).expect("of it");
+    let test1 = Origin { source: Source::Host("test1".parse().expect(word)), check: Check::Installed };
+    assert_eq!((of("rsync").old.is_some(), &of("rsync").old_from), (true, &Some(test1)), "{told}");
+    assert_eq!((of("wget").old, &of("wget").old_from), (None, &None), "{told}");
+    let missing: Vec<String> = proof.missing.iter().map(|missing| missing.shown()).collect();
+    assert_eq!(missing.len(), 1, "{missing:?}");
+    assert!(missing[0].starts_with("wget:amd64: no way back"), "{missing:?}");
 }

@@ -11,10 +11,10 @@ mod stage;
 mod timer;
 
 pub use changed::{ApplyResult, LeftPackage, RollbackResult, Verified, VerifyResult};
-pub use stage::{Mismatch, MissingFile, SimulatedInstall, Space, StageResult, StagedPackage};
+pub use stage::{Mismatch, MissingFile, Side, SimulatedInstall, Space, StageResult, StagedPackage};
 pub use timer::parse as parse_timer;
 
-/// The most lines that one result may have: six for each of 3,000 packages, more than a release brings.
+/// The most lines that one result may have: eight for each of 2,500 packages, more than a release brings.
 /// With [`MOST_NAMED`] and [`LONGEST_SAID`] it keeps what any host says well under what one line of the
 /// journal may hold.
 const MOST_LINES: usize = 20_000;

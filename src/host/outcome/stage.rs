@@ -1,7 +1,7 @@
 //! What a stage came to. Nothing here may know a connection or a clock.
 
 use super::{OutcomeError, Trouble, key, said, text_lines};
-use crate::core::event::TimerWatch;
+use crate::core::event::{Check, Origin, Source, TimerWatch};
 use crate::facts::Section;
 use crate::types::{PackageId, Sha256, Span, UnitName, Untrusted, Version};
 
@@ -40,6 +40,15 @@ pub struct Mismatch {
     pub got: Sha256,
 }
 
+/// Which of a package's two files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The one that is installed by the batch.
+    New,
+    /// The one that is put back.
+    Old,
+}
+
 /// A step of a simulation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimulatedInstall {
@@ -67,6 +76,8 @@ pub struct Space {
 pub struct StageResult {
     /// Each package of the batch.
     pub packages: Vec<StagedPackage>,
+    /// Where stored files came from and how they were checked, as far as it was said.
+    pub sources: Vec<(Side, PackageId, Origin)>,
     /// New files that could not be had.
     pub missing_new: Vec<MissingFile>,
     /// Old files that could not be had: there is no way back for these.
@@ -140,6 +151,34 @@ impl StageResult {
                         wanted: line.or_none(&wanted)?,
                         got: line.read(&got)?,
                     });
+                }
+                "source" => {
+                    let words: Vec<&str> = rest.split(' ').collect();
+                    let read = || {
+                        let (side, package, source, check, host) = match words[..] {
+                            [side, package, source, check] => (side, package, source, check, None),
+                            [side, package, source, check, host] => {
+                                (side, package, source, check, Some(host))
+                            }
+                            _ => return None,
+                        };
+                        let side = match side {
+                            "new" => Side::New,
+                            "old" => Side::Old,
+                            _ => return None,
+                        };
+                        let source = match (source, host) {
+                            ("archive", None) => Source::Archive,
+                            ("cache", None) => Source::Cache,
+                            ("host", Some(host)) => Source::Host(host.parse().ok()?),
+                            ("snapshot", None) => Source::Snapshot,
+                            ("repacked", None) => Source::Repacked,
+                            _ => return None,
+                        };
+                        let check = Check::ALL.into_iter().find(|known| known.word() == check)?;
+                        Some((side, package.parse().ok()?, Origin { source, check }))
+                    };
+                    result.sources.push(read().ok_or_else(|| line.error())?);
                 }
                 "repacked" => result.repacked.push(line.read(rest)?),
                 "forward" => result.forward.push(install()?),

@@ -15,6 +15,17 @@ fn every_verb() -> Vec<Verb> {
             "libc6:amd64".parse().expect("a package"),
             "1:2~a+b".parse().expect("a version"),
         )]),
+        Verb::Have(vec!["libc6 amd64 1:2~a+b".parse().expect("a file")]),
+        Verb::Give { file: "libc6 amd64 1:2~a+b".parse().expect("a file"), offset: 7 },
+        Verb::Take {
+            batch: batch.clone(),
+            file: "libc6 amd64 1:2~a+b".parse().expect("a file"),
+            size: 9,
+            sha256: Sha256::from_bytes([0xab; 32]),
+            from: "web_2".parse().expect("a host"),
+            offset: 7,
+            piece: "aGVsbG8=".parse().expect("a piece"),
+        },
         Verb::Start { operation: operation.clone(), batch: batch.clone(), work: Work::Stage(spec) },
         Verb::Start { operation: operation.clone(), batch: batch.clone(), work: Work::Apply },
         Verb::Start { operation: operation.clone(), batch: batch.clone(), work: Work::Rollback },
@@ -64,6 +75,9 @@ fn the_words_are_those_of_the_contract() {
             " abcdefgh1 0 facts",
             " abcdefgh1 0 facts system boot",
             " abcdefgh1 0 simulate",
+            " abcdefgh1 0 have",
+            " abcdefgh1 0 give 7",
+            " abcdefgh1 7 take b1 9 HASH web_2 7",
             " abcdefgh1 7 start op-1 stage b1",
             " abcdefgh1 7 start op-1 apply b1",
             " abcdefgh1 7 start op-1 rollback b1",
@@ -78,7 +92,7 @@ fn the_words_are_those_of_the_contract() {
             " abcdefgh1 7 claim",
             " abcdefgh1 7 clean",
         ]
-        .map(|line| line.replace("PLAN", &Blake3::of(b"plan").to_string()))
+        .map(|line| line.replace("PLAN", &Blake3::of(b"plan").to_string()).replace("HASH", &"ab".repeat(32)))
     );
 }
 
@@ -98,6 +112,9 @@ fn a_verb_reads_back_from_its_words() {
         &["start", "op", "stage", "b"],
         &["run", "op"],
         &["arm", "b1", "0123456789abcdef", "plan", "1", "1", "1", "1"],
+        &["have"],
+        &["give", "0"],
+        &["take", "b1", "9", "ab", "web2", "0"],
         &["timer"],
     ] {
         assert!(Verb::from_words(bad, "").is_err(), "{bad:?}");
