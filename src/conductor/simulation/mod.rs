@@ -252,7 +252,7 @@ impl Sim {
         let log = MemoryLog::holding(records);
         self.conductor = Some(Conductor::new(log, self.fold.clone(), "next".into(), self.epoch));
         if self.fold.purpose.is_some() {
-            self.command(Intent::Resume);
+            self.command(Intent::Resume { take_over: None });
         }
     }
 

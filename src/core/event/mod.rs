@@ -11,6 +11,7 @@ mod probe;
 mod rehearsal;
 mod report;
 mod samples;
+mod takeover;
 mod timer;
 mod window;
 
@@ -23,6 +24,7 @@ pub use probe::{ProbeEvent, ProbeId, ProbeOutcome};
 pub use rehearsal::RehearsalEvent;
 pub use report::{ApplyReport, Identity, Inspected, Proof, ProofFile, RollbackReport, VerifyReport};
 pub use samples::{LogLine, LogSource, Samples};
+pub use takeover::{Before, TakeOver, TakeOverWord};
 pub use timer::{Arming, Timer, TimerState, TimerWatch};
 pub use window::{HoldScope, Outcome, Purpose, WindowEvent};
 
