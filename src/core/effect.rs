@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::change::Change;
 use super::event::{Arming, BatchEvent, Event, FailureKind, HostEvent, ProbeEvent, ProbeId, Purpose, Record};
+use super::fence;
 use super::rules;
 use super::state::{State, Work};
 use crate::plan::{Probe, ProbeTarget, VantageKind};
