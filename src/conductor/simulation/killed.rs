@@ -5,9 +5,9 @@
 use super::*;
 
 /// Windows that are gone through record by record.
-const WINDOWS: u64 = 6;
+const WINDOWS: u64 = 4;
 /// Records of each after which it is killed, in `cargo test`; `HOLDPOINT_KILLS=all` takes every one.
-const SAMPLE: u64 = 25;
+const SAMPLE: u64 = 15;
 
 impl Sim {
     /// Nothing of the turn that wrote this record but the records up to it is ever known.

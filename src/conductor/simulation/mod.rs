@@ -195,11 +195,12 @@ impl Sim {
     /// An effect reaches its host; when it has an answer. Nothing where it has no host.
     fn arrives(&mut self, effect: &Effect) -> Option<Time> {
         let host = effect.host().and_then(|host| self.hosts.get_mut(host))?;
-        let (installed, timers, held) = (host.installed.clone(), host.timers.clone(), host.epoch);
+        let stale = world::effect_epoch(effect).is_some_and(|epoch| epoch < host.epoch);
+        let before = stale.then(|| (host.installed.clone(), host.timers.clone(), host.epoch));
         let due = host.begin(effect, self.now, &mut self.dice);
-        if world::effect_epoch(effect).is_some_and(|epoch| epoch < held) {
+        if let Some((installed, timers, epoch)) = before {
             let same =
-                host.installed == installed && host.timers.all().eq(timers.all()) && host.epoch == held;
+                host.installed == installed && host.timers.all().eq(timers.all()) && host.epoch == epoch;
             assert!(same, "a lower epoch changes nothing");
             self.refused += 1;
         }
