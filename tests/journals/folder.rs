@@ -259,7 +259,7 @@ fn who_held_it_before_is_known_in_its_own_folder_alone() {
     assert_eq!(copied.records, opened.records);
     assert_eq!((copied.before.before, copied.before.words), (Before::NotKnown, Some(holder)));
     assert!(copied.aside.is_some(), "the torn end is set aside in the copy");
-    let again = Recording::copy(&folder, &copy).err().expect("not over another");
+    let again = Recording::copy(&folder, &copy).expect_err("not over another");
     assert!(matches!(again, RecordingError::Exists(_)), "{again}");
     for name in ["journal.jsonl", "plan.toml", "lock"] {
         let mode = fs::metadata(copy.join(name)).expect("is there").permissions().mode();
