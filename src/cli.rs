@@ -38,11 +38,15 @@ pub enum Command {
     Rehearse(Rehearse),
     /// The window
     Run(Run),
-    /// The emergency key without the cockpit
+    /// The emergency key from another process: through the cockpit that runs the window, or without one
+    ///
+    /// Where a cockpit lives in the recording it goes through that one, as a press of its key. Where one holds the recording and does not answer, the window goes on in a copy beside it (NAME-taken-over-TIME) under a higher epoch, so that hosts refuse whatever the one that hangs still orders.
     Rollback(Rollback),
     /// Pick a window up after a crash or on another machine
+    ///
+    /// Raises the epoch: each host refuses an older cockpit from then on. A cockpit that lives in the recording has to be left first; from one that hangs a copy of the recording is taken over.
     Resume(Resume),
-    /// Where a window stands, and what each host's helper says
+    /// Where a window stands, whether its cockpit lives, and what each host's helper says
     Status(Status),
     /// The recorded session, on the same screen
     Replay(Replay),
@@ -195,7 +199,7 @@ pub struct Rollback {
     /// How far; without it what is unconfirmed
     #[arg(long, value_enum)]
     pub scope: Option<Scope>,
-    /// Don't ask for the typed word
+    /// Don't ask for the typed word, also where another cockpit may still run
     #[arg(long)]
     pub take_over: bool,
     /// Where the journal is damaged: go by what is sound before the damage
@@ -220,7 +224,7 @@ pub struct Resume {
     /// Without the cockpit
     #[arg(long)]
     pub headless: bool,
-    /// Don't ask for the typed word
+    /// Don't ask for the typed word, also where another cockpit may still run
     #[arg(long)]
     pub take_over: bool,
     /// Where the journal is damaged: go by what is sound before the damage

@@ -10,7 +10,7 @@ use crate::cli::Exit;
 use crate::conductor::clock;
 use crate::core::event::{Outcome, Record};
 use crate::core::state::Phase;
-use crate::core::{Command, Intent, State, aftermath, describe, gate, pilot, schedule};
+use crate::core::{Command, Intent, State, aftermath, describe, fence, gate, pilot, schedule};
 use crate::demo;
 use crate::types::{BatchId, Time};
 
@@ -81,57 +81,56 @@ pub async fn run(mut session: Session, keys: AtTheKeys, out: &mut dyn std::io::W
     }
     let outcome = told.ended.map(|(_, outcome)| outcome);
     if outcome == Some(Outcome::Held) {
-        say_why(&told, out)?;
+        why(&told).iter().try_for_each(|line| writeln!(out, "{line}"))?;
     }
-    say_timers(&told, out)?;
+    timers(&told).iter().try_for_each(|line| writeln!(out, "{line}"))?;
     session.finish().await;
     Ok(outcome.map_or(if held { Exit::Held } else { Exit::Internal }, Exit::from))
 }
 
 /// What holds: the hold itself, and the gates of the batch that would come next.
-fn say_why(state: &State, out: &mut dyn std::io::Write) -> Result<()> {
-    for held in &state.held {
-        writeln!(out, "HOLD  {}", held.why.shown())?;
-    }
-    let Some(batch) = schedule::next(state) else { return Ok(()) };
+pub(super) fn why(state: &State) -> Vec<String> {
+    let mut lines: Vec<String> =
+        state.held.iter().map(|held| format!("HOLD  {}", held.why.shown())).collect();
+    lines.extend(fence::sentence(state).map(|words| format!("HOLD  {words}: this one only watched")));
+    let Some(batch) = schedule::next(state) else { return lines };
     let judged = gate::judge(state, batch, clock::now());
     for judgement in judged.iter().filter(|judgement| !judgement.state.passes()) {
         let (word, gate) = (judgement.state.word(), judgement.gate);
-        writeln!(out, "{word:<5} {gate} of {}: {}", batch.label(), judgement.reason)?;
-        for line in &judgement.evidence {
-            writeln!(out, "        {line}")?;
-        }
+        lines.push(format!("{word:<5} {gate} of {}: {}", batch.label(), judgement.reason));
+        lines.extend(judgement.evidence.iter().map(|line| format!("        {line}")));
     }
-    Ok(())
+    lines
 }
 
 /// What happens on hosts by itself, now that nobody watches.
-fn say_timers(state: &State, out: &mut dyn std::io::Write) -> Result<()> {
-    for (batch, at) in state.in_order().filter_map(|batch| Some((batch, batch.fires_at()?))) {
+pub(super) fn timers(state: &State) -> Vec<String> {
+    let running = state.in_order().filter_map(|batch| Some((batch, batch.fires_at()?)));
+    let words = running.map(|(batch, at)| {
         let (label, at) = (batch.label(), at.format("%H:%M:%SZ"));
-        writeln!(
-            out,
-            "TIMER {label} is rolled back by its host at {at} unless it is confirmed (holdpoint resume)"
-        )?;
-    }
-    Ok(())
+        format!("TIMER {label} is rolled back by its host at {at} unless it is confirmed (holdpoint resume)")
+    });
+    words.collect()
 }
 
-/// Whether the loop has heard that a batch is to be rolled back, or was about it already.
-fn is_taken_in(start: &State, state: &State, batch: &BatchId) -> bool {
+/// Whether the loop has heard that a batch is to be rolled back, or was about it already, or can't: another
+/// cockpit holds its host.
+pub(super) fn is_taken_in(start: &State, state: &State, batch: &BatchId) -> bool {
     let (Some(before), Some(batch)) = (start.batches.get(batch), state.batches.get(batch)) else {
         return true;
     };
     batch.wanted_back
+        || fence::of(state, &batch.host).is_some()
         || batch.rollback_started != before.rollback_started
         || matches!(before.phase, Phase::RollingBack | Phase::RolledBack | Phase::Comparing)
 }
 
-/// Whether everything that was asked for has come to an end, and the customers have been looked at.
-fn finished(state: &State, now: Time) -> bool {
+/// Whether everything that was asked for has come to an end, and the customers have been looked at. On a
+/// host that another cockpit holds nothing comes to an end here.
+pub(super) fn finished(state: &State, now: Time) -> bool {
     !aftermath::awaited(state, now)
-        && !state.in_order().any(|batch| batch.wanted_back || batch.phase.running())
-        && state.in_order().all(|batch| batch.phase != Phase::RolledBack)
+        && !fence::ours(state)
+            .any(|batch| batch.wanted_back || batch.phase.running() || batch.phase == Phase::RolledBack)
 }
 
 fn tell(state: &mut State, record: &Record, out: &mut dyn std::io::Write) -> Result<()> {

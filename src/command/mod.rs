@@ -15,7 +15,9 @@ mod rollback;
 mod run;
 mod screen;
 mod session;
+mod socket;
 mod status;
+mod take;
 mod typed;
 
 use clap::CommandFactory;

@@ -6,19 +6,31 @@ use color_eyre::eyre::Result;
 
 use super::headless::{self, AtTheKeys};
 use super::screen::{self, Cockpit};
-use super::{session, typed};
+use super::session::{self, FileError};
+use super::take::{self, Now};
 use crate::cli::{Exit, Resume};
 
 pub async fn resume(args: Resume, ssh: Option<&Path>) -> Result<Exit> {
-    let what = format!(
-        "This takes the window in {} over: another cockpit that still runs is refused by each host as soon as this one starts something there.",
-        args.recording.display()
-    );
-    if !args.take_over && !typed::confirm(&what, "RESUME", "--take-over")? {
+    let what = format!("This takes the window in {} over.", args.recording.display());
+    let now = take::look(&args.recording).await?;
+    let silent = match &now {
+        Now::Nobody => None,
+        Now::Silent(why) => Some(why.clone()),
+        Now::Alive(alive) => {
+            let what = format!(
+                "a cockpit runs the window in {} ({}): leave that one first; holdpoint rollback and holdpoint status \
+                 speak to it meanwhile",
+                args.recording.display(),
+                alive.words()
+            );
+            return Err(FileError(what).into());
+        }
+    };
+    let Some(word) = take::word(args.take_over, &take::warning(&what, &now), "RESUME")? else {
         return Ok(Exit::Held);
-    }
-    let (settings, prompt) = screen::settings(ssh);
-    let opened = session::pick_up(&args.recording, session::taken(args.sound_prefix), &settings)?;
+    };
+    let take = session::taken(args.sound_prefix);
+    let (opened, prompt) = take::pick_up(&args.recording, take, word, silent.as_deref(), ssh)?;
     if args.headless {
         headless::run(opened, AtTheKeys::Pilot, &mut std::io::stdout()).await
     } else {

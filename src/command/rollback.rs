@@ -1,12 +1,14 @@
-//! `holdpoint rollback`: the emergency key without the cockpit.
+//! `holdpoint rollback`: the emergency key from another process, through the cockpit that runs the window or
+//! without one.
 
 use std::path::Path;
 
 use color_eyre::eyre::Result;
 
 use super::headless::{self, AtTheKeys};
-use super::session::UsageError;
-use super::{screen, session, typed};
+use super::session::{self, UsageError};
+use super::socket::{self, Asked};
+use super::take::{self, Now};
 use crate::cli::{Exit, Rollback, Scope};
 use crate::core::command::RollbackScope;
 use crate::core::{Intent, rollback as outlook};
@@ -19,7 +21,7 @@ pub async fn rollback(args: Rollback, ssh: Option<&Path>) -> Result<Exit> {
         (None, None) => RollbackScope::Unconfirmed,
     };
     let what = format!(
-        "This takes the window in {} over and rolls back: {}.",
+        "This rolls back the window in {}: {}.",
         args.recording.display(),
         match &scope {
             RollbackScope::Unconfirmed => "what is unconfirmed, or the batch confirmed last".to_owned(),
@@ -30,11 +32,24 @@ pub async fn rollback(args: Rollback, ssh: Option<&Path>) -> Result<Exit> {
             RollbackScope::All => "everything, confirmed work included".to_owned(),
         }
     );
-    if !args.take_over && !typed::confirm(&what, "ROLLBACK", "--take-over")? {
+    let now = take::look(&args.recording).await?;
+    let Some(word) = take::word(args.take_over, &take::warning(&what, &now), "ROLLBACK")? else {
         return Ok(Exit::Held);
-    }
-    let (settings, _prompt) = screen::settings(ssh);
-    let opened = session::pick_up(&args.recording, session::taken(args.sound_prefix), &settings)?;
+    };
+    let silent = match now {
+        Now::Nobody => None,
+        Now::Silent(why) => Some(why),
+        Now::Alive(_) => match socket::roll_back(&args.recording, &scope, &mut std::io::stdout()).await? {
+            Asked::Ended(exit) => return Ok(exit),
+            // It lived a moment ago: what was true when the word was typed may not be true any more.
+            Asked::NotTaken(why) => match take::look(&args.recording).await? {
+                Now::Nobody => None,
+                Now::Alive(_) | Now::Silent(_) => Some(format!("the cockpit in it did not take it ({why})")),
+            },
+        },
+    };
+    let take = session::taken(args.sound_prefix);
+    let (opened, _prompt) = take::pick_up(&args.recording, take, word, silent.as_deref(), ssh)?;
     if let RollbackScope::Host(host) = &scope
         && !opened.start.hosts.contains_key(host)
     {

@@ -9,7 +9,7 @@ use color_eyre::eyre::Result;
 use tokio::sync::mpsc;
 
 use super::session::{FileError, Session, UsageError, actor};
-use super::typed::OnTerminal;
+pub use super::typed::OnTerminal;
 use crate::cli::{Exit, Screen};
 use crate::conductor::clock;
 use crate::core::event::Outcome;

@@ -8,9 +8,10 @@ use color_eyre::eyre::{Result, eyre};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use super::socket::{self, Desk, Listener};
 use crate::conductor::shell::{self, Handles};
 use crate::conductor::{Conductor, clock};
-use crate::core::event::{Actor, Purpose};
+use crate::core::event::{Actor, Before, Purpose, TakeOver, TakeOverWord};
 use crate::core::{Command, Intent, Rehearsal, State};
 use crate::host::act::Hosts;
 use crate::host::ask::Asker;
@@ -101,6 +102,8 @@ pub struct Session {
     pub folder: Option<PathBuf>,
     /// The state that it began with: empty, but for a window that was picked up.
     pub start: Arc<State>,
+    /// What other processes speak to; none where nothing is recorded.
+    pub listener: Option<Listener>,
 }
 
 impl Session {
@@ -112,10 +115,14 @@ impl Session {
 
     /// Lets the loop end: what is journalled is on the disk when this returns.
     pub async fn finish(self) {
-        let Self { handles, task, askers, .. } = self;
+        let Self { handles, task, askers, listener, .. } = self;
+        listener.iter().for_each(Listener::remove);
         drop(handles.commands);
         if let Err(error) = task.await {
             tracing::error!("the loop ended badly: {error}");
+        }
+        if let Some(listener) = listener {
+            listener.close().await;
         }
         for asker in askers {
             asker.link().close().await;
@@ -161,18 +168,47 @@ pub fn open(
     let askers = askers(&read.plan, settings);
     let start = Arc::clone(conductor.state());
     let (handles, task) = spawn(conductor, &askers, notify);
-    let session = Session { handles, task, askers, folder: Some(folder), start };
+    let listener = ear(&folder, &handles);
+    let session = Session { handles, task, askers, folder: Some(folder), start, listener };
     session.send(Intent::Open { purpose, plan: Box::new(read.plan), rehearsal: rehearsal.map(Box::new) })?;
     Ok(session)
+}
+
+/// What a take-over goes by.
+#[derive(Debug, Clone, Copy)]
+pub struct Taking {
+    /// What was given for it.
+    pub word: TakeOverWord,
+    /// Whether the one before is there and does not answer.
+    pub silent: bool,
+}
+
+/// Listens for other processes. Where that can't be, the window runs all the same.
+fn ear(folder: &Path, handles: &Handles) -> Option<Listener> {
+    socket::listen(folder, Desk::of(handles))
+        .inspect_err(|error| {
+            tracing::warn!(
+                "no socket in {}: {error}; rollback and status can't speak to this cockpit",
+                folder.display()
+            );
+        })
+        .ok()
 }
 
 /// Picks a recording up: its lock taken, its epoch raised.
 ///
 /// # Errors
 /// Where another process writes to it, or it is damaged and only `take` of what is sound was not asked for.
-pub fn pick_up(folder: &Path, take: Take, settings: &Arc<Settings>) -> Result<Session> {
+pub fn pick_up(folder: &Path, take: Take, how: &Taking, settings: &Arc<Settings>) -> Result<Session> {
     let word = session_word();
     let opened = Recording::open(folder, &word, take)?;
+    let take_over = TakeOver {
+        machine: journal::machine(),
+        process: std::process::id(),
+        word: how.word,
+        from: opened.before.words.clone(),
+        before: if how.silent { Before::Silent } else { opened.before.before },
+    };
     if let Some(aside) = &opened.aside {
         tracing::warn!("the journal's torn end was set aside: {}", aside.display());
     }
@@ -195,8 +231,9 @@ pub fn pick_up(folder: &Path, take: Take, settings: &Arc<Settings>) -> Result<Se
     let askers = askers(&plan, settings);
     let start = Arc::clone(conductor.state());
     let (handles, task) = spawn(conductor, &askers, notify);
-    let session = Session { handles, task, askers, folder: Some(folder.to_owned()), start };
-    session.send(Intent::Resume)?;
+    let listener = ear(folder, &handles);
+    let session = Session { handles, task, askers, folder: Some(folder.to_owned()), start, listener };
+    session.send(Intent::Resume { take_over: Some(Box::new(take_over)) })?;
     Ok(session)
 }
 
@@ -212,7 +249,7 @@ pub fn look(plan: Plan, rehearsal: Option<Rehearsal>, settings: &Arc<Settings>) 
     // A log in memory has its news at once and wakes nobody.
     let start = Arc::clone(conductor.state());
     let (handles, task) = spawn(conductor, &askers, Arc::new(Notify::new()));
-    let session = Session { handles, task, askers, folder: None, start };
+    let session = Session { handles, task, askers, folder: None, start, listener: None };
     session.send(Intent::Open {
         purpose: Purpose::Check,
         plan: Box::new(plan),

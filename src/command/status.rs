@@ -1,5 +1,7 @@
-//! `holdpoint status`: where a window stands, and what each host's helper says. Takes no lock.
+//! `holdpoint status`: where a window stands, and what each host's helper says, and whether its cockpit
+//! lives. Takes no lock.
 
+mod cockpit;
 mod timer;
 
 use std::path::Path;
@@ -8,6 +10,7 @@ use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 use tokio::time::{Duration, timeout};
 
+use super::socket::{self, Found};
 use super::{screen, session};
 use crate::cli::{Exit, Status};
 use crate::conductor::clock;
@@ -37,6 +40,8 @@ struct Words {
 }
 
 pub async fn status(args: Status, ssh: Option<&Path>) -> Result<Exit> {
+    // Asked first: what it has journalled by then is in what is read next.
+    let found = socket::find(&args.recording).await;
     let journal = Recording::read(&args.recording, Take::Whole)?;
     let mut state = State::default();
     journal.known().for_each(|record| state.apply(record));
@@ -64,9 +69,9 @@ pub async fn status(args: Status, ssh: Option<&Path>) -> Result<Exit> {
         }
     }
     if args.json {
-        println!("{}", Untrusted::json(&as_json(&state, &said).to_string()));
+        println!("{}", Untrusted::json(&as_json(&state, &said, &found).to_string()));
     } else {
-        print(&state, &said);
+        print(&state, &said, &found);
     }
     let silent = said.iter().any(|said| said.words.is_err());
     Ok(if silent { Exit::Unreachable } else { Exit::Done })
@@ -113,7 +118,7 @@ fn state_word(state: OperationState) -> String {
     }
 }
 
-fn as_json(state: &State, said: &[Said]) -> Value {
+fn as_json(state: &State, said: &[Said], found: &Found) -> Value {
     let now = clock::now();
     let batch = |batch: &Batch| {
         json!({
@@ -143,6 +148,7 @@ fn as_json(state: &State, said: &[Said]) -> Value {
         "purpose": state.purpose,
         "seq": state.seq,
         "at": state.at,
+        "cockpit": cockpit::json(found),
         "ended": state.ended.map(|(_, outcome)| outcome),
         "not_served": dark.iter().map(|dark| json!({
             "customer": dark.customer,
@@ -155,13 +161,13 @@ fn as_json(state: &State, said: &[Said]) -> Value {
     })
 }
 
-fn print(state: &State, said: &[Said]) {
+fn print(state: &State, said: &[Said], found: &Found) {
     let purpose = state.purpose.map(describe::purpose).unwrap_or("nothing");
     let at = state.at.map_or_else(|| "-".to_owned(), |at| at.format("%Y-%m-%d %H:%M:%SZ").to_string());
     println!("{purpose}, last event {} at {at}", state.seq);
     match state.ended {
         Some((at, outcome)) => println!("ended: {}", describe::ended(state, outcome, at)),
-        None => println!("not ended: it runs, or it was cut off (holdpoint resume, holdpoint rollback)"),
+        None => println!("not ended: {}", cockpit::line(found, state.seq)),
     }
     if let Some(abort_by) = schedule::abort_by(state) {
         println!("abort-by {}", abort_by.at.format("%Y-%m-%d %H:%MZ"));

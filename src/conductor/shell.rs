@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::Instant;
 
 use super::{Conductor, clock};
@@ -20,6 +20,9 @@ const GATHER: Duration = Duration::from_millis(100);
 const GATHERED_BYTES: usize = 64 * 1024;
 /// Samples that wait; a prober that finds it full waits in turn, so none is dropped.
 const SAMPLES: usize = 4_096;
+
+/// Records that a slow follower may be behind; it is told how many it missed.
+const FOLLOWED: usize = 1_024;
 
 /// Samples that are looked at together, at most: keys come in between.
 const TOGETHER: usize = 256;
@@ -168,6 +171,11 @@ pub struct Handles {
     pub views: watch::Receiver<View>,
     /// Every committed record, for whoever prints them.
     pub records: mpsc::UnboundedReceiver<Record>,
+    /// Committed records for those who look on from outside; the loop never waits for one, and its end is
+    /// the end of them.
+    pub followers: broadcast::WeakSender<Record>,
+    /// When the loop last looked at the time: one that hangs is known by it.
+    pub ticks: watch::Receiver<Instant>,
 }
 
 /// Puts a conductor into a task. It ends when the recording has ended and everything is on the
@@ -184,8 +192,20 @@ where
     let (commands, inbox) = mpsc::unbounded_channel();
     let (views_out, views) = watch::channel(conductor.view());
     let (records_out, records) = mpsc::unbounded_channel();
-    let task = tokio::spawn(run(conductor, outside, wake, inbox, views_out, records_out));
-    (Handles { commands, views, records }, task)
+    let (followers, _) = broadcast::channel(FOLLOWED);
+    let (ticks_out, ticks) = watch::channel(Instant::now());
+    let outlets =
+        Outlets { views: views_out, records: records_out, followers: followers.clone(), ticks: ticks_out };
+    let task = tokio::spawn(run(conductor, outside, wake, inbox, outlets));
+    (Handles { commands, views, records, followers: followers.downgrade(), ticks }, task)
+}
+
+/// What the loop tells, to whom it may concern.
+struct Outlets {
+    views: watch::Sender<View>,
+    records: mpsc::UnboundedSender<Record>,
+    followers: broadcast::Sender<Record>,
+    ticks: watch::Sender<Instant>,
 }
 
 async fn run<L: EventLog, O: Outside>(
@@ -193,8 +213,7 @@ async fn run<L: EventLog, O: Outside>(
     outside: O,
     wake: Arc<Notify>,
     mut commands: mpsc::UnboundedReceiver<Command>,
-    views: watch::Sender<View>,
-    records: mpsc::UnboundedSender<Record>,
+    outlets: Outlets,
 ) {
     let (answers_in, mut answers) = mpsc::unbounded_channel();
     let (samples_in, mut samples) = mpsc::channel(SAMPLES);
@@ -222,6 +241,7 @@ async fn run<L: EventLog, O: Outside>(
             () = wake.notified() => conductor.news(clock::now()),
             _ = tick.tick() => {
                 ticked = true;
+                outlets.ticks.send_replace(Instant::now());
                 let input = steps.stepped().map_or(Input::Tick, Input::ClockStepped);
                 conductor.step(&input, clock::now())
             }
@@ -248,12 +268,16 @@ async fn run<L: EventLog, O: Outside>(
         let urgent = turn.health || turn.records.iter().any(|record| !state.is_routine(&record.event));
         behind |= !turn.records.is_empty();
         if urgent || behind && ticked {
-            views.send_replace(conductor.view());
+            outlets.views.send_replace(conductor.view());
             behind = false;
         }
         for record in turn.records {
+            if outlets.followers.receiver_count() > 0 {
+                // The last of them may have gone this moment.
+                let _ = outlets.followers.send(record.clone());
+            }
             // Nobody may be printing.
-            let _ = records.send(record);
+            let _ = outlets.records.send(record);
         }
         if begun && conductor.state().ended.is_some() && conductor.behind() == 0 {
             break;

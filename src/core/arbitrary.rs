@@ -463,6 +463,14 @@ fn scope() -> Any<HoldScope> {
     .boxed()
 }
 
+fn take_over() -> Any<TakeOver> {
+    let word = select(&[TakeOverWord::Typed, TakeOverWord::Option][..]);
+    let before = select(&[Before::Gone, Before::NotKnown, Before::Silent][..]);
+    (untrusted(), any::<u32>(), word, of(untrusted()), before)
+        .prop_map(|(machine, process, word, from, before)| TakeOver { machine, process, word, from, before })
+        .boxed()
+}
+
 /// Any event of the window.
 pub fn window_event() -> Any<WindowEvent> {
     use WindowEvent as E;
@@ -480,7 +488,8 @@ pub fn window_event() -> Any<WindowEvent> {
         (purpose, plan(), of(rehearsal()), text()).prop_map(|(purpose, plan, rehearsal, program)| {
             E::Opened { purpose, plan: Box::new(plan), rehearsal: rehearsal.map(Box::new), program }
         }),
-        text().prop_map(|program| E::Resumed { program }),
+        (text(), of(take_over()))
+            .prop_map(|(program, take_over)| E::Resumed { program, take_over: take_over.map(Box::new) }),
         (scope(), untrusted()).prop_map(|(scope, why)| E::Held { scope, why }),
         scope().prop_map(|scope| E::Released { scope }),
         untrusted().prop_map(|note| E::Marked { note }),

@@ -3,7 +3,7 @@
 use super::change::Rehearsal;
 use super::event::{
     Actor, ApplyReport, Failure, HelperState, HoldScope, Inspected, LogLine, ProbeId, ProbeOutcome, Proof,
-    Purpose, RollbackReport, Timer, VerifyReport,
+    Purpose, RollbackReport, TakeOver, Timer, VerifyReport,
 };
 use crate::facts::Domain;
 use crate::plan::Plan;
@@ -31,7 +31,10 @@ pub enum Intent {
         rehearsal: Option<Box<Rehearsal>>,
     },
     /// Pick the recording up after a crash or on another machine.
-    Resume,
+    Resume {
+        /// How it came to this process.
+        take_over: Option<Box<TakeOver>>,
+    },
     /// Read a host's facts again; all hosts where none is named.
     Refresh {
         /// Which.

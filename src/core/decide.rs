@@ -7,7 +7,7 @@ use super::event::{
     Outcome, ProbeEvent, Samples, Timer, TimerState, WindowEvent,
 };
 use super::state::{Batch, Host, Pending, Phase, State, Work};
-use super::{aftermath, confirm as confirming, gate, identity, rollback, rules, schedule};
+use super::{aftermath, confirm as confirming, fence, gate, identity, rollback, rules, schedule};
 use crate::facts::Facts;
 use crate::types::{BatchId, HostName, Seq, Span, Time, Untrusted};
 
@@ -62,7 +62,7 @@ pub fn advance(state: &State, under: Circumstances) -> Decision {
 
 fn decide_command(state: &State, command: &Command, under: Circumstances) -> Decision {
     let now = under.now;
-    if state.ended.is_some() && command.intent != Intent::Resume {
+    if state.ended.is_some() && !matches!(command.intent, Intent::Resume { .. }) {
         return Decision::by(&command.actor, Vec::new());
     }
     let starts_work = matches!(
@@ -92,9 +92,10 @@ fn decide_command(state: &State, command: &Command, under: Circumstances) -> Dec
                 })]
             }
         }
-        Intent::Resume => {
-            vec![Event::Window(WindowEvent::Resumed { program: env!("CARGO_PKG_VERSION").to_owned() })]
-        }
+        Intent::Resume { take_over } => vec![Event::Window(WindowEvent::Resumed {
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            take_over: take_over.clone(),
+        })],
         Intent::Refresh { host } => {
             let idle = |h: &&Host| h.reading.is_none() && host.as_ref().is_none_or(|name| *name == h.name);
             let hosts = state.hosts.values().map(AsRef::as_ref).filter(idle);
@@ -120,8 +121,11 @@ fn decide_command(state: &State, command: &Command, under: Circumstances) -> Dec
             }));
             events
         }
-        Intent::Rollback { scope, why } => roll_back(state, scope, why),
+        Intent::Rollback { scope, why } => roll_back(state, scope, why, now),
         Intent::Restage { batch } => match state.batches.get(batch) {
+            Some(found) if fence::of(state, &found.host).is_some() => {
+                refuse(state, Some(&found.host), fenced(state, found).unwrap_or_default(), now)
+            }
             Some(found) if matches!(found.phase, Phase::Staged | Phase::StageFailed) => {
                 vec![rules::stage(state, found)]
             }
@@ -137,6 +141,18 @@ fn decide_command(state: &State, command: &Command, under: Circumstances) -> Dec
         Intent::End => vec![Event::Window(WindowEvent::Ended { outcome: outcome(state, now) })],
     };
     Decision::by(&command.actor, events)
+}
+
+/// Why this cockpit can't change a batch's host any more.
+fn fenced(state: &State, batch: &Batch) -> Option<String> {
+    let fence = fence::of(state, &batch.host)?;
+    Some(format!(
+        "{}: another cockpit holds {} (epoch {}, ours {}): ask there",
+        batch.label(),
+        batch.host,
+        fence.epoch,
+        state.epoch
+    ))
 }
 
 fn waits(batch: &Batch) -> bool {
@@ -162,6 +178,9 @@ fn go(state: &State, id: &BatchId, now: Time) -> Vec<Event> {
 /// A person's word, where no probe could say it. Everywhere else the probes decide, and so nobody has to.
 fn confirm(state: &State, id: &BatchId, now: Time) -> Vec<Event> {
     let Some(batch) = state.batches.get(id) else { return Vec::new() };
+    if let Some(against) = fenced(state, batch) {
+        return refuse(state, Some(&batch.host), against, now);
+    }
     match confirming::by_word(state, batch, now) {
         Ok(event) => vec![event],
         Err(why) => {
@@ -173,6 +192,9 @@ fn confirm(state: &State, id: &BatchId, now: Time) -> Vec<Event> {
 
 fn extend(state: &State, id: &BatchId, by: Span, now: Time) -> Vec<Event> {
     let Some(batch) = state.batches.get(id) else { return Vec::new() };
+    if let Some(against) = fenced(state, batch) {
+        return refuse(state, Some(&batch.host), against, now);
+    }
     if batch.fires_at().is_none() {
         let why = format!("{} has no timer that runs", batch.label());
         return refuse(state, Some(&batch.host), why, now);
@@ -216,10 +238,14 @@ fn waive(
     })]
 }
 
-fn roll_back(state: &State, scope: &RollbackScope, why: &Untrusted) -> Vec<Event> {
+fn roll_back(state: &State, scope: &RollbackScope, why: &Untrusted, now: Time) -> Vec<Event> {
     let mut events = hold(state, &HoldScope::Window, why);
     for id in rollback::batches(state, scope) {
         let Some(batch) = state.batches.get(&id) else { continue };
+        if let Some(against) = fenced(state, batch) {
+            events.extend(refuse(state, Some(&batch.host), against, now));
+            continue;
+        }
         if !batch.wanted_back && !rollback::goes_back(batch.phase) {
             events.push(Event::Batch(BatchEvent::RollbackQueued { batch: id, why: why.clone() }));
         }

@@ -1,11 +1,11 @@
 //! One line of words for an event: what a headless run prints and a replay lists.
 
-use super::aftermath;
 use super::event::{
     Actor, BatchEvent, Event, GateEvent, HoldScope, HostEvent, Inspected, Outcome, ProbeEvent, ProbeOutcome,
     Purpose, Record, RehearsalEvent, Timer, TimerState, WindowEvent,
 };
 use super::state::{Round, State};
+use super::{aftermath, fence};
 use crate::facts::Domain;
 use crate::types::{BatchId, Time, Untrusted};
 
@@ -14,7 +14,7 @@ use crate::types::{BatchId, Time, Untrusted};
 pub fn line(state: &State, record: &Record) -> Option<String> {
     let text = match &record.event {
         Event::Window(event) => window(state, event, record.at),
-        Event::Host(event) => host(event)?,
+        Event::Host(event) => host(state, event)?,
         Event::Batch(event) => batch(state, event)?,
         Event::Gate(event) => gate(state, event),
         Event::Probe(event) => probe(event)?,
@@ -59,7 +59,8 @@ fn window(state: &State, event: &WindowEvent, at: Time) -> String {
             };
             format!("{} opened: {} hosts, {on}, plan {}", purpose(*what), plan.hosts.len(), plan.hash.short())
         }
-        WindowEvent::Resumed { .. } => "resumed by another process".to_owned(),
+        WindowEvent::Resumed { take_over: None, .. } => "resumed by another process".to_owned(),
+        WindowEvent::Resumed { take_over: Some(how), .. } => format!("taken over {}", how.sentence()),
         WindowEvent::Held { scope: at, why } => format!("HOLD {}: {}", scope(at), why.shown()),
         WindowEvent::Released { scope: at } => format!("hold released: {}", scope(at)),
         WindowEvent::Marked { note } => format!("marker: {}", note.shown()),
@@ -99,9 +100,13 @@ fn scope(scope: &HoldScope) -> String {
     }
 }
 
-fn host(event: &HostEvent) -> Option<String> {
+fn host(state: &State, event: &HostEvent) -> Option<String> {
     Some(match event {
         HostEvent::ReadStarted { .. } => return None,
+        HostEvent::Greeted { host, helper } if fence::of(state, host).is_some() => format!(
+            "{host} is held by another cockpit (epoch {}, ours {}): this one only watches it",
+            helper.epoch, state.epoch
+        ),
         HostEvent::Greeted { host, helper } if helper.enrolled => format!("{host} answers, enrolled"),
         HostEvent::Greeted { host, helper } => {
             let why = helper.why_not.as_ref().map_or_else(String::new, |why| format!(": {}", why.shown()));

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use super::change::Change;
 use super::event::{Arming, BatchEvent, Event, FailureKind, HostEvent, ProbeEvent, ProbeId, Purpose, Record};
-use super::rules;
 use super::state::{Host, Reach, State, Work};
+use super::{fence, rules};
 use crate::plan::{Probe, ProbeTarget, SnapshotArchive, VantageKind};
 use crate::types::{BatchId, Blake3, BootId, Epoch, HostName, Nonce, OperationId, Seq, Span};
 
@@ -196,8 +196,10 @@ impl Effect {
 pub fn of(state: &State, record: &Record) -> Option<Started> {
     let effect = match &record.event {
         Event::Host(HostEvent::ReadStarted { host }) => {
-            let changes = matches!(state.purpose, Some(Purpose::Run | Purpose::Rehearsal));
-            Effect::Read { host: host.clone(), claim: changes.then_some(record.epoch) }
+            // A host that another cockpit is known to hold is watched, and not claimed back.
+            let claims = matches!(state.purpose, Some(Purpose::Run | Purpose::Rehearsal))
+                && fence::of(state, host).is_none();
+            Effect::Read { host: host.clone(), claim: claims.then_some(record.epoch) }
         }
         Event::Batch(event) => of_batch(state, record, event)?,
         Event::Probe(ProbeEvent::WatchStarted) => {

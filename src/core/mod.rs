@@ -17,6 +17,7 @@ pub mod decide;
 pub mod describe;
 pub mod effect;
 pub mod event;
+pub mod fence;
 pub mod gate;
 pub mod identity;
 pub mod pilot;

@@ -6,7 +6,7 @@ use super::event::{HoldScope, Purpose};
 use super::gate::{self, GateState};
 use super::rules::ORDERS;
 use super::state::{Batch, Health, Phase, State};
-use super::{aftermath, confirm, effect, schedule};
+use super::{aftermath, confirm, effect, fence, schedule};
 use crate::plan::AutoRollback;
 use crate::types::{Span, Time, Untrusted};
 
@@ -19,7 +19,7 @@ pub fn next(state: &State, now: Time) -> Option<Intent> {
     if state.ended.is_some() {
         return None;
     }
-    let busy = state.in_order().any(|batch| batch.phase.running() || batch.wanted_back);
+    let busy = fence::ours(state).any(|batch| batch.phase.running() || batch.wanted_back);
     if busy {
         return None;
     }
@@ -33,7 +33,10 @@ pub fn next(state: &State, now: Time) -> Option<Intent> {
     }
     // Past abort-by the default is to roll back: silence is safe, also a vantage's own.
     let late = schedule::abort_by(state).is_some_and(|abort_by| now >= abort_by.at);
-    if late && state.purpose == Some(Purpose::Run) && !schedule::unconfirmed(state).is_empty() {
+    if late
+        && state.purpose == Some(Purpose::Run)
+        && fence::ours(state).any(|batch| batch.phase.unconfirmed())
+    {
         return Some(match plan.policy.auto_rollback {
             AutoRollback::Armed => {
                 Intent::Rollback { scope: RollbackScope::Unconfirmed, why: "abort-by has passed".into() }
@@ -42,8 +45,13 @@ pub fn next(state: &State, now: Time) -> Option<Intent> {
         });
     }
     // What waits for its probes, its reboot or its comparison is waited for.
-    if state.in_order().any(|batch| batch.phase.unconfirmed()) {
+    if fence::ours(state).any(|batch| batch.phase.unconfirmed()) {
         return None;
+    }
+    // What another cockpit has taken over is its business from there on.
+    let lost = |batch: &Batch| batch.phase.unconfirmed() || batch.wanted_back;
+    if state.in_order().any(|batch| fence::of(state, &batch.host).is_some() && lost(batch)) {
+        return Some(Intent::End);
     }
     let back = state.in_order().any(|batch| matches!(batch.phase, Phase::Back | Phase::BackDiffers));
     if state.purpose == Some(Purpose::Run) && back {
@@ -58,7 +66,7 @@ pub fn next(state: &State, now: Time) -> Option<Intent> {
 
 /// A batch that has to be taken back, and why.
 fn failing(state: &State, now: Time) -> Option<(&Batch, String)> {
-    state.in_order().map(AsRef::as_ref).find_map(|batch: &Batch| match batch.phase {
+    fence::ours(state).map(AsRef::as_ref).find_map(|batch: &Batch| match batch.phase {
         Phase::ApplyFailed | Phase::Unknown | Phase::RollbackFailed => {
             let why = batch.failure.as_ref().map_or_else(|| "it failed".to_owned(), |f| f.what.shown());
             Some((batch, why))

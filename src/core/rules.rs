@@ -7,7 +7,7 @@ use super::change::{Change, Frozen, Rehearsal};
 use super::decide::Circumstances;
 use super::event::{BatchEvent, Event, HostEvent, Outcome, ProbeEvent, Purpose, RehearsalEvent, WindowEvent};
 use super::state::{Batch, DeadMan, Host, Phase, Reach, Round, State, Work};
-use super::{cut, effect, gate, rollback, schedule, standing};
+use super::{cut, effect, fence, gate, rollback, schedule, standing};
 use crate::types::{BatchId, OperationId, Span, Time, Untrusted};
 
 /// A host that could not be read is tried again after this long.
@@ -37,13 +37,14 @@ pub fn due(state: &State, under: Circumstances) -> Vec<Event> {
         .chain(compare(state))
         .chain(inspect(state))
         .collect();
+    let back = fence::kept(state, back);
     if !back.is_empty() || !under.journal_sound {
         return back;
     }
     let rules: [fn(&State, Time) -> Vec<Event>; 7] =
         [timer::ask, carry_on, timer::confirm_baked, read, plan_batches, stage_batches, rehearse];
     for rule in rules {
-        let events = rule(state, under.now);
+        let events = fence::kept(state, rule(state, under.now));
         if !events.is_empty() {
             return events;
         }

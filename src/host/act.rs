@@ -20,7 +20,9 @@ use super::outcome::VerifyResult;
 use super::verb::{FactWord, Verb, Work as VerbWork};
 use crate::conductor::shell::{Outbox, Outside};
 use crate::core::effect::{Effect, OnHost, Started};
-use crate::core::event::{Arming, Failure, FailureKind, Inspected, LogLine, LogSource, VerifyReport};
+use crate::core::event::{
+    Arming, Failure, FailureKind, HelperState, Inspected, LogLine, LogSource, VerifyReport,
+};
 use crate::core::state::Work;
 use crate::core::{Answer, Change, Sample};
 use crate::facts::{self, Boot, Domain, Fact};
@@ -147,7 +149,11 @@ impl Task {
             match self.claim(epoch, Duration::ZERO).await {
                 Ok(()) => helper.epoch = epoch,
                 // It can be read all the same; gate lock holds, since the epoch on the host is not ours.
-                Err(failure) => self.say(format!("the host was not taken over: {}", failure.what.raw())),
+                Err(failure) => {
+                    self.say(format!("the host was not taken over: {}", failure.what.raw()));
+                    // The epoch of the first greeting may be from before it was taken over by another.
+                    helper = self.asker.greet().await?;
+                }
             }
         }
         let host = self.asker.host().clone();
@@ -187,7 +193,14 @@ impl Task {
                     }
                     tokio::time::sleep(waits.next().unwrap_or(WAITS[WAITS.len() - 1])).await;
                 }
-                Err(failure) => return Err(failure),
+                Err(failure) => {
+                    // Told before the answer, so that nothing more is tried there.
+                    if let Some(epoch) = self.asker.overtaken() {
+                        let helper = HelperState { enrolled: true, why_not: None, epoch };
+                        self.outbox.sample(self.id, Sample::Greeted { host, helper }).await;
+                    }
+                    return Err(failure);
+                }
             }
         }
     }

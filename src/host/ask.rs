@@ -19,6 +19,7 @@ const LIMIT: usize = super::frame::LARGEST_ANSWER + super::frame::MOST_NOISE;
 pub struct Asker {
     link: Link,
     way: Arc<Mutex<Option<Way>>>,
+    newer: Arc<Mutex<Option<Epoch>>>,
 }
 
 /// How a host's helper is called.
@@ -33,7 +34,7 @@ enum Way {
 impl Asker {
     /// Asks over this link.
     pub fn new(link: Link) -> Self {
-        Self { link, way: Arc::default() }
+        Self { link, way: Arc::default(), newer: Arc::default() }
     }
 
     /// The host's name.
@@ -97,6 +98,11 @@ impl Asker {
         *self.way.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// The epoch for which an order was refused as too old, told once: another cockpit holds the host.
+    pub fn overtaken(&self) -> Option<Epoch> {
+        self.newer.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     async fn call(&self, verb: &Verb, epoch: Epoch, way: &Way) -> Result<Answer, Failure> {
         let nonce = nonce();
         let (line, stdin) = match way {
@@ -128,7 +134,19 @@ impl Asker {
         match &answer.end {
             End::Done(_) => Ok(answer),
             End::Refused(refusal) => {
-                let what = format!("{} refused {}: {}", self.host(), verb.words()[0], refusal.words.shown());
+                let words = refusal.words.shown();
+                let what = match refusal.code {
+                    RefusalCode::StaleEpoch => {
+                        let newer = refusal.words.raw().trim().parse().ok();
+                        *self.newer.lock().unwrap_or_else(PoisonError::into_inner) = newer;
+                        format!(
+                            "another cockpit holds {}: {} is refused, the epoch there is {words}, ours {epoch}",
+                            self.host(),
+                            verb.words()[0]
+                        )
+                    }
+                    _ => format!("{} refused {}: {words}", self.host(), verb.words()[0]),
+                };
                 let kind = match refusal.code {
                     RefusalCode::NeedsRoot => FailureKind::NotEnrolled,
                     RefusalCode::UnknownOperation => FailureKind::Failed,

@@ -5,11 +5,12 @@
 //! Nothing inside a recording is followed out of it: a recording may come from elsewhere.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, BufReader, Read, Seek, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use super::file::{FileLog, RETRY, Start};
+use super::holder::{self, Holder};
 use super::read::{Damage, End, Head, Journal, ReadError, Reader, Torn, UnknownEvents};
 use super::storage::{FileStorage, Storage, create_private, open_plain, sync_folder};
 use super::{Header, Refused, Wake};
@@ -21,6 +22,8 @@ const PLAN: &str = "plan.toml";
 const LOCK: &str = "lock";
 const CAPTURES: &str = "captures";
 const EVIDENCE: &str = "evidence";
+/// Who holds it, where it did not say.
+const NOT_WRITTEN: &str = "it did not write down which";
 /// The longest plan that is read back, in bytes.
 const PLAN_MAX: u64 = 16 << 20;
 
@@ -43,6 +46,8 @@ pub struct Opened {
     pub end: End,
     /// Where its torn or damaged end was set aside.
     pub aside: Option<PathBuf>,
+    /// Who held it before.
+    pub before: Holder,
 }
 
 /// How much of a journal is taken.
@@ -133,7 +138,7 @@ impl Recording {
     /// Where the folder holds something already, or can't be written.
     pub fn create(folder: &Path, plan: &str, header: &Header, session: &str) -> Result<Self, RecordingError> {
         make_folder(folder)?;
-        let lock = lock(folder, session)?;
+        let (lock, _) = lock(folder, session)?;
         let first = header.line()? + "\n";
         for name in [CAPTURES, EVIDENCE] {
             let path = folder.join(name);
@@ -159,7 +164,7 @@ impl Recording {
     /// asked for), or holds events that this program does not know.
     pub fn open(folder: &Path, session: &str, take: Take) -> Result<Opened, RecordingError> {
         let path = journal_of(folder)?;
-        let lock = lock(folder, session)?;
+        let (lock, before) = lock(folder, session)?;
         let (journal, head) = read_journal(&path, take)?;
         let Journal { header, end, .. } = &journal;
         let (header, end) = (header.clone(), end.clone());
@@ -179,7 +184,54 @@ impl Recording {
                 }
             }
         };
-        Ok(Opened { recording, header, records, end, aside })
+        Ok(Opened { recording, header, records, end, aside, before })
+    }
+
+    /// Who holds a recording now, as that one wrote itself down. The lock is tried, and let go again.
+    ///
+    /// # Errors
+    /// Where there is no recording, or its lock can't be tried.
+    pub fn holder(folder: &Path) -> Result<Option<Untrusted>, RecordingError> {
+        journal_of(folder)?;
+        let path = folder.join(LOCK);
+        let file = match open_plain(&path, OpenOptions::new().read(true)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(tried("opening", &path)(error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => {
+                Ok(Some(holder::read(&file).unwrap_or_else(|| NOT_WRITTEN.into())))
+            }
+            Err(TryLockError::Error(error)) => Err(tried("locking", &path)(error)),
+        }
+    }
+
+    /// Copies what a window needs to go on into a new folder: its journal as far as it is written, its
+    /// plan, and the note of who holds it. That one may be writing: what is torn is cut off when the copy
+    /// is opened. Captures and evidence stay where they are.
+    ///
+    /// # Errors
+    /// Where it can't be read, or the new folder is there already or can't be written.
+    pub fn copy(folder: &Path, to: &Path) -> Result<(), RecordingError> {
+        journal_of(folder)?;
+        make_folder(to)?;
+        for name in [CAPTURES, EVIDENCE] {
+            let path = to.join(name);
+            DirBuilder::new().mode(0o700).create(&path).map_err(tried("making the folder", &path))?;
+        }
+        for name in [PLAN, LOCK, JOURNAL] {
+            let (source, path) = (inside(folder, name)?, to.join(name));
+            let mut from =
+                open_plain(&source, OpenOptions::new().read(true)).map_err(tried("opening", &source))?;
+            let mut file = create_private(&path).map_err(tried("creating", &path))?;
+            io::copy(&mut from, &mut file)
+                .and_then(|_| file.sync_all())
+                .map_err(tried("copying the recording to", &path))?;
+        }
+        sync_folder(&to.join(JOURNAL)).map_err(tried("syncing", to))?;
+        sync_folder(to).map_err(tried("syncing the folder above", to))
     }
 
     /// Reads the journal of a recording, which may be one that is being written: nothing is
@@ -365,9 +417,9 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<(), RecordingError> {
 }
 
 /// Takes the lock of a recording. The kernel lets it go when the process ends, however it ends.
-fn lock(folder: &Path, session: &str) -> Result<File, RecordingError> {
+fn lock(folder: &Path, session: &str) -> Result<(File, Holder), RecordingError> {
     let path = folder.join(LOCK);
-    let mut file = match create_private(&path) {
+    let file = match create_private(&path) {
         Ok(_) => open_plain(&path, OpenOptions::new().read(true).write(true)),
         // On a file system that went read-only a lock is still possible, and a rollback needed.
         Err(_) => open_plain(&path, OpenOptions::new().read(true).write(true))
@@ -377,22 +429,15 @@ fn lock(folder: &Path, session: &str) -> Result<File, RecordingError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let mut said = Vec::new();
-            let read = file.take(512).read_to_end(&mut said);
-            let holder = match (read, Untrusted::from_bytes(said.trim_ascii())) {
-                (Ok(_), said) if !said.is_empty() => said,
-                (Ok(_) | Err(_), _) => "it did not write down which".into(),
-            };
+            let holder = holder::read(&file).unwrap_or_else(|| NOT_WRITTEN.into());
             return Err(RecordingError::Locked { folder: folder.to_owned(), holder });
         }
         Err(TryLockError::Error(error)) => return Err(tried("locking", &path)(error)),
     }
-    // The note serves the message above alone: where it can't be written, a full disk say, the lock
-    // holds all the same.
-    let note = format!("process {}, session {session}", std::process::id());
-    let noted = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(note.as_bytes()));
-    if noted.is_err() {
+    let before = holder::before(&file, folder);
+    // Where the note can't be written, a full disk say, the lock holds all the same.
+    if holder::write(&file, folder, session).is_err() {
         tracing::warn!(path = %path.display(), "the lock is held, and could not be labelled");
     }
-    Ok(file)
+    Ok((file, before))
 }

@@ -3,5 +3,6 @@
 mod cli;
 mod map;
 mod readme;
+mod socket;
 mod ssh;
 mod terminal;

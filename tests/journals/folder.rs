@@ -238,3 +238,31 @@ fn names_of_folders_are_plain_and_sort_by_time() {
     assert!(folder_name(at(0), "z") < folder_name(at(1), "a"));
     assert!(default_root().expect("a home").ends_with("holdpoint/recordings"));
 }
+
+#[test]
+fn who_held_it_before_is_known_in_its_own_folder_alone() {
+    use holdpoint::core::event::Before;
+    let (scratch, folder) = scratch();
+    write(&folder, &header("r", at(0)), numbered(events()));
+    assert!(matches!(Recording::holder(&folder), Ok(None)));
+    let opened = Recording::open(&folder, "second", Take::Whole).expect("opens");
+    assert_eq!(opened.before.before, Before::Gone);
+    // It is held: who holds it is told, and a copy can be made all the same, in the middle of a line too.
+    let holder = Recording::holder(&folder).expect("tried").expect("it is held");
+    let process = format!("process {}, session second, on ", std::process::id());
+    assert!(holder.raw().starts_with(&process), "{holder:?}");
+    let mut journal = OpenOptions::new().append(true).open(folder.join("journal.jsonl")).expect("opens");
+    journal.write_all(b"{\"seq\":").expect("writes");
+    let copy = scratch.path().join("copy");
+    Recording::copy(&folder, &copy).expect("copies");
+    let copied = Recording::open(&copy, "third", Take::Whole).expect("opens");
+    assert_eq!(copied.records, opened.records);
+    assert_eq!((copied.before.before, copied.before.words), (Before::NotKnown, Some(holder)));
+    assert!(copied.aside.is_some(), "the torn end is set aside in the copy");
+    let again = Recording::copy(&folder, &copy).expect_err("not over another");
+    assert!(matches!(again, RecordingError::Exists(_)), "{again}");
+    for name in ["journal.jsonl", "plan.toml", "lock"] {
+        let mode = fs::metadata(copy.join(name)).expect("is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}

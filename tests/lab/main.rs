@@ -8,6 +8,7 @@ mod checks;
 mod faults;
 mod fleet;
 mod journal;
+mod kills;
 mod program;
 mod terminal;
 mod timer;

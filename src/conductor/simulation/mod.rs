@@ -2,8 +2,10 @@
 //! keys at random and faults at random. After every step the invariants are checked; a seed that
 //! fails prints its story.
 
+mod killed;
 mod plan;
 mod refused;
+mod rival;
 mod timer;
 mod world;
 
@@ -41,6 +43,12 @@ struct Sim {
     /// Orders of a cockpit that is gone, and when they arrive.
     late: Vec<(Time, Effect)>,
     came_late: usize,
+    /// Orders that were refused, since another cockpit holds the host.
+    refused: usize,
+    /// Whether two cockpits are at work: groups are kept apart by each for itself alone.
+    rivals: bool,
+    /// The process is killed right after this record was written.
+    kill_at: Option<Seq>,
     /// What the records fold to, one at a time: what the live state must equal.
     fold: State,
     failing_since: Option<Time>,
@@ -69,6 +77,9 @@ impl Sim {
             flight: Vec::new(),
             late: Vec::new(),
             came_late: 0,
+            refused: 0,
+            rivals: false,
+            kill_at: None,
             fold: State::default(),
             failing_since: None,
             thorough: seed.is_multiple_of(20),
@@ -100,6 +111,10 @@ impl Sim {
     }
 
     fn after(&mut self, turn: super::Turn) {
+        if let Some(at) = self.kill_at.filter(|at| turn.records.last().is_some_and(|last| last.seq >= *at)) {
+            self.kill(at);
+            return;
+        }
         for record in &turn.records {
             self.check_record(record);
             self.fold.apply(record);
@@ -129,6 +144,10 @@ impl Sim {
         }
         let Event::Batch(event) = &record.event else { return };
         let before = self.fold.batches.get(event.batch());
+        if let (true, Some(batch)) = (orders(event), before) {
+            let fence = crate::core::fence::of(&self.fold, &batch.host);
+            assert_eq!(fence, None, "nothing is ordered where another cockpit is known to hold the host");
+        }
         match event {
             BatchEvent::ApplyStarted { .. } => {
                 let batch = before.expect("it was planned");
@@ -163,23 +182,37 @@ impl Sim {
         let durable = self.conductor().log.durable();
         let waited = started.effect.urgent() && self.failing_since.is_some();
         assert!(started.id <= durable || waited, "no effect before it is durable: {started:?}");
-        let host = started.effect.host();
         let (now, dice) = (self.now, &mut self.dice);
         if matches!(started.effect, Effect::Apply(..)) && dice.once_in(4) {
             let due = now + Span::ms(dice.below(15_000));
             self.flight.push(InFlight { started, due, sent: false });
             return;
         }
-        let due = match host.and_then(|host| self.hosts.get_mut(host)) {
-            Some(host) => host.begin(&started.effect, now, dice),
-            None => now + Span::secs(600),
-        };
-        self.check_groups();
+        let due = self.arrives(&started.effect).unwrap_or(now + Span::secs(600));
         self.flight.push(InFlight { started, due, sent: true });
+    }
+
+    /// An effect reaches its host; when it has an answer. Nothing where it has no host.
+    fn arrives(&mut self, effect: &Effect) -> Option<Time> {
+        let host = effect.host().and_then(|host| self.hosts.get_mut(host))?;
+        let stale = world::effect_epoch(effect).is_some_and(|epoch| epoch < host.epoch);
+        let before = stale.then(|| (host.installed.clone(), host.timers.clone(), host.epoch));
+        let due = host.begin(effect, self.now, &mut self.dice);
+        if let Some((installed, timers, epoch)) = before {
+            let same =
+                host.installed == installed && host.timers.all().eq(timers.all()) && host.epoch == epoch;
+            assert!(same, "a lower epoch changes nothing");
+            self.refused += 1;
+        }
+        self.check_groups();
+        Some(due)
     }
 
     /// Never two hosts of one group are changed at once.
     fn check_groups(&self) {
+        if self.rivals {
+            return;
+        }
         let busy = |host: &str| self.hosts[&name(host)].busy(self.now);
         assert!(!(busy("web1") && busy("web2")), "two of one group at once");
     }
@@ -191,9 +224,7 @@ impl Sim {
         };
         let done = self.flight.iter().position(|f| f.due <= now && reachable(&self.hosts, &f.started.effect));
         let Some(InFlight { started, sent, .. }) = done.map(|at| self.flight.remove(at)) else { return };
-        if let (false, Some(host)) = (sent, started.effect.host().and_then(|h| self.hosts.get_mut(h))) {
-            let due = host.begin(&started.effect, now, &mut self.dice);
-            self.check_groups();
+        if !sent && let Some(due) = self.arrives(&started.effect) {
             self.flight.push(InFlight { started, due, sent: true });
             return;
         }
@@ -236,7 +267,11 @@ impl Sim {
     fn crash(&mut self) {
         let more = self.dice.below(4) as usize;
         let log = self.conductor.take().expect("it is there").log;
-        let records = log.crash(more);
+        self.picked_up(log.crash(more));
+    }
+
+    /// Another process goes on with what was found of the journal.
+    fn picked_up(&mut self, records: Vec<Record>) {
         self.tell(format!("the cockpit is killed; {} records are found", records.len()));
         self.fold = State::default();
         records.iter().for_each(|record| self.fold.apply(record));
@@ -252,7 +287,7 @@ impl Sim {
         let log = MemoryLog::holding(records);
         self.conductor = Some(Conductor::new(log, self.fold.clone(), "next".into(), self.epoch));
         if self.fold.purpose.is_some() {
-            self.command(Intent::Resume);
+            self.command(Intent::Resume { take_over: None });
         }
     }
 
@@ -359,15 +394,9 @@ impl Sim {
         let (due, later): (Vec<_>, Vec<_>) = self.late.drain(..).partition(|(at, _)| *at <= now);
         self.late = later;
         for (_, effect) in due {
-            let Some(host) = effect.host().and_then(|host| self.hosts.get_mut(host)) else { continue };
-            let (installed, claimed) = (host.installed.clone(), host.epoch);
-            let _ = host.begin(&effect, now, &mut self.dice);
-            if let Effect::Apply(on, _) = &effect
-                && on.epoch < claimed
-            {
-                assert_eq!(host.installed, installed, "a lower epoch changes nothing");
-                self.came_late += 1;
-            }
+            let before = self.refused;
+            let _ = self.arrives(&effect);
+            self.came_late += usize::from(self.refused > before && matches!(effect, Effect::Apply(..)));
         }
     }
 
@@ -436,6 +465,20 @@ impl Sim {
         log.records()[middle..].iter().for_each(|record| rest.apply(record));
         assert!(rest == self.fold, "fold of a prefix and then the rest = fold of all");
     }
+}
+
+/// Whether an event orders something of its host that takes an epoch.
+fn orders(event: &BatchEvent) -> bool {
+    matches!(
+        event,
+        BatchEvent::StageStarted { .. }
+            | BatchEvent::ApplyStarted { .. }
+            | BatchEvent::RebootStarted { .. }
+            | BatchEvent::ConfirmStarted { .. }
+            | BatchEvent::RollbackStarted { .. }
+            | BatchEvent::InspectStarted { .. }
+            | BatchEvent::TimerAsked { extend: Some(_), .. }
+    )
 }
 
 /// Whether work that changes the host is under way: storing packages is none.

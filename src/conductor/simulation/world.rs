@@ -89,7 +89,7 @@ fn hash(name: &PackageName, version: &Version) -> Sha256 {
 }
 
 /// The epoch that an effect carries, where it changes something or claims.
-fn effect_epoch(effect: &Effect) -> Option<Epoch> {
+pub fn effect_epoch(effect: &Effect) -> Option<Epoch> {
     match effect {
         Effect::Read { claim, .. } => *claim,
         Effect::Stage(on, ..)

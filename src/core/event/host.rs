@@ -92,11 +92,13 @@ impl HostEvent {
         if let Self::ReadEnded { started, .. } = self {
             state.answered(*started);
         }
+        let ours = state.epoch;
         let Some(host) = state.host_mut(self.host()) else { return };
         match self {
             Self::ReadStarted { .. } => host.reading = Some(seq),
             Self::Greeted { helper, .. } => {
                 host.helper = Some(helper.clone());
+                host.overtaken = (helper.epoch > ours).then(|| host.overtaken.unwrap_or(at));
                 host.reach = Reach::Up { since: at };
             }
             Self::Learnt { domain, .. } => host.facts.learn(at, (**domain).clone()),

@@ -11,6 +11,7 @@ mod probe;
 mod rehearsal;
 mod report;
 mod samples;
+mod takeover;
 mod timer;
 mod window;
 
@@ -25,6 +26,7 @@ pub use report::{
     ApplyReport, Check, Identity, Inspected, Origin, Proof, ProofFile, RollbackReport, Source, VerifyReport,
 };
 pub use samples::{LogLine, LogSource, Samples};
+pub use takeover::{Before, TakeOver, TakeOverWord};
 pub use timer::{Arming, Timer, TimerState, TimerWatch};
 pub use window::{HoldScope, Outcome, Purpose, WindowEvent};
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::TakeOver;
 use crate::core::change::Rehearsal;
 use crate::core::state::{Held, State};
 use crate::plan::Plan;
@@ -66,6 +67,9 @@ pub enum WindowEvent {
     Resumed {
         /// The program's version.
         program: String,
+        /// How it came to hold it; versions before this one did not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        take_over: Option<Box<TakeOver>>,
     },
     /// Nothing new starts within the scope.
     Held {
@@ -118,7 +122,7 @@ impl WindowEvent {
             Self::Opened { purpose, plan, rehearsal, program: _ } => {
                 state.open(*purpose, plan, rehearsal.as_deref(), at);
             }
-            Self::Resumed { program: _ } => {
+            Self::Resumed { program: _, take_over: _ } => {
                 state.resumed += 1;
                 // One that had ended goes on: the emergency key works the morning after, too.
                 state.ended = None;

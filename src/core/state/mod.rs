@@ -98,6 +98,8 @@ pub struct Host {
     pub reach: Reach,
     /// Its helper, once it greeted.
     pub helper: Option<HelperState>,
+    /// Since when its epoch is known to be higher than ours: another cockpit holds it.
+    pub overtaken: Option<Time>,
     /// What it said about itself.
     pub facts: Facts,
     /// The effect that is reading it.
@@ -328,6 +330,7 @@ impl State {
                 weight: plan.weight(name),
                 reach: Reach::Unknown,
                 helper: None,
+                overtaken: None,
                 facts: Facts::default(),
                 reading: None,
                 read_at: None,

@@ -57,7 +57,7 @@ fn changes_a_host(action: &Action) -> bool {
             | Intent::Confirm { .. }
             | Intent::Extend { .. } => true,
             Intent::Open { .. }
-            | Intent::Resume
+            | Intent::Resume { .. }
             | Intent::Refresh { .. }
             | Intent::Hold { .. }
             | Intent::Release { .. }

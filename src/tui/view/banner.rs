@@ -14,7 +14,7 @@ use crate::core::event::{HoldScope, ProbeOutcome};
 use crate::core::rollback::goes_back;
 use crate::core::schedule::{self, WindowPhase};
 use crate::core::state::{Batch, Health, Phase, ProbeState, Reach};
-use crate::core::{JournalHealth, State, View};
+use crate::core::{JournalHealth, State, View, fence};
 use crate::tui::theme::Role;
 use crate::tui::ui::Ui;
 use crate::types::{BatchId, HostName, Span, Time};
@@ -38,8 +38,19 @@ pub(in crate::tui) fn of(view: &View, now: Time) -> Option<Banner> {
 
 /// Every banner, the most important first.
 fn all(view: &View, now: Time) -> Vec<Banner> {
-    let sources: [fn(&View, Time) -> Vec<Banner>; 10] =
-        [journal, rollback_failed, rolling, failing, timer::banners, past, lost, failed, good, held];
+    let sources: [fn(&View, Time) -> Vec<Banner>; 11] = [
+        journal,
+        overtaken,
+        rollback_failed,
+        rolling,
+        failing,
+        timer::banners,
+        past,
+        lost,
+        failed,
+        good,
+        held,
+    ];
     sources.iter().flat_map(|source| source(view, now)).collect()
 }
 
@@ -50,6 +61,18 @@ fn journal(view: &View, now: Time) -> Vec<Banner> {
         key: "journal".to_owned(),
         fact: format!("journal can't be written for {}: {}", Span::between(*since, now).brief(), why.shown()),
         then: "nothing new starts; a rollback starts all the same (^R, then R)".to_owned(),
+    }]
+}
+
+/// Another cockpit holds hosts: whatever else is wrong there is its business.
+fn overtaken(view: &View, _now: Time) -> Vec<Banner> {
+    let Some(fact) = fence::sentence(&view.state) else { return Vec::new() };
+    vec![Banner {
+        role: Role::Alarm,
+        key: "overtaken".to_owned(),
+        fact: format!("{fact}: this one only watches"),
+        then: "nothing more is started there from here, nor rolled back: the key is in the other cockpit"
+            .to_owned(),
     }]
 }
 

@@ -271,3 +271,19 @@ proptest! {
         screen(&view, &ui, now, columns, rows);
     }
 }
+
+#[test]
+fn one_that_was_overtaken_says_that_it_only_watches() {
+    use crate::core::event::{Actor, Event, HelperState, HostEvent, Record};
+    let mut sample = Sample::unconfirmed();
+    let helper = HelperState { enrolled: true, why_not: None, epoch: sample.state.epoch + 1 };
+    let event = Event::Host(HostEvent::Greeted { host: "web1".parse().expect("a name"), helper });
+    let (seq, at, epoch) = (sample.state.seq + 1, sample.now, sample.state.epoch);
+    let (actor, session) = (Actor::Holdpoint, "test".to_owned());
+    sample.state.apply(&Record { seq, at, actor, session, epoch, event });
+    for (columns, rows) in [(160, 45), (80, 24)] {
+        let (view, ui) = (sample.view(), Ui::default());
+        let text = text_of(&screen(&view, &ui, sample.now, columns, rows));
+        assert!(text.contains("another cockpit holds web1 since "), "{columns}:\n{text}");
+    }
+}
