@@ -339,6 +339,7 @@ impl SimHost {
             reverse: None,
             space_needed: 1,
             space_free: 2,
+            ..Proof::default()
         };
         self.operate(on, done, Ending::Staged(proof))
     }
