@@ -444,7 +444,9 @@ fn proof(changes: &[Change]) -> Proof {
         new: change.sha256.unwrap_or_else(|| sha("new")),
         old: change.from.as_ref().map(|from| sha(&from.to_string())),
     };
+    let nginx = changes.iter().any(|change| change.package.name.as_str() == "nginx");
     Proof {
+        restarts: if nginx { vec!["nginx.service".parse().expect("a unit")] } else { Vec::new() },
         files: changes.iter().map(file).collect(),
         space_needed: 1 << 20,
         space_free: 1 << 30,

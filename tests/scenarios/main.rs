@@ -1,7 +1,9 @@
 //! Scenarios on real things of this machine that are thrown away afterwards.
 
+mod feet;
 mod helper;
 mod host;
+mod kernel;
 mod rules;
 mod throwaway;
 mod timer;
