@@ -101,7 +101,7 @@ hp_kernel_can() {
     [ -z "$HP_K_WHY" ] || return
     if [ -z "$(hp_kernel_entry "$1")" ]; then
         HP_K_WHY="GRUB's menu has no entry for $1, which runs"
-    elif ! hp_can_write "${HP_GRUB_SNIPPET%/*}"; then
+    elif ! hp_can_write "${HP_GRUB_SNIPPET%/*}" && { [ -d "${HP_GRUB_SNIPPET%/*}" ] || ! hp_can_write /etc/default; }; then
         HP_K_WHY="${HP_GRUB_SNIPPET%/*} cannot be written"
     fi
 }
@@ -157,7 +157,9 @@ hp_kernel_before() {
         cat "$HP_BATCH/kernel"
         echo "default $(hp_kernel_default)"
         echo "saved $(hp_kernel_env saved_entry)"
+        [ -d "${HP_GRUB_SNIPPET%/*}" ] || echo "made yes"
     } | hp_write "$HP_BATCH/kernel.trial" || return 1
+    [ -d "${HP_GRUB_SNIPPET%/*}" ] || (umask 022 && mkdir "${HP_GRUB_SNIPPET%/*}") || return 1
     hp_kernel_snippet | hp_place "$HP_GRUB_SNIPPET" 0644 && hp_kernel_menu && grub-set-default "$hp_k_old" &&
         [ "$(hp_kernel_env saved_entry)" = "$hp_k_old" ] && sync -f /boot
 }
@@ -203,10 +205,16 @@ hp_kernel_keep() {
     fi
     hp_k_entry=
     [ "$(hp_value "$1/kernel.trial" default)" != saved ] || hp_k_entry=$(hp_kernel_entry "$hp_k_new")
-    hp_kernel_settle "$hp_k_entry" && rm -f "$1/kernel.trial" && sync "$1" || {
+    hp_kernel_settle "$1" "$hp_k_entry" && rm -f "$1/kernel.trial" && sync "$1" || {
         HP_K_WHY="GRUB did not take the new kernel for its default"
         return 1
     }
+}
+
+# An apply that is refused undoes the same, and has no such lines in its result.
+hp_kernel_caution() {
+    hp_say "$1"
+    [ "$hp_run_kind" != rollback ] || hp_result "caution $1"
 }
 
 # At the end of a rollback: images that were overwritten, and what GRUB boots, as before.
@@ -217,28 +225,31 @@ hp_kernel_back() {
         cp -a "$hp_k_file" "/boot/${hp_k_file##*/}.holdpoint" &&
             mv -fT "/boot/${hp_k_file##*/}.holdpoint" "/boot/${hp_k_file##*/}" || {
             rm -f "/boot/${hp_k_file##*/}.holdpoint"
-            hp_result "caution /boot/${hp_k_file##*/} could not be put back; it is kept in $HP_BATCH/boot"
+            hp_kernel_caution "/boot/${hp_k_file##*/} could not be put back; it is kept in $HP_BATCH/boot"
         }
     done
     [ -f "$HP_BATCH/kernel.trial" ] || return 0
-    if hp_kernel_settle "$(hp_value "$HP_BATCH/kernel.trial" saved)"; then
+    if hp_kernel_settle "$HP_BATCH" "$(hp_value "$HP_BATCH/kernel.trial" saved)"; then
         if [ "$(uname -r)" = "$(hp_value "$HP_BATCH/kernel.trial" new)" ]; then
-            hp_result "caution kernel $(uname -r) runs until the next boot, which takes $(hp_value "$HP_BATCH/kernel.trial" old)"
+            hp_kernel_caution "kernel $(uname -r) runs until the next boot, which takes $(hp_value "$HP_BATCH/kernel.trial" old)"
         fi
         rm -f "$HP_BATCH/kernel.trial"
     else
         # It stays as it was on trial: the old kernel by default.
-        hp_result "caution GRUB's own default could not be put back; it boots $(hp_value "$HP_BATCH/kernel.trial" old)"
+        hp_kernel_caution "GRUB's own default could not be put back; it boots $(hp_value "$HP_BATCH/kernel.trial" old)"
     fi
     sync -f /boot
 }
 
-# hp_kernel_settle ENTRY: the trial is over, and this is what was saved as the default; none: nothing was.
+# hp_kernel_settle BATCH-FOLDER ENTRY: the trial is over, and this is saved as the default; none: nothing is.
 hp_kernel_settle() {
     rm -f "$HP_GRUB_SNIPPET"
+    if [ -n "$(hp_value "$1/kernel.trial" made)" ]; then
+        rmdir "${HP_GRUB_SNIPPET%/*}" 2>/dev/null
+    fi
     grub-editenv "$HP_GRUB_ENV" unset next_entry || return 1
-    if [ -n "$1" ]; then
-        grub-editenv "$HP_GRUB_ENV" set "saved_entry=$1" || return 1
+    if [ -n "$2" ]; then
+        grub-editenv "$HP_GRUB_ENV" set "saved_entry=$2" || return 1
     else
         grub-editenv "$HP_GRUB_ENV" unset saved_entry || return 1
     fi

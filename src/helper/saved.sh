@@ -99,7 +99,7 @@ hp_etc_manifest() {
         find etc -xdev \( -name '*[[:cntrl:]]*' -o -lname '*[[:cntrl:]]*' -o -path etc/ld.so.cache \
             -o -path etc/.pwd.lock \) -prune -o -printf '%p\t%y\t%m\t%U:%G\t%l\n'
     ) | awk -F '\t' '
-        $1 ~ /^etc\/default\/grub\.d\/holdpoint\.cfg(\.tmp)?$/ { next }
+        $1 ~ /^etc\/default\/grub\.d(\/holdpoint\.cfg(\.tmp)?)?$/ && ($2 == "d" || $1 ~ /cfg/) { next }
         $1 ~ /^etc\/(cron\.d\/holdpoint-deadman|update-motd\.d\/60-holdpoint)(\.tmp)?$/ { next }
         $1 ~ /^etc\/systemd\/system\/([a-z-]+\.target\.wants\/)?holdpoint-deadman\.service(\.tmp)?$/ { next }
         $1 ~ /^etc\/systemd\/system\/(multi-user|emergency|rescue)\.target\.wants$/ && $2 == "d" { next }
