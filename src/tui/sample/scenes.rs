@@ -39,11 +39,11 @@ impl Sample {
         sample
     }
 
-    /// web1 is to take a database server that refuses its older self.
+    /// web2 is to take a database server that refuses its older self.
     pub(crate) fn one_way() -> Self {
         let mut sample = Self::unread();
-        let web1: HostName = "web1".parse().expect("host");
-        if let Some(list) = sample.updates.get_mut(&web1) {
+        let web2: HostName = "web2".parse().expect("host");
+        if let Some(list) = sample.updates.get_mut(&web2) {
             list.pending = usual();
             list.kept.clear();
             list.pending.push(pending("mysql-server-8.0", "8.0.36-1", "8.0.41-1", true));
