@@ -96,8 +96,10 @@ impl<'a> Seen<'a> {
                 };
                 gate::judge_one(state, batch, *gate, at)
             };
-            // The proof is made when the window stages the packages; a check stores nothing.
-            gate::GATES.iter().filter(|gate| **gate != GateName::Proof).map(one)
+            // The proof is made when the window stages the packages; a check stores nothing. What has no
+            // way back is known before.
+            let gates = gate::GATES.iter().filter(|gate| **gate != GateName::Proof).map(one);
+            gates.chain(gate::beforehand(state, batch, now))
         };
         let mut judged: Vec<Judgement> = state.in_order().flat_map(judge).collect();
         judged.extend(state.hosts.values().filter_map(|host| unread(host)));
@@ -223,6 +225,8 @@ fn update(row: &standing::Row) -> Value {
         "rehearsed": row.rehearsed,
         "standing": row.standing.word(),
         "security": row.security,
+        "way_back": row.way_back.word(),
+        "way_back_reason": row.way_back.reason(),
     })
 }
 
@@ -245,15 +249,17 @@ fn print_host(state: &State, host: &Host) {
         println!("    {}", failure.what.shown());
     }
     let Some(rows) = standing::rows(state, host) else { return };
-    let same = rows.iter().filter(|row| row.standing == Standing::Same).count();
-    for row in rows.iter().filter(|row| row.standing != Standing::Same) {
+    let quiet = |row: &&standing::Row| row.standing == Standing::Same && !row.way_back.is_no_return();
+    let same = rows.iter().filter(quiet).count();
+    for row in rows.iter().filter(|row| !quiet(row)) {
         let version = |version: &Option<crate::types::Version>| {
             version.as_ref().map_or("-".to_owned(), ToString::to_string)
         };
         let kept = row.kept.map_or_else(String::new, |why| format!(" ({why:?})").to_lowercase());
         let security = if row.security { " security" } else { "" };
+        let one_way = if row.way_back.is_no_return() { " NO RETURN" } else { "" };
         println!(
-            "    {:<10} {:<32} {} -> {}, rehearsed {}{kept}{security}",
+            "    {:<10} {:<32} {} -> {}, rehearsed {}{kept}{security}{one_way}",
             row.standing.word(),
             row.package.to_string(),
             version(&row.from),

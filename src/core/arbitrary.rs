@@ -567,14 +567,30 @@ fn proof() -> Any<Proof> {
             new_from,
             old_from,
         });
-    (few(file.boxed()), texts(), texts(), of(untrusted()), any::<u64>(), any::<u64>())
-        .prop_map(|(files, missing, beyond, reverse, space_needed, space_free)| Proof {
-            files,
-            missing,
-            beyond,
-            reverse,
-            space_needed,
-            space_free,
+    let tools = prop_oneof![
+        Just(Tools::Unneeded),
+        any::<u64>().prop_map(Tools::Run),
+        untrusted().prop_map(Tools::Fail)
+    ];
+    let kernel =
+        (of(untrusted()), of(untrusted())).prop_map(|(keeps, manual)| KernelBack { keeps, manual }).boxed();
+    let way = (few(unit()), of(tools.boxed()), few(package()), of(kernel));
+    let files = (few(file.boxed()), texts(), texts(), of(untrusted()), any::<u64>(), any::<u64>());
+    (files, way)
+        .prop_map(|((files, missing, beyond, reverse, space_needed, space_free), way)| {
+            let (restarts, tools, stands_on, kernel) = way;
+            Proof {
+                files,
+                missing,
+                beyond,
+                reverse,
+                space_needed,
+                space_free,
+                restarts,
+                tools,
+                stands_on,
+                kernel,
+            }
         })
         .boxed()
 }

@@ -28,6 +28,7 @@ pub mod schedule;
 pub mod standing;
 pub mod state;
 pub mod view;
+pub mod wayback;
 
 pub use change::{Change, Frozen, Rehearsal, Standing};
 pub use command::{Answer, Command, Input, Intent, Sample};

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::change::{Change, Rehearsal, Standing};
 use super::risk;
 use super::state::{Host, State};
+use super::wayback::{self, WayBack};
 use crate::facts::{KeptWhy, Pending};
 use crate::types::{PackageId, Version};
 
@@ -27,6 +28,8 @@ pub struct Row {
     pub security: bool,
     /// Whether it was put off to the next window.
     pub left: bool,
+    /// How it can be taken back, as far as that is known before its packages are stored.
+    pub way_back: WayBack,
 }
 
 /// The whole list of a host: what is pending, what was rehearsed and is not offered, what is kept
@@ -39,7 +42,9 @@ pub fn rows(state: &State, host: &Host) -> Option<Vec<Row>> {
         .iter()
         .map(|pending| {
             let (rehearsed, standing) = stand(state, rehearsal, pending);
+            let name = &pending.package.name;
             Row {
+                way_back: wayback::known(name, pending.from.as_ref(), target(rehearsal, pending, standing)),
                 package: pending.package.clone(),
                 from: pending.from.clone(),
                 offered: Some(pending.to.clone()),
@@ -60,12 +65,21 @@ pub fn rows(state: &State, host: &Host) -> Option<Vec<Row>> {
         kept: Some(kept.why),
         security: false,
         left: false,
+        way_back: WayBack::Reversible,
     }));
     if let Some(rehearsal) = rehearsal {
         rows.extend(missing(host, rehearsal, &rows));
     }
     rows.sort_by(|a, b| rank(a.standing).cmp(&rank(b.standing)).then_with(|| a.package.cmp(&b.package)));
     Some(rows)
+}
+
+/// The version that a window would install: the rehearsed one, unless the host is offered an older one.
+fn target<'a>(rehearsal: Option<&'a Rehearsal>, pending: &'a Pending, standing: Standing) -> &'a Version {
+    match rehearsal.and_then(|rehearsal| rehearsal.of(&pending.package)) {
+        Some(frozen) if standing != Standing::Older => &frozen.to,
+        Some(_) | None => &pending.to,
+    }
 }
 
 /// What is new stands first, what was rehearsed last.
@@ -134,6 +148,7 @@ fn missing(host: &Host, rehearsal: &Rehearsal, rows: &[Row]) -> Vec<Row> {
                 kept: None,
                 security: false,
                 left: false,
+                way_back: WayBack::Reversible,
             });
         }
     }

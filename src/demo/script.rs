@@ -16,6 +16,10 @@ use crate::types::{BatchId, OperationId, PackageId, PackageName, Version};
 const SHORTEST: u64 = 3_000;
 const LONGEST: u64 = 6_000;
 
+/// Packages of the catalogue that bring what the helper copies: the shell, dpkg, tar, and what they run by.
+const FEET: [&str; 9] =
+    ["apt", "dpkg", "libapt-pkg6.0", "libc6", "liblzma5", "mount", "sed", "tar", "util-linux"];
+
 /// Steps as they are written down, with the time each takes.
 struct Script(Vec<Step>);
 
@@ -161,6 +165,21 @@ impl Host {
         for package in spec.packages() {
             let row = package.to.as_ref().and_then(|to| self.archive.release(&package.package, to));
             result.extend(row.iter().flat_map(|(row, _)| &row.units).map(|unit| format!("restarts {unit}")));
+        }
+        let stands =
+            |package: &&SpecPackage| package.from.is_some() && FEET.contains(&package.package.name.as_str());
+        let feet: Vec<String> =
+            spec.packages().iter().filter(stands).map(|p| format!("stands-on {}", p.package)).collect();
+        script.say(100, "holdpoint: copying the tools that the rollback stands on");
+        let tools = if feet.is_empty() { "tools unneeded" } else { "tools ok 43" };
+        result.extend(feet);
+        result.push(tools.to_owned());
+        if spec
+            .packages()
+            .iter()
+            .any(|p| p.from.is_none() && p.package.name.as_str().starts_with("linux-image-6"))
+        {
+            result.extend(["kernel keeps 6.1.0-28-amd64", "kernel trial"].map(str::to_owned));
         }
         script.all(100, Vec::new(), Act::Stage(spec));
         script.end(Kind::Stage, result, 0)

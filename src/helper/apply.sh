@@ -17,6 +17,12 @@ hp_apply() {
         hp_result "refused no-space cannot write the mark that the apply begins"
         return 2
     }
+    hp_kernel_before || {
+        hp_kernel_back
+        rm -f "$HP_BATCH/begun"
+        hp_result "refused kernel GRUB could not be told to keep the running kernel as its default"
+        return 2
+    }
     hp_say "installing"
     hp_install_new
     hp_apply_status=$?
@@ -63,6 +69,10 @@ hp_apply_check() {
         return
     }
     hp_apply_hashes || return
+    hp_feet_intact || {
+        hp_apply_refused mismatch "the copied tools are not those that were proven"
+        return
+    }
     while IFS=$HP_TAB read -r _ hp_n hp_a hp_f hp_t _; do
         hp_is_at "$hp_n" "$hp_a" "$hp_f" || {
             hp_apply_refused from-differs "$hp_n:$hp_a $hp_f $(hp_installed "$hp_n" "$hp_a" | tr '\t' ' ')"
@@ -145,7 +155,8 @@ hp_apply_report() {
     else
         hp_result "marks differ"
     fi
-    if [ -e /run/reboot-required ]; then
+    hp_kernel_after || hp_apply_ok=1
+    if [ -e /run/reboot-required ] || [ -f "$HP_BATCH/kernel.trial" ]; then
         hp_result "reboot-required yes"
     else
         hp_result "reboot-required no"

@@ -146,7 +146,10 @@ hp_verb_confirm() {
     if [ "$HP_T_TOKEN" != "$2" ] || [ "$HP_T_PLAN" != "$3" ]; then
         hp_wrong_token
     fi
-    [ -f "$HP_TIMER/confirmed" ] || hp_timer_take "$HP_TIMER" confirmed || hp_not_armed
+    if [ ! -f "$HP_TIMER/confirmed" ]; then
+        hp_kernel_keep "$HP_BATCH" || hp_refuse internal "$HP_K_WHY"
+        hp_timer_take "$HP_TIMER" confirmed || hp_not_armed
+    fi
     sync "$HP_TIMER" || hp_refuse internal "the disk does not keep it; ask again"
     hp_timer_answer
 }

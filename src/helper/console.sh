@@ -109,6 +109,10 @@ hp_console_confirm() {
         echo "holdpoint: another call holds the helper; nothing was changed"
         exit 1
     }
+    hp_kernel_keep "${HP_TIMER%/timer}" || {
+        echo "holdpoint: NOT confirmed: $HP_K_WHY"
+        exit 1
+    }
     hp_timer_take "$HP_TIMER" confirmed || {
         echo "holdpoint: NOT confirmed, the timer is: $(hp_timer_state "$HP_TIMER")"
         exit 1

@@ -25,6 +25,10 @@ pub const TEXT: &str = concat!(
     "\n",
     include_str!("saved.sh"),
     "\n",
+    include_str!("feet.sh"),
+    "\n",
+    include_str!("kernel.sh"),
+    "\n",
     include_str!("apply.sh"),
     "\n",
     include_str!("rollback.sh"),
@@ -130,7 +134,7 @@ pub fn enroll_text(user: &SudoUser) -> String {
          # The helper keeps its state in /var/lib/holdpoint (made by itself, root:root, mode 0700).\n\
          # While a batch waits for its confirmation there are also, made and removed by the helper:\n\
          # holdpoint-deadman.service (or /etc/cron.d/holdpoint-deadman where there is no systemd) and\n\
-         # /etc/update-motd.d/60-holdpoint.\n\n\
+         # /etc/update-motd.d/60-holdpoint; while a new kernel is on trial, /etc/default/grub.d/holdpoint.cfg.\n\n\
          {rule}\n\
          2. {PATH}  owner root:root, mode 0755\n   \
          SHA-256 {}\n   all that follows after this line:\n{TEXT}",

@@ -154,6 +154,10 @@ hp_operation_make() {
 # dpkg is doing is left to finish. What the dead-man timer starts waits for nothing else of a boot, which
 # may have ended in emergency mode, and stays when the boot goes on from there.
 hp_launch() {
+    if [ -n "$HP_FEET_ON" ]; then
+        hp_feet_launch "$1"
+        return
+    fi
     if hp_has_systemd && command -v systemd-run >/dev/null 2>&1; then
         hp_launch_alone=
         if [ "$HP_PATH" = "$HP_DEADMAN" ]; then
@@ -176,9 +180,10 @@ hp_launch() {
 # What the detached process itself does. Called by hp_launch alone; a second call finds the claim.
 hp_verb_run() {
     [ "$#" = 1 ] && hp_is_id "$1" || exit 2
-    [ "$(hp_uid)" = 0 ] && hp_is_enrolled || exit 2
     HP_OP=$HP_STATE/ops/$1
     [ -f "$HP_OP/intent" ] || exit 2
+    hp_feet_begin "$1"
+    [ "$(hp_uid)" = 0 ] && hp_is_enrolled || exit 2
     mkdir "$HP_OP/claimed" 2>/dev/null || exit 0
     exec </dev/null >>"$HP_OP/out.log" 2>&1
     cd / || exit 1

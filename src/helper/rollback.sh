@@ -15,6 +15,7 @@ hp_rollback() {
         hp_result "identical yes"
         return 0
     fi
+    hp_feet_stand || return 1
     rm -f "$HP_BATCH/reserve"
     # An apply whose helper was killed may still run in apt or dpkg: it is waited for, never killed.
     hp_wait_for_dpkg 1800 || hp_say "the package locks are still held after 30 minutes; going on, apt and dpkg wait for them too"
@@ -31,9 +32,13 @@ hp_rollback() {
     fi
     hp_rollback_start || hp_result "caution the state at the start could not be saved whole"
     hp_rollback_packages
+    if ! { hp_audit_is_clean && hp_all_are_at 4; } && hp_feet_again; then
+        hp_rollback_packages
+    fi
     hp_rollback_files
     hp_restore_marks || hp_say "not every mark could be put back"
     hp_etc_restore
+    hp_kernel_back
     hp_rollback_network
     hp_rollback_units
     hp_rollback_report

@@ -30,6 +30,8 @@ hp_stage() {
     hp_stage_forward || return 1
     hp_stage_reverse
     hp_stage_restarts
+    hp_stage_feet
+    hp_stage_kernel || return 1
     # Package files are flushed before the mark that says they are there.
     find "$HP_BATCH/new" "$HP_BATCH/old" -type f -exec sync {} + || return 1
     sync "$HP_BATCH/new" "$HP_BATCH/old" || return 1

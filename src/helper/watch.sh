@@ -28,7 +28,7 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=exec
-ExecStart=/bin/sh $HP_DEADMAN deadman0 0 watch
+ExecStart=$(hp_feet_shell) $HP_DEADMAN deadman0 0 watch
 StandardInput=null
 Restart=always
 RestartSec=1
@@ -109,6 +109,7 @@ hp_watch_install() {
                 hp_refuse no-space "cannot keep a copy of the helper"
         fi
     fi
+    hp_feet_keep
     if hp_has_systemd; then
         if ! hp_unit_text | cmp -s - "$HP_UNIT_FILE" || ! systemctl is-enabled -q "$HP_UNIT" 8>&- 9>&-; then
             hp_unit_text | hp_place "$HP_UNIT_FILE" 0644
@@ -149,6 +150,7 @@ hp_watch_await() {
 # to try again at the next boot and to say so at each login.
 hp_watch_tidy() {
     ! hp_timers_any "armed armed.new armed.due firing rollback-failed" || return 0
+    rm -rf "$HP_STATE/feet"
     rm -f "$HP_CRON_FILE" "$HP_MOTD_FILE" "$HP_CRON_FILE.tmp" "$HP_MOTD_FILE.tmp" "$HP_UNIT_FILE.tmp"
     if [ -f "$HP_UNIT_FILE" ]; then
         systemctl -q disable "$HP_UNIT" >/dev/null 2>&1 8>&- 9>&-
@@ -189,6 +191,7 @@ hp_can_write() { [ -d "$1" ] && (: >"$1/.holdpoint.$$") 2>/dev/null && rm -f "$1
 
 # One at a time. The lock is on descriptor 7, which nothing that it starts inherits.
 hp_watch() {
+    hp_feet_watch
     [ "$(hp_uid)" = 0 ] && [ "$0" = "$HP_DEADMAN" ] && cd "$HP_STATE" || exit 2
     # Before the first file is opened to be written: where that fails, this shell ends.
     hp_watch_writable
@@ -204,7 +207,7 @@ hp_watch() {
             hp_watch_one "$hp_watch_dir" "${hp_watch_batch##*/}"
         done
         [ "$hp_watch_found" = 1 ] || hp_watch_leave
-        sleep "$((hp_watch_wait / 1000)).$(printf %03d $((hp_watch_wait % 1000)))" 7>&-
+        sleep "$((hp_watch_wait / 1000)).$(printf %03d $((hp_watch_wait % 1000)))" 7>&- || hp_feet_watch
     done
 }
 
@@ -252,6 +255,7 @@ hp_watch_one() {
         hp_watch_booted "$1" "$2"
     fi
     if [ "$HP_LEFT" = 0 ]; then
+        hp_feet_watch
         hp_watch_writable
         if hp_timer_expire "$1"; then
             hp_say "the time of batch $2 is over: rolling it back"
@@ -307,6 +311,7 @@ hp_watch_writable() {
 
 # hp_watch_firing DIR BATCH: the rollback of a firing timer is at work, or over, or is started.
 hp_watch_firing() {
+    hp_feet_watch
     hp_firing_op=$(cat "$1/operation" 2>/dev/null)
     if [ -n "$hp_firing_op" ] && [ -f "$HP_STATE/ops/$hp_firing_op/intent" ]; then
         case $(hp_operation_status "$hp_firing_op") in

@@ -93,6 +93,10 @@ pub(super) fn staged(ended: &Ended, changes: &[Change]) -> Result<Proof, Failure
         space_needed: tightest.map_or(0, |space| space.need),
         space_free: tightest.map_or(0, |space| space.free),
         missing: named(missing),
+        restarts: result.restarts,
+        tools: result.tools,
+        stands_on: result.stands_on,
+        kernel: result.kernel,
     })
 }
 

@@ -419,7 +419,7 @@ mod tests {
         ] {
             assert!(matches!(read(bad.as_bytes()), Err(FrameError::Unexpected(_))), "{bad:?}");
         }
-        assert_eq!(read(b"@n0nce123 hello 4 -\n"), Err(FrameError::Version(4)));
+        assert_eq!(read(b"@n0nce123 hello 2 -\n"), Err(FrameError::Version(2)));
     }
 
     #[test]

@@ -440,8 +440,9 @@ impl Verb {
     pub fn timeout(&self) -> Span {
         match self {
             Self::Hello | Self::Result(_) | Self::Reboot { .. } | Self::Timer(_) => Span::secs(30),
-            Self::Confirm { .. } | Self::Extend { .. } | Self::Claim => Span::secs(30),
-            Self::Start { .. } | Self::Arm { .. } | Self::Clean => Span::secs(90),
+            Self::Extend { .. } | Self::Claim => Span::secs(30),
+            // A confirm may have GRUB's menu made anew, which looks at every disk.
+            Self::Start { .. } | Self::Arm { .. } | Self::Confirm { .. } | Self::Clean => Span::secs(90),
             Self::Give { .. } | Self::Take { .. } => Span::secs(90),
             Self::Facts(_) | Self::Simulate(_) | Self::Verify(_) | Self::Have(_) => Span::secs(120),
             Self::Read { wait, .. } => Span::secs(15 + u64::from((*wait).min(LONGEST_WAIT))),

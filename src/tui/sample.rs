@@ -446,7 +446,9 @@ fn proof(changes: &[Change]) -> Proof {
         new_from: None,
         old_from: None,
     };
+    let nginx = changes.iter().any(|change| change.package.name.as_str() == "nginx");
     Proof {
+        restarts: if nginx { vec!["nginx.service".parse().expect("a unit")] } else { Vec::new() },
         files: changes.iter().map(file).collect(),
         space_needed: 1 << 20,
         space_free: 1 << 30,

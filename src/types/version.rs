@@ -24,6 +24,20 @@ impl Version {
         &self.0
     }
 
+    /// The epoch and the first `n` numbers of the upstream version: what names a series of releases. A number
+    /// ends where its digits end; one that is missing or too long for a `u64` counts as 0.
+    pub fn leading(&self, n: usize) -> (u64, Vec<u64>) {
+        let (epoch, upstream, _) = self.parts();
+        let upstream = std::str::from_utf8(upstream).unwrap_or_default();
+        let number = |part: &str| {
+            let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+            part[..end].parse().unwrap_or(0)
+        };
+        let mut numbers: Vec<u64> = upstream.split('.').take(n).map(number).collect();
+        numbers.resize(n, 0);
+        (epoch, numbers)
+    }
+
     fn parts(&self) -> (u64, &[u8], &[u8]) {
         // The constructor has checked that the epoch is a number.
         let (epoch, rest) = match self.0.split_once(':') {

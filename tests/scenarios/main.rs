@@ -1,8 +1,10 @@
 //! Scenarios on real things of this machine that are thrown away afterwards.
 
 mod carry;
+mod feet;
 mod helper;
 mod host;
+mod kernel;
 mod rules;
 mod throwaway;
 mod timer;

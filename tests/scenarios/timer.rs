@@ -21,11 +21,11 @@ impl Host {
         }
     }
 
-    fn timer(&self, batch: &str) -> Timer {
+    pub fn timer(&self, batch: &str) -> Timer {
         self.timer_of(&Verb::Timer(batch.parse().expect("an id")))
     }
 
-    fn confirm(&self, batch: &str) -> Verb {
+    pub fn confirm(&self, batch: &str) -> Verb {
         Verb::Confirm { batch: batch.parse().expect("an id"), token: self.token(), plan: plan() }
     }
 
@@ -43,7 +43,7 @@ impl Host {
     }
 
     /// Waits until the timer's rollback is over, and gives how it stands then.
-    fn over(&self, batch: &str) -> Timer {
+    pub fn over(&self, batch: &str) -> Timer {
         let mut patience = 1_200;
         loop {
             let timer = self.timer(batch);
@@ -57,7 +57,7 @@ impl Host {
     }
 
     /// What there is to read when something goes wrong.
-    fn traces(&self) -> String {
+    pub fn traces(&self) -> String {
         self.inside.sh("cd /var/lib/holdpoint; ls -l . batches/*/timer; cat watch.pid batches/*/timer/* || :; tail -n 30 ops/*deadman*/out.log || :")
     }
 

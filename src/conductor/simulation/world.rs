@@ -341,6 +341,7 @@ impl SimHost {
             reverse: None,
             space_needed: 1,
             space_free: 2,
+            ..Proof::default()
         };
         self.operate(on, done, Ending::Staged(proof))
     }

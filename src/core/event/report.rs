@@ -19,6 +19,40 @@ pub struct Proof {
     pub space_needed: u64,
     /// Bytes free there.
     pub space_free: u64,
+    /// Units that the packages' scripts restart, as far as that is known beforehand.
+    #[serde(default)]
+    pub restarts: Vec<UnitName>,
+    /// The tools that the rollback itself stands on; `None`: nothing was said of them.
+    #[serde(default)]
+    pub tools: Option<Tools>,
+    /// Packages of the batch on which those tools stand.
+    #[serde(default)]
+    pub stands_on: Vec<PackageId>,
+    /// What becomes of the kernel; `None`: the batch has none, or nothing was said of it.
+    #[serde(default)]
+    pub kernel: Option<KernelBack>,
+}
+
+/// The tools that a rollback stands on (the shell, dpkg, tar, the C library), where the batch changes them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tools {
+    /// The batch touches none of them.
+    Unneeded,
+    /// So many were copied beside the batch with their libraries, and each copy ran there.
+    Run(u64),
+    /// They could not be copied, or the copies don't run; why.
+    Fail(Untrusted),
+}
+
+/// The way back of a new kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct KernelBack {
+    /// The kernel that stays installed and that a rollback boots.
+    pub keeps: Option<Untrusted>,
+    /// Why the way back to it is not automatic; `None`: the new one is booted once, on trial, and the old one
+    /// comes up by itself should that fail.
+    pub manual: Option<Untrusted>,
 }
 
 /// One change's stored files.

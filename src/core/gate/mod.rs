@@ -176,6 +176,16 @@ pub fn judge_one(state: &State, batch: &Batch, gate: GateName, now: Time) -> Jud
         GateName::Time => time::judge(state, batch, now),
         GateName::Lock => lock::judge(state, batch, now),
     };
+    placed(state, batch, gate, now, finding)
+}
+
+/// What the proof of a batch will hold for, as far as that is known before anything is stored: changes
+/// without a way back. `None`: nothing is known against it.
+pub fn beforehand(state: &State, batch: &Batch, now: Time) -> Option<Judgement> {
+    proof::beforehand(batch).map(|finding| placed(state, batch, GateName::Proof, now, finding))
+}
+
+fn placed(state: &State, batch: &Batch, gate: GateName, now: Time, finding: Finding) -> Judgement {
     let waiver = state.waivers.iter().find(|waiver| waiver.gate == gate.word() && waiver.batch == batch.id);
     let mut judgement = Judgement {
         gate,

@@ -1,11 +1,14 @@
-//! Clear when old and new packages are stored on the host and hashed, apt simulated both ways, and
-//! there is space.
+//! Clear when old and new packages are stored on the host and hashed, apt simulated both ways, there is
+//! space, and putting the old packages back undoes every change.
 
 use std::collections::BTreeMap;
 
 use super::Finding;
-use crate::core::event::{ProofFile, Source};
+use super::rehearsed::few;
+use crate::core::change::Change;
+use crate::core::event::{Proof, ProofFile, Source, Tools};
 use crate::core::state::{Batch, Phase, State};
+use crate::core::wayback::{self, WayBack};
 use crate::types::Untrusted;
 
 pub(super) fn judge(_state: &State, batch: &Batch) -> Finding {
@@ -48,9 +51,13 @@ pub(super) fn judge(_state: &State, batch: &Batch) -> Finding {
             proof.space_needed.div_ceil(1 << 20)
         ));
     }
+    against.extend(one_way(batch));
+    if let Some(why) = proof.kernel.as_ref().and_then(|kernel| kernel.manual.as_ref()) {
+        against.push(format!("kernel rollback is not automatic: {}", why.shown()));
+    }
     if against.is_empty() {
-        let stored = stored(&proof.files);
-        Finding::clear(format!("{stored}, both ways simulated")).with(origins(&proof.files))
+        let evidence = [evidence(proof), origins(&proof.files)].concat();
+        Finding::clear(format!("{}, both ways simulated", stored(&proof.files))).with(evidence)
     } else {
         // The whole of it: a waiver is given for what stands here, and for nothing that comes later.
         Finding::held(against.join("; "), against)
@@ -79,6 +86,40 @@ fn origins(files: &[ProofFile]) -> Vec<String> {
     files.iter().filter_map(line).collect()
 }
 
+/// What of it is known before anything is stored: changes that have no way back.
+pub(super) fn beforehand(batch: &Batch) -> Option<Finding> {
+    let against = one_way(batch);
+    (!against.is_empty()).then(|| Finding::held(against.join("; "), against))
+}
+
+/// Changes that putting the old packages back does not undo.
+fn one_way(batch: &Batch) -> Vec<String> {
+    let words = |(change, class): &(&Change, WayBack)| match class {
+        WayBack::Reversible => None,
+        WayBack::SnapshotOnly(why) => {
+            Some(format!("{}: snapshot only, and no snapshot is taken: {why}", change.package.name))
+        }
+        WayBack::NoReturn(why) => {
+            Some(format!("{}: NO RETURN: {why}; wants a backup, then a waiver", change.package.name))
+        }
+    };
+    wayback::against(batch).iter().filter_map(words).collect()
+}
+
+/// What the rollback stands on, where the batch changes that.
+fn evidence(proof: &Proof) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(Tools::Run(count)) = proof.tools {
+        let names: Vec<&str> = proof.stands_on.iter().map(|package| package.name.as_str()).collect();
+        lines.push(format!("it changes {}: {count} tools copied beside it, each ran", few(&names)));
+    }
+    if let Some(kernel) = &proof.kernel {
+        let keeps = kernel.keeps.as_ref().map_or_else(String::new, |old| format!("; {} stays", old.shown()));
+        lines.push(format!("the new kernel is booted once, on trial{keeps}"));
+    }
+    lines
+}
+
 fn word(version: &Option<crate::types::Version>) -> String {
     version.as_ref().map_or("-".to_owned(), ToString::to_string)
 }
@@ -86,8 +127,11 @@ fn word(version: &Option<crate::types::Version>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::event::{Check, Origin};
-    use crate::types::Sha256;
+    use crate::core::change::Standing;
+    use crate::core::event::{Check, KernelBack, Origin};
+    use crate::core::gate::GateState;
+    use crate::plan::Class;
+    use crate::types::{BatchId, HostName, Sha256, Time};
 
     fn file(new: Option<Source>, old: Option<(Source, Check)>) -> ProofFile {
         let word = "a word of its type";
@@ -121,5 +165,95 @@ mod tests {
         // Recordings of versions that did not say it.
         let files = [file(None, None)];
         assert_eq!((stored(&files).as_str(), origins(&files).len()), ("2 files stored and hashed", 0));
+    }
+
+    fn batch(package: &str, from: &str, to: &str) -> Batch {
+        let change = Change {
+            package: format!("{package}:amd64").parse().expect("a package"),
+            from: Some(from.parse().expect("a version")),
+            to: to.parse().expect("a version"),
+            sha256: None,
+            rehearsed: None,
+            standing: Standing::Untested,
+            security: false,
+            source: package.parse().expect("a name"),
+            class: Class::Leaf,
+            size: None,
+            needs: Vec::new(),
+            origin: "".into(),
+        };
+        let (id, host): (BatchId, HostName) = ("b1".parse().expect("an id"), "web1".parse().expect("a host"));
+        let file = ProofFile {
+            package: change.package.clone(),
+            from: change.from.clone(),
+            to: change.to.clone(),
+            new: Sha256::from_bytes([1; 32]),
+            old: Some(Sha256::from_bytes([2; 32])),
+            new_from: None,
+            old_from: None,
+        };
+        let proof = Proof { files: vec![file], space_free: 1, ..Proof::default() };
+        let mut batch = Batch::new(id, host, 1, vec![change], Time::default());
+        batch.enter(Phase::Staged, Time::default());
+        batch.proof = Some(proof);
+        batch
+    }
+
+    fn found(batch: &Batch) -> (GateState, String) {
+        let finding = judge(&State::default(), batch);
+        (finding.state, [vec![finding.reason], finding.evidence].concat().join(" | "))
+    }
+
+    #[test]
+    fn what_has_no_way_back_holds_before_and_after_the_proof() {
+        let mysql = batch("mysql-server-8.0", "8.0.36-1", "8.0.41-1");
+        let (state, words) = found(&mysql);
+        assert_eq!(state, GateState::Held);
+        assert!(words.starts_with("mysql-server-8.0: NO RETURN: MySQL refuses"), "{words}");
+        assert!(words.contains("wants a backup, then a waiver"), "{words}");
+        assert!(beforehand(&mysql).is_some_and(|finding| finding.state == GateState::Held));
+        let nginx = batch("nginx", "1.22.1-9", "1.22.1-10");
+        assert_eq!(found(&nginx).0, GateState::Clear);
+        assert!(beforehand(&nginx).is_none());
+    }
+
+    #[test]
+    fn what_the_rollback_stands_on_wants_its_copies() {
+        let mut libc = batch("libc6", "2.36-9+deb12u8", "2.36-9+deb12u10");
+        let mut say = |tools: Option<Tools>, stands: bool| {
+            let package = libc.changes[0].package.clone();
+            if let Some(proof) = &mut libc.proof {
+                (proof.tools, proof.stands_on) = (tools, if stands { vec![package] } else { Vec::new() });
+            }
+            found(&libc)
+        };
+        let (state, words) = say(Some(Tools::Fail("tar is no program of its own here".into())), true);
+        assert_eq!(state, GateState::Held);
+        assert!(words.starts_with("libc6: snapshot only, and no snapshot is taken: "), "{words}");
+        assert!(words.contains("tar is no program of its own here"), "{words}");
+        let (state, words) = say(Some(Tools::Run(43)), true);
+        assert_eq!(state, GateState::Clear);
+        assert!(words.contains("it changes libc6: 43 tools copied beside it"), "{words}");
+        assert_eq!(say(Some(Tools::Unneeded), false).0, GateState::Clear);
+        assert_eq!(say(None, false).0, GateState::Clear, "a recording from before");
+    }
+
+    #[test]
+    fn a_kernel_without_a_trial_boot_holds() {
+        let mut kernel = batch("linux-image-6.1.0-31-amd64", "6.1.128-1", "6.1.129-1");
+        let mut say = |manual: Option<&str>| {
+            if let Some(proof) = &mut kernel.proof {
+                let manual = manual.map(Untrusted::new);
+                proof.kernel = Some(KernelBack { keeps: Some("6.1.0-28-amd64".into()), manual });
+            }
+            found(&kernel)
+        };
+        let (state, words) = say(Some("GRUB cannot write its environment on lvm"));
+        assert_eq!(state, GateState::Held);
+        let held = "kernel rollback is not automatic: GRUB cannot write its environment on lvm";
+        assert!(words.starts_with(held), "{words}");
+        let (state, words) = say(None);
+        assert_eq!(state, GateState::Clear);
+        assert!(words.ends_with("booted once, on trial; 6.1.0-28-amd64 stays"), "{words}");
     }
 }

@@ -1,7 +1,7 @@
 //! What a stage came to. Nothing here may know a connection or a clock.
 
 use super::{OutcomeError, Trouble, key, said, text_lines};
-use crate::core::event::{Check, Origin, Source, TimerWatch};
+use crate::core::event::{Check, KernelBack, Origin, Source, TimerWatch, Tools};
 use crate::facts::Section;
 use crate::types::{PackageId, Sha256, Span, UnitName, Untrusted, Version};
 
@@ -104,6 +104,12 @@ pub struct StageResult {
     pub restarts: Vec<UnitName>,
     /// What would fire a dead-man timer there, or why none could be armed; `None`: it was not reached.
     pub timer: Option<Result<TimerWatch, Untrusted>>,
+    /// The tools that the rollback stands on; `None`: nothing was said of them.
+    pub tools: Option<Tools>,
+    /// Packages of the batch on which those tools stand.
+    pub stands_on: Vec<PackageId>,
+    /// What becomes of the kernel, where the batch has one.
+    pub kernel: Option<KernelBack>,
     /// Why the stage failed.
     pub failed: Vec<Trouble>,
     /// How long it took.
@@ -214,6 +220,24 @@ impl StageResult {
                     } else {
                         Err(said(rest))
                     });
+                }
+                "tools" => {
+                    result.tools = Some(match key(rest) {
+                        ("unneeded", "") => Tools::Unneeded,
+                        ("ok", count) => Tools::Run(line.read(count)?),
+                        ("fails", why) => Tools::Fail(said(why)),
+                        _ => return Err(line.error()),
+                    });
+                }
+                "stands-on" => result.stands_on.push(line.read(rest)?),
+                "kernel" => {
+                    let kernel = result.kernel.get_or_insert_default();
+                    match key(rest) {
+                        ("trial", "") => kernel.manual = None,
+                        ("keeps", release) => kernel.keeps = Some(said(release)),
+                        ("manual", why) => kernel.manual = Some(said(why)),
+                        _ => return Err(line.error()),
+                    }
                 }
                 "restarts" => result.restarts.push(line.read(rest)?),
                 "failed" => result.failed.push(Trouble::read(rest)),

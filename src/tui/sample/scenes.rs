@@ -39,6 +39,21 @@ impl Sample {
         sample
     }
 
+    /// web2 is to take a database server that refuses its older self.
+    pub(crate) fn one_way() -> Self {
+        let mut sample = Self::unread();
+        let web2: HostName = "web2".parse().expect("host");
+        if let Some(list) = sample.updates.get_mut(&web2) {
+            list.pending = usual();
+            list.kept.clear();
+            list.pending.push(pending("mysql-server-8.0", "8.0.36-1", "8.0.41-1", true));
+            list.pending.sort_by(|a, b| a.package.cmp(&b.package));
+        }
+        sample.to(at("01:31:05"));
+        sample.probe_all("01:31:05");
+        sample
+    }
+
     /// web3's batch is being applied.
     pub(crate) fn applying() -> Self {
         let mut sample = Self::done_with(&["web2"]);

@@ -1,6 +1,8 @@
 //! The gate sheet: the fact with its source and age, the consequence of each choice, the items to
 //! answer, and the default, which is HOLD.
 
+use std::collections::BTreeSet;
+
 use super::activity::{changes, runs_on};
 use super::bar::labels;
 use super::gates::{badge, role};
@@ -12,10 +14,11 @@ use crate::core::command::RollbackScope;
 use crate::core::event::HoldScope;
 use crate::core::gate::{self, GateName, GateState, Judgement};
 use crate::core::state::Batch;
+use crate::core::wayback::{self, WayBack};
 use crate::core::{rollback, schedule};
 use crate::tui::theme::{Role, Theme};
 use crate::tui::ui::gate::{GateSheet, Question, WORD, blocked};
-use crate::types::{Span, Time};
+use crate::types::{Span, Time, UnitName};
 
 pub(super) fn paper(theme: &Theme, view: &View, sheet: &GateSheet, now: Time, width: usize) -> Paper {
     let waiting = view.state.batches.get(&sheet.batch).filter(|batch| schedule::waits(batch.phase));
@@ -52,12 +55,32 @@ pub(super) fn paper(theme: &Theme, view: &View, sheet: &GateSheet, now: Time, wi
         paper.say("", Role::Dim, line, width);
     }
     paper.say("IF GO", Role::Plain, &if_go(view, batch, now), width);
+    for (change, class) in wayback::against(batch) {
+        let package = &change.package.name;
+        match class {
+            WayBack::Reversible => {}
+            WayBack::SnapshotOnly(why) => {
+                paper.say("SNAPSHOT", Role::Warn, &format!("{package}, and none is taken: {why}"), width);
+            }
+            WayBack::NoReturn(why) => {
+                paper.say("NO RETURN", Role::NotReady, &format!("{package}: {why}"), width);
+            }
+        }
+    }
     let hold =
         format!("nothing new starts on {}. {}", batch.host, runs_on(&view.state, &HoldScope::Window, now));
     paper.say("IF HOLD", Role::Plain, &hold, width);
     items(&mut paper, theme, view, sheet, batch, now);
     paper.foot = foot(view, sheet, batch, &judgements, now);
     paper
+}
+
+/// Units by name; those beyond six are counted.
+pub(super) fn units_named<'a>(units: impl ExactSizeIterator<Item = &'a UnitName>) -> String {
+    let count = units.len();
+    let named: Vec<&str> = units.take(6).map(UnitName::as_str).collect();
+    let more = if count > 6 { format!(" and {} more", count - 6) } else { String::new() };
+    format!("{}{more}", named.join(", "))
 }
 
 /// The gates beside each other, in as many lines as that takes; the one that is open in brackets.
@@ -97,6 +120,11 @@ fn if_go(view: &View, batch: &Batch, now: Time) -> String {
     let apply = schedule::apply(state, &batch.changes).span.brief();
     let mut text =
         format!("{}{reboot} on {}, about {apply} to apply", changes(batch.changes.len()), batch.host);
+    let units = batch.proof.iter().flat_map(|proof| &proof.restarts);
+    let units: BTreeSet<&UnitName> = units.collect();
+    if !units.is_empty() {
+        text.push_str(&format!("; restarts {}", units_named(units.into_iter())));
+    }
     if let (Some(today), Some(then)) = (schedule::abort_by(state), schedule::abort_by_of(state, batch)) {
         if today.rollback.span == then.rollback.span {
             text.push_str(&format!("; rollback takes {}", then.rollback.span.brief()));

@@ -1,6 +1,9 @@
 //! The rollback sheet: what would go back, what stays, what is not put back, and how to start it.
 
+use std::collections::BTreeSet;
+
 use super::bar::{labels, practised, takes};
+use super::gate_sheet::units_named;
 use super::header::stamp;
 use super::paint::Text;
 use super::sheet::Paper;
@@ -8,10 +11,11 @@ use super::timer;
 use crate::core::View;
 use crate::core::rollback::{self, Rollback, Step, Wait};
 use crate::core::state::{Batch, Phase, Unattended};
+use crate::core::wayback::{self, WayBack};
 use crate::tui::theme::Role;
 use crate::tui::ui::Ui;
 use crate::tui::ui::rollback::{Reach, RollbackSheet, WORD, wants_word};
-use crate::types::{Span, Time};
+use crate::types::{Span, Time, UnitName};
 
 fn word(reach: Reach) -> &'static str {
     match reach {
@@ -34,19 +38,14 @@ pub(super) fn paper(view: &View, ui: &Ui, sheet: &RollbackSheet, now: Time, widt
     } else if outlook.under_way {
         paper.say("WILL", Role::Plain, "nothing more: all of this scope is on its way back", width);
     } else {
-        paper.say("WILL", Role::Strong, &will(view, &outlook, now), width);
+        paper.say("WILL", Role::Strong, &will(view, &outlook, &chosen, now), width);
         waits(&mut paper, &chosen, width);
         unpressed(&mut paper, &chosen, now, width);
     }
     scope(&mut paper, view, ui, sheet, &outlook, width);
     if !chosen.is_empty() {
         paper.say("KEEPS", Role::Plain, "database writes; nothing under /var/lib is put back", width);
-        paper.say(
-            "NO RETURN",
-            Role::Unknown,
-            "not looked for by this version: a server may refuse data that its newer self has written",
-            width,
-        );
+        no_return(&mut paper, &chosen, width);
     }
     if !outlook.missing.is_empty() {
         by_hand(&mut paper, &outlook, &chosen, width);
@@ -55,7 +54,7 @@ pub(super) fn paper(view: &View, ui: &Ui, sheet: &RollbackSheet, now: Time, widt
     paper
 }
 
-fn will(view: &View, outlook: &Rollback, now: Time) -> String {
+fn will(view: &View, outlook: &Rollback, chosen: &[&Batch], now: Time) -> String {
     let packages =
         if outlook.changes == 1 { "1 package".to_owned() } else { format!("{} packages", outlook.changes) };
     let files = match outlook.files {
@@ -65,8 +64,9 @@ fn will(view: &View, outlook: &Rollback, now: Time) -> String {
     };
     let done = stamp(now + outlook.takes.span, now);
     format!(
-        "{}: {packages} to what was there, {files}, restarts, comparing with before; {}, done about {done}; {}",
+        "{}: {packages} to what was there, {files}, {}, comparing with before; {}, done about {done}; {}",
         labels(view, &outlook.batches, 4),
+        restarts(chosen),
         takes(outlook),
         practised(outlook),
     )
@@ -130,6 +130,45 @@ fn words(view: &View, step: &Step, now: Time) -> String {
         Step::Compares { since } => format!("is compared with before, {} so far", elapsed(*since)),
         Step::Back { at } => format!("ROLLED BACK at {}", stamp(*at, now)),
         Step::Incomplete { at } => format!("INCOMPLETE since {}", stamp(*at, now)),
+    }
+}
+
+/// What is not back as it was, even with every package back: in words, package by package.
+fn no_return(paper: &mut Paper, chosen: &[&Batch], width: usize) {
+    let mut one_way = Vec::new();
+    let mut snapshot = Vec::new();
+    for batch in chosen {
+        for (change, class) in wayback::against(batch) {
+            let package = &change.package.name;
+            match class {
+                WayBack::Reversible => {}
+                WayBack::SnapshotOnly(why) => snapshot.push(format!("{package}: {why}")),
+                WayBack::NoReturn(why) => one_way.push(format!("{package}: {why}")),
+            }
+        }
+    }
+    if one_way.is_empty() {
+        let what = if chosen.len() == 1 { "in this batch" } else { "in these batches" };
+        paper.say("NO RETURN", Role::Plain, &format!("nothing known {what}"), width);
+    } else {
+        paper.say("NO RETURN", Role::NotReady, &one_way.join("; "), width);
+    }
+    if !snapshot.is_empty() {
+        paper.say("SNAPSHOT", Role::Warn, &format!("would be wanted: {}", snapshot.join("; ")), width);
+    }
+}
+
+/// Units that run the old code again: those that the apply restarted, or before that those it is known to.
+fn restarts(chosen: &[&Batch]) -> String {
+    let of = |batch: &&Batch| match (&batch.applied, &batch.proof) {
+        (Some(report), _) => report.restarted.clone(),
+        (None, Some(proof)) => proof.restarts.clone(),
+        (None, None) => Vec::new(),
+    };
+    let units: BTreeSet<UnitName> = chosen.iter().flat_map(of).collect();
+    match units.len() {
+        0 => "restarts".to_owned(),
+        _ => format!("restarts {}", units_named(units.iter())),
     }
 }
 

@@ -49,6 +49,8 @@ fn all_views() -> Vec<(&'static str, Sample, &'static str)> {
         ("held_gate_sheet", Sample::held(), "gjjjc"),
         ("held_gates", Sample::held(), "gjjj:pane gates\n"),
         ("held_waive", Sample::held(), "gjjj:waive rehearsed\nraj read its changelog\n"),
+        ("one_way", Sample::one_way(), "gj2"),
+        ("one_way_gate", Sample::one_way(), "gjc\t\t"),
         ("applying", Sample::applying(), "gjj"),
         ("failing", Sample::failing(), "gjj3"),
         ("failing_rollback_sheet", Sample::failing(), "gjj\u{12}"),

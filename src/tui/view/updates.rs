@@ -47,6 +47,7 @@ fn shown(ui: &Ui, rows: Vec<Row>) -> Vec<Shown> {
             row.package.to_string().contains(filter.as_str())
                 || row.standing.word().to_lowercase().contains(filter.as_str())
                 || (row.security && "security".contains(filter.as_str()))
+                || (row.way_back.is_no_return() && ONE_WAY.to_lowercase().contains(filter.as_str()))
                 || row.kept.is_some_and(|why| kept(why).contains(filter.as_str()))
         })
     };
@@ -54,7 +55,7 @@ fn shown(ui: &Ui, rows: Vec<Row>) -> Vec<Shown> {
     let mut list = Vec::new();
     let mut folded = 0;
     for row in rows.into_iter().filter(fits) {
-        if fold && row.standing == Standing::Same && !row.left {
+        if fold && row.standing == Standing::Same && !row.left && !row.way_back.is_no_return() {
             folded += 1;
         } else {
             list.push(Shown::Update(row));
@@ -134,6 +135,8 @@ struct Widths([usize; 4]);
 const VERSION: usize = 6;
 /// What a standing and its reason take at most; the rest of the reason is cut.
 const REASON: usize = 13;
+/// Beside the standing of what has no way back.
+const ONE_WAY: &str = "NO RETURN";
 /// What the package's name keeps.
 const NAME: usize = 12;
 
@@ -148,7 +151,8 @@ impl Widths {
                 *column = (*column).max(text.chars().count().min(40));
             }
             let kept = row.kept.map_or(0, |why| 5 + kept(why).len());
-            standing = standing.max(row.standing.word().len()).max(kept.min(REASON));
+            let one_way = if row.way_back.is_no_return() { ONE_WAY.len() + 1 } else { 0 };
+            standing = standing.max(row.standing.word().len() + one_way).max(kept.min(REASON));
         }
         // Spaces between columns, the badge, a glyph and the standing's word.
         let mut room = width.saturating_sub(standing + 9);
@@ -226,7 +230,8 @@ fn line(theme: &Theme, row: &Shown, widths: &Widths) -> Text {
         (false, Some(why)) => format!("{} {}", theme.word(Role::Kept), kept(why)),
         (false, None) => theme.word(role).to_owned(),
     };
-    line.cell(Role::Security, badge, 2).add(role, format!("{} {word}", theme.glyph(role)))
+    let line = line.cell(Role::Security, badge, 2).add(role, format!("{} {word}", theme.glyph(role)));
+    if row.way_back.is_no_return() { line.add(Role::NotReady, format!(" {ONE_WAY}")) } else { line }
 }
 
 fn foot(state: &State, host: &Host, rows: &[Row]) -> Text {
