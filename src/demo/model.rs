@@ -9,10 +9,11 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::archive::{Archive, Row};
+use super::left::{self, Account};
 use super::timer::Deadman;
 use super::work::Batch;
 use super::{apt, facts};
-use crate::facts::Section;
+use crate::facts::{Pin, Section};
 use crate::host::frame::{End, Refusal, RefusalCode};
 use crate::host::operation::Kind;
 use crate::host::verb::{Verb, Work};
@@ -56,6 +57,8 @@ pub(super) struct Operation {
     pub spec: String,
     pub boot: BootId,
     pub log: Vec<u8>,
+    /// For a rollback that pins out what it takes back: on whose account.
+    pub pins: Option<Account>,
     /// Lines of the result, and the exit status, once it is done.
     pub done: Option<(Vec<String>, i32)>,
 }
@@ -81,6 +84,8 @@ pub(super) struct Host {
     pub operations: BTreeMap<OperationId, Operation>,
     pub batches: BTreeMap<BatchId, Batch>,
     pub timers: BTreeMap<BatchId, Deadman>,
+    /// What rollbacks pinned out.
+    pub pins: Vec<Pin>,
 }
 
 /// A call of the helper, as it came over ssh.
@@ -151,6 +156,7 @@ impl Host {
             operations: BTreeMap::new(),
             batches: BTreeMap::new(),
             timers: BTreeMap::new(),
+            pins: Vec::new(),
         };
         for row in archive.of_host(&host.profile.rows) {
             let Some(version) = row.from.clone() else { continue };
@@ -193,7 +199,9 @@ impl Host {
             | Verb::Extend { .. }
             | Verb::Timer(_)
             | Verb::Claim
-            | Verb::Clean => {}
+            | Verb::Left
+            | Verb::Clean
+            | Verb::Unpin => {}
         }
         match call.caller {
             Caller::Root => self.state = true,
@@ -256,17 +264,21 @@ impl Host {
             }
             Verb::Clean => {
                 self.admit(call.epoch)?;
-                if self.running().is_some() {
-                    return refused(RefusalCode::Busy, "an operation is running");
-                }
-                if self.timers_watched() || self.rollback_failed() {
-                    let words = "a timer is armed or firing, or its rollback failed and needs what is stored";
-                    return refused(RefusalCode::Busy, words);
+                if let Some(why) = self.clean_held() {
+                    return refused(RefusalCode::Busy, why);
                 }
                 self.operations.clear();
                 self.batches.clear();
                 self.timers.clear();
                 Ok((Vec::new(), None))
+            }
+            Verb::Left => only(self.left_over()),
+            Verb::Unpin => {
+                self.admit(call.epoch)?;
+                if self.running().is_some() {
+                    return refused(RefusalCode::Busy, "an operation is running");
+                }
+                only(self.unpin())
             }
         }
     }
@@ -308,7 +320,7 @@ impl Host {
                 }
                 spec.text()
             }
-            Work::Apply | Work::Rollback => String::new(),
+            Work::Apply | Work::Rollback | Work::RehearsedRollback => String::new(),
         };
         self.admit(epoch)?;
         let kind = work.kind();
@@ -327,7 +339,9 @@ impl Host {
             Kind::Rollback => self.rolls_back(batch, id),
         }
         let boot = self.boot_id();
-        let operation = Operation { kind, batch: batch.clone(), spec, boot, log: Vec::new(), done: None };
+        let pins = (*work != Work::RehearsedRollback).then_some((now, left::OPERATOR));
+        let (batch, log) = (batch.clone(), Vec::new());
+        let operation = Operation { kind, batch, spec, boot, log, pins, done: None };
         let state = self.state_of(&operation, 0);
         self.operations.insert(id.clone(), operation);
         Ok((vec![state], Some(Then::Operate(id.clone()))))
@@ -430,6 +444,7 @@ impl Host {
     /// and what it would keep.
     pub(super) fn offered(&self) -> (Vec<&Row>, Vec<&Row>) {
         let rows = self.archive.of_host(&self.profile.rows);
+        let rows: Vec<&Row> = rows.into_iter().filter(|row| !self.is_pinned(row)).collect();
         let newer = |row: &&&Row| match (self.installed.get(&row.id), &row.to) {
             (Some(here), Some(to)) => here.version < *to,
             (None | Some(_), None) | (None, Some(_)) => false,

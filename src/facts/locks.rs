@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::Locks;
 use super::read::Sections;
 use super::section::{Unreadable, strict};
+use super::{Locks, Unattended};
 use crate::types::Untrusted;
 
 pub(super) fn read(sections: &Sections) -> Result<Locks, Untrusted> {
@@ -26,7 +26,19 @@ pub(super) fn read(sections: &Sections) -> Result<Locks, Untrusted> {
         let how = if locks { "holds a lock" } else { "runs" };
         Untrusted::new(format!("{name} (process {pid}, {how})"))
     };
-    Ok(Locks { holders: holders.into_iter().map(told).collect() })
+    Ok(Locks { holders: holders.into_iter().map(told).collect(), unattended: unattended(sections)? })
+}
+
+/// Who can't be asked (a host with another package manager, say) is not known to be quiet.
+fn unattended(sections: &Sections) -> Result<Option<Unattended>, Untrusted> {
+    let Ok(lines) = sections.text("unattended") else { return Ok(None) };
+    match lines.iter().map(|line| line.trim()).find(|line| !line.is_empty()) {
+        None => Ok(None),
+        Some("on") => Ok(Some(Unattended::On)),
+        Some("off") => Ok(Some(Unattended::Off)),
+        Some("paused") => Ok(Some(Unattended::Paused)),
+        Some(other) => Err(Unreadable::new("unattended: none of on, off, paused", other).into()),
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ hp_apply() {
         hp_result "refused no-space cannot write the mark that the apply begins"
         return 2
     }
+    hp_unpin_batch
     hp_say "installing"
     hp_install_new
     hp_apply_status=$?
@@ -52,6 +53,10 @@ hp_apply_check() {
     fi
     hp_wait_for_dpkg 120 || {
         hp_apply_refused locked "a package manager is at work"
+        return
+    }
+    hp_paused_within 120 || {
+        hp_apply_refused "$hp_paused_why"
         return
     }
     hp_audit_is_clean || {

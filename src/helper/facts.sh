@@ -154,6 +154,7 @@ hp_facts_updates() {
     hp_fact depends hp_facts_print_depends
     hp_fact policy hp_facts_print_policy
     hp_fact lists hp_facts_print_lists
+    hp_fact pins hp_pins
 }
 
 # Without a planner's log: as root apt would write that of a simulation over the last real one.
@@ -309,7 +310,10 @@ hp_facts_cgroup() {
     done 2>/dev/null <"/proc/$1/cgroup"
 }
 
-hp_facts_locks() { hp_fact locks hp_facts_print_locks; }
+hp_facts_locks() {
+    hp_fact locks hp_facts_print_locks
+    hp_fact unattended hp_facts_print_unattended
+}
 
 # Lines PID, lock|running, name (tab separated).
 hp_facts_print_locks() {

@@ -29,6 +29,10 @@ pub const TEXT: &str = concat!(
     "\n",
     include_str!("replaced.sh"),
     "\n",
+    include_str!("pins.sh"),
+    "\n",
+    include_str!("pause.sh"),
+    "\n",
     include_str!("timer.sh"),
     "\n",
     include_str!("arm.sh"),
@@ -38,6 +42,8 @@ pub const TEXT: &str = concat!(
     include_str!("console.sh"),
     "\n",
     include_str!("operation.sh"),
+    "\n",
+    include_str!("left.sh"),
     "\n",
     include_str!("main.sh"),
 );
@@ -128,7 +134,9 @@ pub fn enroll_text(user: &SudoUser) -> String {
          # The helper keeps its state in /var/lib/holdpoint (made by itself, root:root, mode 0700).\n\
          # While a batch waits for its confirmation there are also, made and removed by the helper:\n\
          # holdpoint-deadman.service (or /etc/cron.d/holdpoint-deadman where there is no systemd) and\n\
-         # /etc/update-motd.d/60-holdpoint.\n\n\
+         # /etc/update-motd.d/60-holdpoint, and /etc/apt/apt.conf.d/zzzz-holdpoint-paused, which pauses unattended\n\
+         # upgrades. After a rollback /etc/apt/preferences.d/00-holdpoint-BATCH.pref keeps the versions out that\n\
+         # were rolled back, until holdpoint unpin releases them.\n\n\
          {rule}\n\
          2. {PATH}  owner root:root, mode 0755\n   \
          SHA-256 {}\n   all that follows after this line:\n{TEXT}",

@@ -30,6 +30,7 @@ hp_rollback() {
         (cd "$HP_BATCH" && rm -f rolled-back etc.start etc.plan etc.desired etc.others.tar units.start) || return 1
     fi
     hp_rollback_start || hp_result "caution the state at the start could not be saved whole"
+    hp_pin_batch || hp_say "the versions of the batch could not be pinned out yet"
     hp_rollback_packages
     hp_rollback_files
     hp_restore_marks || hp_say "not every mark could be put back"
@@ -366,6 +367,7 @@ hp_rollback_report() {
     hp_same=yes
     hp_sound=0
     hp_batch_versions | sed 's/^/package /' >>"$HP_OP/result.part"
+    hp_pin_report
     if hp_etc_save "$HP_BATCH/etc.now" && [ -f "$HP_BATCH/etc.plan" ]; then
         while IFS=' ' read -r hp_kind hp_path; do
             if [ "$hp_kind" = left ]; then

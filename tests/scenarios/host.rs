@@ -149,7 +149,7 @@ impl Host {
     pub fn operate(&self, batch: &str, work: Work) -> (OperationState, Answer, String) {
         let start = match work {
             Work::Apply => self.start_armed(batch),
-            Work::Stage(_) | Work::Rollback => self.start(batch, work),
+            Work::Stage(_) | Work::Rollback | Work::RehearsedRollback => self.start(batch, work),
         };
         self.ask(&start);
         self.follow(&start)

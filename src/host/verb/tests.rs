@@ -18,6 +18,7 @@ fn every_verb() -> Vec<Verb> {
         Verb::Start { operation: operation.clone(), batch: batch.clone(), work: Work::Stage(spec) },
         Verb::Start { operation: operation.clone(), batch: batch.clone(), work: Work::Apply },
         Verb::Start { operation: operation.clone(), batch: batch.clone(), work: Work::Rollback },
+        Verb::Start { operation: operation.clone(), batch: batch.clone(), work: Work::RehearsedRollback },
         Verb::Read { operation: operation.clone(), offset: 7, wait: 200 },
         Verb::Result(operation),
         Verb::Verify(batch.clone()),
@@ -37,7 +38,9 @@ fn every_verb() -> Vec<Verb> {
         Verb::Extend { batch: batch.clone(), token, by: Span::mins(10) },
         Verb::Timer(batch),
         Verb::Claim,
+        Verb::Left,
         Verb::Clean,
+        Verb::Unpin,
     ]
 }
 
