@@ -7,8 +7,8 @@ use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 use tokio::time::{Duration, timeout};
 
-use super::{screen, unpin};
 use super::session::{self, UsageError};
+use super::{screen, unpin};
 use crate::cli::{Check, Exit};
 use crate::conductor::clock;
 use crate::core::gate::{self, GateName, GateState, Judgement};

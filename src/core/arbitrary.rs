@@ -399,8 +399,13 @@ fn updates() -> Any<facts::Updates> {
         facts::Pending { package, from, to, security, origin, source, section, size, sha256, needs }
     });
     let pin = (package(), version(), time(), batch(), untrusted());
-    let pin =
-        pin.prop_map(|(package, version, since, batch, by)| facts::Pin { package, version, since, batch, by });
+    let pin = pin.prop_map(|(package, version, since, batch, by)| facts::Pin {
+        package,
+        version,
+        since,
+        batch,
+        by,
+    });
     (few(pending.boxed()), few(kept.boxed()), of(time()), few(pin.boxed()))
         .prop_map(|(pending, kept, lists_at, pins)| facts::Updates { pending, kept, lists_at, pins })
         .boxed()

@@ -252,6 +252,9 @@ mod tests {
         assert_eq!((one.took, one.identical, one.missing.len()), (Span::secs(83), Some(true), 0));
         assert_eq!((one.etc_restored, one.etc_left), (texts(&["etc/a", "etc/c"]), texts(&["etc/b"])));
         assert_eq!(one.network_restored, first.network_restored);
-        assert_eq!((one.restarted, one.cautions, one.pinned), (first.restarted, first.cautions, first.pinned));
+        assert_eq!(
+            (one.restarted, one.cautions, one.pinned),
+            (first.restarted, first.cautions, first.pinned)
+        );
     }
 }

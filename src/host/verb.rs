@@ -267,13 +267,9 @@ impl Verb {
                     work,
                 })
             }
-            ["start", operation, "rollback", batch, REHEARSED] => {
-                read(operation).zip(read(batch)).map(|(operation, batch)| Self::Start {
-                    operation,
-                    batch,
-                    work: Work::RehearsedRollback,
-                })
-            }
+            ["start", operation, "rollback", batch, REHEARSED] => read(operation)
+                .zip(read(batch))
+                .map(|(operation, batch)| Self::Start { operation, batch, work: Work::RehearsedRollback }),
             ["read", operation, offset, wait] => read(operation)
                 .zip(read(offset))
                 .zip(read(wait).filter(|wait| *wait <= LONGEST_WAIT))

@@ -43,7 +43,7 @@ impl Host {
     }
 
     /// Waits until the timer's rollback is over, and gives how it stands then.
-    fn over(&self, batch: &str) -> Timer {
+    pub fn over(&self, batch: &str) -> Timer {
         let mut patience = 1_200;
         loop {
             let timer = self.timer(batch);

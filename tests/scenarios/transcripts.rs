@@ -81,7 +81,19 @@ fn level(line: &str, word: &str) -> String {
     } else if word.len() == 36 && hex(word) && word.matches('-').count() == 4 {
         "00000000-0000-0000-0000-000000000000".to_owned()
     } else if number
-        && ["|space ", "|duration-ms ", "|identical ", "|next ", "|left "].iter().any(|s| line.starts_with(s))
+        && [
+            "|space ",
+            "|duration-ms ",
+            "|identical ",
+            "|next ",
+            "|left ",
+            "|batch ",
+            "|bytes ",
+            "|pin ",
+            "|released ",
+        ]
+        .iter()
+        .any(|s| line.starts_with(s))
         && (word != "0" || !line.starts_with("|left "))
     {
         "1".to_owned()
@@ -130,6 +142,8 @@ fn every_transcript_reads_as_what_its_verb_says() {
             | (Verb::Result(_), Ok(Said::Result(Some(_), _)))
             | (Verb::Verify(_), Ok(Said::Verified(_)))
             | (Verb::Claim, Ok(Said::Hello(_)))
+            | (Verb::Left, Ok(Said::Left(_)))
+            | (Verb::Unpin, Ok(Said::Unpinned(_)))
             | (
                 Verb::Arm { .. } | Verb::Confirm { .. } | Verb::Extend { .. } | Verb::Timer(_),
                 Ok(Said::Timer(_)),
@@ -150,6 +164,7 @@ fn every_transcript_reads_as_what_its_verb_says() {
             "confirm",
             "extend",
             "hello",
+            "left",
             "read",
             "reboot-already",
             "refuse-exists-differently",
@@ -167,6 +182,7 @@ fn every_transcript_reads_as_what_its_verb_says() {
             "start",
             "timer",
             "timer-armed",
+            "unpin",
             "verify"
         ]
     );

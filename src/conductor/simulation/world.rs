@@ -226,10 +226,7 @@ impl SimHost {
             Domain::Network(Fact::Known(Network::default())),
             Domain::Listeners(Fact::Known(vec![listener])),
             Domain::Packages(Fact::Known(Packages { installed: installed.collect(), audit: Vec::new() })),
-            Domain::Updates(Fact::Known(Updates {
-                pending: pending.collect(),
-                ..Updates::default()
-            })),
+            Domain::Updates(Fact::Known(Updates { pending: pending.collect(), ..Updates::default() })),
             Domain::Services(Fact::Known(Services::default())),
             Domain::Locks(Fact::Known(Locks::default())),
         ]

@@ -21,9 +21,7 @@ pub use gate::GateEvent;
 pub use host::{HelperState, HostEvent};
 pub use probe::{ProbeEvent, ProbeId, ProbeOutcome};
 pub use rehearsal::RehearsalEvent;
-pub use report::{
-    ApplyReport, Identity, Inspected, Pinned, Proof, ProofFile, RollbackReport, VerifyReport,
-};
+pub use report::{ApplyReport, Identity, Inspected, Pinned, Proof, ProofFile, RollbackReport, VerifyReport};
 pub use samples::{LogLine, LogSource, Samples};
 pub use timer::{Arming, Timer, TimerState, TimerWatch};
 pub use window::{HoldScope, Outcome, Purpose, WindowEvent};
