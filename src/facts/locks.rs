@@ -64,6 +64,24 @@ mod tests {
     }
 
     #[test]
+    fn whether_a_host_installs_unattended_is_told_or_not_known() {
+        let of = |lines: &str| {
+            let mut read = read(&[section("locks", ""), section("unattended", lines)], at(0));
+            match read.remove(0) {
+                Domain::Locks(Fact::Known(locks)) => Ok(locks.unattended),
+                other => Err(other),
+            }
+        };
+        assert_eq!(of("on\n"), Ok(Some(Unattended::On)));
+        assert_eq!(of("off"), Ok(Some(Unattended::Off)));
+        assert_eq!(of("paused"), Ok(Some(Unattended::Paused)));
+        assert_eq!(of(""), Ok(None));
+        assert!(of("perhaps").is_err());
+        let without = read(&[section("locks", "")], at(0));
+        assert_eq!(without, [Domain::Locks(Fact::Known(Locks::default()))], "a recording of before");
+    }
+
+    #[test]
     fn what_can_not_be_seen_is_not_free() {
         let answer = "@n begin locks\n|stderr: needs root\n@n end locks 126\n";
         assert_eq!(read(&sections(answer), at(0)), [Domain::Locks(Fact::Unknown("needs root".into()))]);

@@ -2,7 +2,7 @@
 # What this host says about itself. Reads only, needs no root and nothing installed beyond
 # coreutils, awk, sed and grep; a tool that is missing is a section with status 127, and what only
 # root may see is one with status 126. The meaning of each section is known to src/facts alone.
-# Uses hp_begin, hp_end and hp_lines of 00-frame.sh.
+# Uses hp_begin, hp_end and hp_lines of 00-frame.sh, and asks pins.sh and pause.sh for what is theirs.
 
 # hp_facts [DOMAIN...]: the sections of these domains, or of all. A word that this helper does not
 # know (a newer cockpit's) has no section.

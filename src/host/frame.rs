@@ -406,12 +406,12 @@ mod tests {
             "@n0nce123 hello 3 -\n@n0nce123 hello 3 -\n",
             "@n0nce123 hello 3 -\n@n0nce123 done zero\n",
             "@n0nce123 hello 3 -\n@n0nce123 refuse because\n",
-            "@n0nce123 hello 2 nothash\n",
+            "@n0nce123 hello 3 nothash\n",
             "@n0nce123 hello one -\n",
         ] {
             assert!(matches!(read(bad.as_bytes()), Err(FrameError::Unexpected(_))), "{bad:?}");
         }
-        assert_eq!(read(b"@n0nce123 hello 3 -\n"), Err(FrameError::Version(3)));
+        assert_eq!(read(b"@n0nce123 hello 4 -\n"), Err(FrameError::Version(4)));
     }
 
     #[test]

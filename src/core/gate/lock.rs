@@ -64,3 +64,19 @@ fn unattended(how: Unattended) -> &'static str {
         Unattended::Paused => "unattended upgrades are paused",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_to_install_unattended_is_said() {
+        for (how, words) in [
+            (Unattended::On, "paused from arming until the batch is over"),
+            (Unattended::Off, "are off"),
+            (Unattended::Paused, "are paused"),
+        ] {
+            assert!(unattended(how).contains(words), "{how:?}");
+        }
+    }
+}

@@ -70,6 +70,7 @@ fn the_words_are_those_of_the_contract() {
             " abcdefgh1 7 start op-1 stage b1",
             " abcdefgh1 7 start op-1 apply b1",
             " abcdefgh1 7 start op-1 rollback b1",
+            " abcdefgh1 7 start op-1 rollback b1 rehearsed",
             " abcdefgh1 0 read op-1 7 25",
             " abcdefgh1 0 result op-1",
             " abcdefgh1 0 verify b1",
@@ -79,7 +80,9 @@ fn the_words_are_those_of_the_contract() {
             " abcdefgh1 7 extend b1 0123456789abcdef 600",
             " abcdefgh1 0 timer b1",
             " abcdefgh1 7 claim",
+            " abcdefgh1 0 left",
             " abcdefgh1 7 clean",
+            " abcdefgh1 7 unpin",
         ]
         .map(|line| line.replace("PLAN", &Blake3::of(b"plan").to_string()))
     );
