@@ -52,6 +52,10 @@ pub enum Command {
     Replay(Replay),
     /// What happened, for other programs
     Report(Report),
+    /// Remove what holdpoint left on hosts, never an armed timer
+    Clean(Clean),
+    /// Release the versions that rollbacks pinned out
+    Unpin(Unpin),
     /// Shell completions
     Completions {
         /// For which shell.
@@ -76,6 +80,8 @@ impl Command {
             | Self::Rollback(_)
             | Self::Status(_)
             | Self::Report(_)
+            | Self::Clean(_)
+            | Self::Unpin(_)
             | Self::Completions { .. }
             | Self::Man => false,
         }
@@ -275,6 +281,38 @@ pub struct Report {
     /// In which form
     #[arg(long, value_enum, default_value = "json")]
     pub format: ReportFormat,
+}
+
+/// `holdpoint clean`
+#[derive(Debug, Args)]
+pub struct Clean {
+    /// The plan
+    pub plan: PathBuf,
+    /// This host alone
+    #[arg(long)]
+    pub host: Option<HostName>,
+    /// Show what is there and remove nothing
+    #[arg(long, conflicts_with = "yes")]
+    pub look: bool,
+    /// Don't ask for the typed word
+    #[arg(long)]
+    pub yes: bool,
+    /// One JSON object on standard output; with --yes or --look
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `holdpoint unpin`
+#[derive(Debug, Args)]
+pub struct Unpin {
+    /// The plan
+    pub plan: PathBuf,
+    /// This host alone
+    #[arg(long)]
+    pub host: Option<HostName>,
+    /// One JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The form of a report.

@@ -7,14 +7,14 @@ use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 use tokio::time::{Duration, timeout};
 
-use super::screen;
 use super::session::{self, UsageError};
+use super::{screen, unpin};
 use crate::cli::{Check, Exit};
 use crate::conductor::clock;
 use crate::core::gate::{self, GateName, GateState, Judgement};
 use crate::core::state::{Batch, Host, Reach, State};
 use crate::core::{Intent, Standing, schedule, standing};
-use crate::facts::Fact;
+use crate::facts::{Fact, KeptWhy, Updates};
 use crate::plan::Plan;
 use crate::types::{Span, Time, Untrusted};
 
@@ -124,10 +124,12 @@ impl<'a> Seen<'a> {
         let host = |host: &Host| {
             let rows = standing::rows(self.state, host);
             let updates = rows.map(|rows| rows.iter().map(update).collect::<Vec<_>>());
+            let pins = known(host).map(|known| known.pins.iter().map(unpin::pin_json).collect::<Vec<_>>());
             json!({
                 "name": host.name,
                 "state": state_word(host),
                 "updates": updates,
+                "pins": pins,
                 "drift": Value::Null,
                 "persists": Value::Null,
             })
@@ -230,6 +232,10 @@ fn update(row: &standing::Row) -> Value {
     })
 }
 
+fn known(host: &Host) -> Option<&Updates> {
+    host.facts.updates.as_ref().and_then(|aged| aged.known())
+}
+
 fn state_word(host: &Host) -> &'static str {
     match &host.reach {
         Reach::Unknown => "unknown",
@@ -248,6 +254,9 @@ fn print_host(state: &State, host: &Host) {
     if let Some((_, failure)) = &host.read_failed {
         println!("    {}", failure.what.shown());
     }
+    for pin in known(host).iter().flat_map(|known| &known.pins) {
+        println!("    PINNED     {}; release: holdpoint unpin", unpin::words(pin));
+    }
     let Some(rows) = standing::rows(state, host) else { return };
     let quiet = |row: &&standing::Row| row.standing == Standing::Same && !row.way_back.is_no_return();
     let same = rows.iter().filter(quiet).count();
@@ -255,7 +264,13 @@ fn print_host(state: &State, host: &Host) {
         let version = |version: &Option<crate::types::Version>| {
             version.as_ref().map_or("-".to_owned(), ToString::to_string)
         };
-        let kept = row.kept.map_or_else(String::new, |why| format!(" ({why:?})").to_lowercase());
+        let ours = known(host).and_then(|known| known.pin_of(&row.package, row.offered.as_ref()?));
+        let kept = match (row.kept, ours) {
+            (Some(KeptWhy::Pin), Some(pin)) => {
+                format!(" (pinned by holdpoint since {} after a rollback)", pin.since.format("%Y-%m-%d"))
+            }
+            (why, _) => why.map_or_else(String::new, |why| format!(" ({why:?})").to_lowercase()),
+        };
         let security = if row.security { " security" } else { "" };
         let one_way = if row.way_back.is_no_return() { " NO RETURN" } else { "" };
         println!(

@@ -2,6 +2,7 @@
 //! comes of it into words and an exit status; it decides nothing about a window itself.
 
 mod check;
+mod clean;
 mod demo;
 mod diagnostics;
 mod enroll;
@@ -19,6 +20,7 @@ mod socket;
 mod status;
 mod take;
 mod typed;
+mod unpin;
 
 use clap::CommandFactory;
 use color_eyre::eyre::Result;
@@ -43,6 +45,8 @@ pub async fn carry_out(cli: Cli) -> Result<Exit> {
         Command::Status(args) => status::status(args, ssh).await,
         Command::Replay(args) => replay::replay(args).await,
         Command::Report(args) => report::report(&args),
+        Command::Clean(args) => clean::clean(args, ssh).await,
+        Command::Unpin(args) => unpin::unpin(args, ssh).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "holdpoint", &mut std::io::stdout());
             Ok(Exit::Done)

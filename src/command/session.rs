@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::socket::{self, Desk, Listener};
 use crate::conductor::shell::{self, Handles};
 use crate::conductor::{Conductor, clock};
-use crate::core::event::{Actor, Before, Purpose, TakeOver, TakeOverWord};
+use crate::core::event::{Actor, Before, Failure, FailureKind, Purpose, TakeOver, TakeOverWord};
 use crate::core::{Command, Intent, Rehearsal, State};
 use crate::host::act::Hosts;
 use crate::host::ask::Asker;
@@ -81,6 +81,15 @@ pub fn askers(plan: &Plan, settings: &Arc<Settings>) -> Vec<Asker> {
     let targets =
         plan.reached().map(|(name, ssh)| Target { host: name.clone(), destination: destination(ssh) });
     targets.map(|target| Asker::new(Link::new(target, Arc::clone(settings)))).collect()
+}
+
+/// The epoch that a host has, to ask for something in nobody's window: it fences nobody off.
+pub async fn stored_epoch(asker: &Asker) -> Result<Epoch, Failure> {
+    let helper = asker.greet().await?;
+    match helper.why_not {
+        None => Ok(helper.epoch.max(1)),
+        Some(why) => Err(Failure::new(FailureKind::NotEnrolled, format!("not enrolled: {}", why.shown()))),
+    }
 }
 
 fn destination(ssh: &str) -> Destination {

@@ -398,9 +398,23 @@ fn updates() -> Any<facts::Updates> {
         let (origin, source, section, size, sha256, needs) = whence;
         facts::Pending { package, from, to, security, origin, source, section, size, sha256, needs }
     });
-    (few(pending.boxed()), few(kept.boxed()), of(time()))
-        .prop_map(|(pending, kept, lists_at)| facts::Updates { pending, kept, lists_at })
+    let pin = (package(), version(), time(), batch(), untrusted());
+    let pin = pin.prop_map(|(package, version, since, batch, by)| facts::Pin {
+        package,
+        version,
+        since,
+        batch,
+        by,
+    });
+    (few(pending.boxed()), few(kept.boxed()), of(time()), few(pin.boxed()))
+        .prop_map(|(pending, kept, lists_at, pins)| facts::Updates { pending, kept, lists_at, pins })
         .boxed()
+}
+
+fn locks() -> Any<facts::Locks> {
+    use facts::Unattended as U;
+    let unattended = of(select(&[U::On, U::Off, U::Paused][..]).boxed());
+    (texts(), unattended).prop_map(|(holders, unattended)| facts::Locks { holders, unattended }).boxed()
 }
 
 fn domain() -> Any<Domain> {
@@ -447,7 +461,7 @@ fn domain() -> Any<Domain> {
         fact(few(unit()).prop_map(|failed| facts::Services { failed }).boxed()).prop_map(Domain::Services),
         fact(few(filesystem.boxed())).prop_map(Domain::Storage),
         fact(few(replaced())).prop_map(Domain::Replaced),
-        fact(texts().prop_map(|holders| facts::Locks { holders }).boxed()).prop_map(Domain::Locks),
+        fact(locks().boxed()).prop_map(Domain::Locks),
     ]
     .boxed()
 }
@@ -607,7 +621,8 @@ fn apply_report() -> Any<ApplyReport> {
 }
 
 fn rollback_report() -> Any<RollbackReport> {
-    let said = (of(any::<bool>()), texts(), texts());
+    let pinned = (package(), version()).prop_map(|(package, version)| Pinned { package, version });
+    let said = (of(any::<bool>()), texts(), texts(), few(pinned.boxed()));
     (span(), texts(), texts(), texts(), few(unit()), said)
         .prop_map(|(took, etc_restored, etc_left, network_restored, restarted, said)| RollbackReport {
             took,
@@ -618,6 +633,7 @@ fn rollback_report() -> Any<RollbackReport> {
             identical: said.0,
             missing: said.1,
             cautions: said.2,
+            pinned: said.3,
         })
         .boxed()
 }

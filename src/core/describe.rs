@@ -1,8 +1,8 @@
 //! One line of words for an event: what a headless run prints and a replay lists.
 
 use super::event::{
-    Actor, BatchEvent, Event, GateEvent, HoldScope, HostEvent, Inspected, Outcome, ProbeEvent, ProbeOutcome,
-    Purpose, Record, RehearsalEvent, Timer, TimerState, WindowEvent,
+    Actor, BatchEvent, Event, GateEvent, HoldScope, HostEvent, Inspected, Outcome, Pinned, ProbeEvent,
+    ProbeOutcome, Purpose, Record, RehearsalEvent, Timer, TimerState, WindowEvent,
 };
 use super::state::{Round, State};
 use super::{aftermath, fence};
@@ -237,10 +237,11 @@ fn batch(state: &State, event: &BatchEvent) -> Option<String> {
                 cautions => format!("; caution: {}", some(cautions)),
             };
             format!(
-                "{label}: rolled back in {}, {} files of /etc and {} addresses put back{not_as_before}{cautions}",
+                "{label}: rolled back in {}, {} files of /etc and {} addresses put back{not_as_before}{cautions}{}",
                 report.took.brief(),
                 report.etc_restored.len(),
-                report.network_restored.len()
+                report.network_restored.len(),
+                pinned(&report.pinned)
             )
         }
         BatchEvent::RolledBack { result: Err(failure), .. } => {
@@ -272,6 +273,15 @@ fn timer_words(state: &State, batch: &BatchId, timer: &Timer) -> String {
         (TimerState::RolledBack, _) => "its host has rolled it back by itself".to_owned(),
         (TimerState::RollbackFailed, _) => format!("its host could NOT roll it back{why}"),
     }
+}
+
+/// What a rollback pinned out, and how it is released.
+fn pinned(pinned: &[Pinned]) -> String {
+    if pinned.is_empty() {
+        return String::new();
+    }
+    let versions = pinned.iter().map(|one| Untrusted::new(format!("{} {}", one.package, one.version)));
+    format!("; pinned out: {} (release: holdpoint unpin PLAN)", some(&versions.collect::<Vec<_>>()))
 }
 
 /// As many of a list as fit a line, and how many more there are.
@@ -336,6 +346,19 @@ fn rehearsal(event: &RehearsalEvent) -> String {
 mod tests {
     use super::*;
     use crate::core::event::RollbackReport;
+
+    #[test]
+    fn a_rollback_says_what_it_pinned_out_and_how_that_is_released() {
+        let one = |name: &str, version: &str| Pinned {
+            package: name.parse().expect("a package"),
+            version: version.parse().expect("a version"),
+        };
+        assert_eq!(pinned(&[]), "");
+        assert_eq!(
+            pinned(&[one("nginx:amd64", "1.24.0-3"), one("libssl3:amd64", "3.0.2")]),
+            "; pinned out: nginx:amd64 1.24.0-3, libssl3:amd64 3.0.2 (release: holdpoint unpin PLAN)"
+        );
+    }
 
     #[test]
     fn a_rollback_says_what_is_not_as_before_and_what_it_could_not_do() {

@@ -52,8 +52,8 @@ pub enum Effect {
         /// What was to change.
         changes: Vec<Change>,
     },
-    /// Roll a batch back.
-    Rollback(OnHost),
+    /// Roll a batch back; whether a rehearsal does it by design, so that nothing is pinned out.
+    Rollback(OnHost, bool),
     /// Ask how a batch's timer stands, or lengthen it.
     Timer {
         /// Where.
@@ -156,7 +156,7 @@ impl Effect {
     pub fn host(&self) -> Option<&HostName> {
         match self {
             Self::Read { host, .. } => Some(host),
-            Self::Stage(on, _, _) | Self::Apply(on, _) | Self::Rollback(on) => Some(&on.host),
+            Self::Stage(on, _, _) | Self::Apply(on, _) | Self::Rollback(on, _) => Some(&on.host),
             Self::Reboot { on, .. } | Self::Verify { on, .. } | Self::Inspect { on, .. } => Some(&on.host),
             Self::Timer { on, .. } | Self::Confirm { on, .. } => Some(&on.host),
             Self::Probe { .. } => None,
@@ -169,7 +169,7 @@ impl Effect {
             Self::Stage(_, _, supply) | Self::Inspect { supply, .. } => Some(supply),
             Self::Read { .. }
             | Self::Apply(..)
-            | Self::Rollback(_)
+            | Self::Rollback(..)
             | Self::Reboot { .. }
             | Self::Verify { .. }
             | Self::Timer { .. }
@@ -183,7 +183,7 @@ impl Effect {
     pub fn urgent(&self) -> bool {
         match self {
             // An inspection only reads, and a rollback may wait for what it finds.
-            Self::Rollback(_) | Self::Inspect { .. } => true,
+            Self::Rollback(..) | Self::Inspect { .. } => true,
             Self::Verify { after_rollback, .. } | Self::Reboot { after_rollback, .. } => *after_rollback,
             Self::Read { .. } | Self::Stage(..) | Self::Apply(..) | Self::Probe { .. } => false,
             Self::Timer { .. } | Self::Confirm { .. } => false,
@@ -262,7 +262,9 @@ fn of_batch(state: &State, record: &Record, event: &BatchEvent) -> Option<Effect
             after_rollback: *after_rollback,
             changes: batch.changes.clone(),
         },
-        BatchEvent::RollbackStarted { operation, .. } => Effect::Rollback(on(operation.clone())),
+        BatchEvent::RollbackStarted { operation, .. } => {
+            Effect::Rollback(on(operation.clone()), state.purpose == Some(Purpose::Rehearsal))
+        }
         BatchEvent::InspectStarted { .. } => Effect::Inspect {
             on: on(batch.operation.clone().unwrap_or_else(|| named("inspect"))),
             work: rules::work_of(batch.phase)?,

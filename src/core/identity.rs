@@ -92,6 +92,7 @@ pub(super) fn both(first: &RollbackReport, last: &RollbackReport) -> RollbackRep
         identical: last.identical,
         missing: last.missing.clone(),
         cautions: all(&first.cautions, &last.cautions, &[]),
+        pinned: all(&first.pinned, &last.pinned, &[]),
     }
 }
 
@@ -162,6 +163,7 @@ fn network(was: &Network, is: &Network, differs: &mut Vec<Untrusted>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::event::Pinned;
     use crate::facts::{Address, Aged, Fact};
     use crate::types::{Span, Time};
 
@@ -233,6 +235,10 @@ mod tests {
             identical: Some(false),
             missing: texts(&["address 192.0.2.22/24 on eth0: gone"]),
             cautions: texts(&["slow"]),
+            pinned: vec![Pinned {
+                package: "nginx:amd64".parse().expect("a package"),
+                version: "1.24.0-3".parse().expect("a version"),
+            }],
         };
         let last = RollbackReport {
             took: Span::secs(3),
@@ -246,6 +252,9 @@ mod tests {
         assert_eq!((one.took, one.identical, one.missing.len()), (Span::secs(83), Some(true), 0));
         assert_eq!((one.etc_restored, one.etc_left), (texts(&["etc/a", "etc/c"]), texts(&["etc/b"])));
         assert_eq!(one.network_restored, first.network_restored);
-        assert_eq!((one.restarted, one.cautions), (first.restarted, first.cautions));
+        assert_eq!(
+            (one.restarted, one.cautions, one.pinned),
+            (first.restarted, first.cautions, first.pinned)
+        );
     }
 }

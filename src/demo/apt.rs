@@ -175,6 +175,19 @@ pub(super) fn policy(host: &Host) -> Vec<String> {
             "        100 /var/lib/dpkg/status".to_owned(),
         ]);
     }
+    for row in host.archive.of_host(&host.profile.rows).into_iter().filter(|row| host.is_pinned(row)) {
+        let (Some(here), Some(to)) = (host.installed.get(&row.id), &row.to) else { continue };
+        lines.extend([
+            format!("{}:", row.id.name),
+            format!("  Installed: {}", here.version),
+            format!("  Candidate: {}", here.version),
+            "  Version table:".to_owned(),
+            format!("     {to} -1"),
+            "        500 http://deb.example bookworm/main amd64 Packages".to_owned(),
+            format!(" *** {} 100", here.version),
+            "        100 /var/lib/dpkg/status".to_owned(),
+        ]);
+    }
     lines
 }
 

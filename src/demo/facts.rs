@@ -49,11 +49,16 @@ pub(super) fn sections(host: &Host, words: &[FactWord], root: bool, now: Time) -
                 all.push(section("policy", apt::policy(host)));
                 // The lists were fetched before the window, by the host's own timer.
                 all.push(section("lists", vec![(now.timestamp() - 14_400).to_string()]));
+                all.push(section("pins", host.pin_lines()));
             }
             FactWord::Services => all.push(section("services", Vec::new())),
             FactWord::Storage => all.push(section("storage", storage())),
             FactWord::Replaced => all.push(for_root("replaced", root)),
-            FactWord::Locks => all.push(for_root("locks", root)),
+            FactWord::Locks => {
+                all.push(for_root("locks", root));
+                let unattended = if host.is_paused() { "paused" } else { "on" };
+                all.push(section("unattended", vec![unattended.to_owned()]));
+            }
         }
     }
     all

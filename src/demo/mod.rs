@@ -16,6 +16,7 @@ mod facts; // what a host prints about itself
 mod files; // package files that go from host to host
 mod folder; // keys and configuration, private, removed at the end
 mod ground; // addresses and ports
+mod left; // what is left on a host after a batch
 mod model; // one host
 mod script; // the steps of stage, apply and rollback
 mod server; // one host over ssh

@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use super::archive::{Archive, Row};
 use super::files::Carried;
+use super::left::{self, Account};
 use super::timer::Deadman;
 use super::work::Batch;
 use super::{apt, facts};
-use crate::facts::Section;
+use crate::facts::{Pin, Section};
 use crate::host::carry::FileOf;
 use crate::host::frame::{End, Refusal, RefusalCode};
 use crate::host::operation::Kind;
@@ -58,6 +59,8 @@ pub(super) struct Operation {
     pub spec: String,
     pub boot: BootId,
     pub log: Vec<u8>,
+    /// For a rollback that pins out what it takes back: on whose account.
+    pub pins: Option<Account>,
     /// Lines of the result, and the exit status, once it is done.
     pub done: Option<(Vec<String>, i32)>,
 }
@@ -87,6 +90,8 @@ pub(super) struct Host {
     pub lost: BTreeSet<FileOf>,
     /// What other hosts gave it.
     pub carried: Vec<Carried>,
+    /// What rollbacks pinned out.
+    pub pins: Vec<Pin>,
 }
 
 /// A call of the helper, as it came over ssh.
@@ -159,6 +164,7 @@ impl Host {
             timers: BTreeMap::new(),
             lost: BTreeSet::new(),
             carried: Vec::new(),
+            pins: Vec::new(),
         };
         for row in archive.of_host(&host.profile.rows) {
             let Some(version) = row.from.clone() else { continue };
@@ -204,7 +210,9 @@ impl Host {
             | Verb::Extend { .. }
             | Verb::Timer(_)
             | Verb::Claim
-            | Verb::Clean => {}
+            | Verb::Left
+            | Verb::Clean
+            | Verb::Unpin => {}
         }
         match call.caller {
             Caller::Root => self.state = true,
@@ -270,18 +278,22 @@ impl Host {
             }
             Verb::Clean => {
                 self.admit(call.epoch)?;
-                if self.running().is_some() {
-                    return refused(RefusalCode::Busy, "an operation is running");
-                }
-                if self.timers_watched() || self.rollback_failed() {
-                    let words = "a timer is armed or firing, or its rollback failed and needs what is stored";
-                    return refused(RefusalCode::Busy, words);
+                if let Some(why) = self.clean_held() {
+                    return refused(RefusalCode::Busy, why);
                 }
                 self.operations.clear();
                 self.batches.clear();
                 self.timers.clear();
                 self.carried.clear();
                 Ok((Vec::new(), None))
+            }
+            Verb::Left => only(self.left_over()),
+            Verb::Unpin => {
+                self.admit(call.epoch)?;
+                if self.running().is_some() {
+                    return refused(RefusalCode::Busy, "an operation is running");
+                }
+                only(self.unpin())
             }
         }
     }
@@ -323,7 +335,7 @@ impl Host {
                 }
                 spec.text()
             }
-            Work::Apply | Work::Rollback => String::new(),
+            Work::Apply | Work::Rollback | Work::RehearsedRollback => String::new(),
         };
         self.admit(epoch)?;
         let kind = work.kind();
@@ -342,7 +354,9 @@ impl Host {
             Kind::Rollback => self.rolls_back(batch, id),
         }
         let boot = self.boot_id();
-        let operation = Operation { kind, batch: batch.clone(), spec, boot, log: Vec::new(), done: None };
+        let pins = (*work != Work::RehearsedRollback).then_some((now, left::OPERATOR));
+        let (batch, log) = (batch.clone(), Vec::new());
+        let operation = Operation { kind, batch, spec, boot, log, pins, done: None };
         let state = self.state_of(&operation, 0);
         self.operations.insert(id.clone(), operation);
         Ok((vec![state], Some(Then::Operate(id.clone()))))
@@ -445,6 +459,7 @@ impl Host {
     /// and what it would keep.
     pub(super) fn offered(&self) -> (Vec<&Row>, Vec<&Row>) {
         let rows = self.archive.of_host(&self.profile.rows);
+        let rows: Vec<&Row> = rows.into_iter().filter(|row| !self.is_pinned(row)).collect();
         let newer = |row: &&&Row| match (self.installed.get(&row.id), &row.to) {
             (Some(here), Some(to)) => here.version < *to,
             (None | Some(_), None) | (None, Some(_)) => false,

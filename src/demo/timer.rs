@@ -5,6 +5,7 @@
 //! A host here always has what watches its timers, as one with systemd does, and it goes down for
 //! nothing but the verb `reboot`.
 
+use super::left;
 use super::model::{Host, Operation, Refused, refused, section};
 use crate::core::event::{TimerState, TimerWatch};
 use crate::facts::Section;
@@ -203,6 +204,11 @@ impl Host {
         section("timer", lines)
     }
 
+    /// How that of a batch stands.
+    pub(super) fn timer_state(&self, batch: &BatchId) -> TimerState {
+        self.timers.get(batch).map_or(TimerState::None, |timer| timer.state)
+    }
+
     /// Whether a rollback failed: the way back stays until another try comes off.
     pub(super) fn rollback_failed(&self) -> bool {
         self.timers.values().any(|timer| timer.state == TimerState::RollbackFailed)
@@ -292,7 +298,8 @@ impl Host {
                 timer.begins(&id);
             }
             let (kind, boot) = (Kind::Rollback, boot.clone());
-            let operation = Operation { kind, batch, spec: String::new(), boot, log: Vec::new(), done: None };
+            let (spec, log, pins) = (String::new(), Vec::new(), Some((now, left::TIMER)));
+            let operation = Operation { kind, batch, spec, boot, log, pins, done: None };
             self.operations.insert(id.clone(), operation);
             operations.push(id);
         }

@@ -108,6 +108,7 @@ impl Host {
                 (batch.spec, batch.staged) = (spec, true);
             }
             Act::Begin => {
+                self.unpin_batch(&batch);
                 let before = Before {
                     etc: self.etc.clone(),
                     installed: self.installed.clone(),
@@ -124,6 +125,11 @@ impl Host {
             }
             Act::RestoreNetwork => self.restore_network(&batch),
             Act::End { mut result, exit, took } => {
+                if let Some(account) = self.operations.get(id).and_then(|operation| operation.pins)
+                    && kind == Kind::Rollback
+                {
+                    self.pin(&batch, account);
+                }
                 self.report(kind, exit, &batch, &mut result);
                 if let Some(batch) = self.batches.get_mut(&batch) {
                     (batch.restored, batch.restarted) = (Vec::new(), false);
@@ -195,8 +201,8 @@ impl Host {
     }
 
     /// What an apply or a rollback is found to have come to, in the order in which the helper says it.
-    fn report(&self, kind: Kind, exit: i32, batch: &BatchId, result: &mut Vec<String>) {
-        let Some(batch) = self.batches.get(batch) else { return };
+    fn report(&self, kind: Kind, exit: i32, id: &BatchId, result: &mut Vec<String>) {
+        let Some(batch) = self.batches.get(id) else { return };
         let Some(before) = batch.before.as_ref().filter(|_| exit == 0) else { return };
         let units = batch.spec.packages().iter().filter_map(|package| {
             let to = package.to.as_ref()?;
@@ -221,6 +227,7 @@ impl Host {
                 // A second rollback leaves the units alone.
                 result.extend(restarted.filter(|_| batch.restarted));
                 result.extend(self.packages(&batch.spec));
+                result.extend(self.pinned_by(id));
                 let put_back = differing(&before.etc, &batch.after);
                 result.extend(put_back.iter().map(|path| format!("etc-restored {path}")));
                 result.extend(

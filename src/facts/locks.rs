@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::Locks;
 use super::read::Sections;
 use super::section::{Unreadable, strict};
+use super::{Locks, Unattended};
 use crate::types::Untrusted;
 
 pub(super) fn read(sections: &Sections) -> Result<Locks, Untrusted> {
@@ -26,7 +26,19 @@ pub(super) fn read(sections: &Sections) -> Result<Locks, Untrusted> {
         let how = if locks { "holds a lock" } else { "runs" };
         Untrusted::new(format!("{name} (process {pid}, {how})"))
     };
-    Ok(Locks { holders: holders.into_iter().map(told).collect() })
+    Ok(Locks { holders: holders.into_iter().map(told).collect(), unattended: unattended(sections)? })
+}
+
+/// Who can't be asked (a host with another package manager, say) is not known to be quiet.
+fn unattended(sections: &Sections) -> Result<Option<Unattended>, Untrusted> {
+    let Ok(lines) = sections.text("unattended") else { return Ok(None) };
+    match lines.iter().map(|line| line.trim()).find(|line| !line.is_empty()) {
+        None => Ok(None),
+        Some("on") => Ok(Some(Unattended::On)),
+        Some("off") => Ok(Some(Unattended::Off)),
+        Some("paused") => Ok(Some(Unattended::Paused)),
+        Some(other) => Err(Unreadable::new("unattended: none of on, off, paused", other).into()),
+    }
 }
 
 #[cfg(test)]
@@ -49,6 +61,24 @@ mod tests {
                 "apt-get (process 812, holds a lock)"
             ]
         );
+    }
+
+    #[test]
+    fn whether_a_host_installs_unattended_is_told_or_not_known() {
+        let of = |lines: &str| {
+            let mut read = read(&[section("locks", ""), section("unattended", lines)], at(0));
+            match read.remove(0) {
+                Domain::Locks(Fact::Known(locks)) => Ok(locks.unattended),
+                other => Err(other),
+            }
+        };
+        assert_eq!(of("on\n"), Ok(Some(Unattended::On)));
+        assert_eq!(of("off"), Ok(Some(Unattended::Off)));
+        assert_eq!(of("paused"), Ok(Some(Unattended::Paused)));
+        assert_eq!(of(""), Ok(None));
+        assert!(of("perhaps").is_err());
+        let without = read(&[section("locks", "")], at(0));
+        assert_eq!(without, [Domain::Locks(Fact::Known(Locks::default()))], "a recording of before");
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod system;
 #[cfg(test)]
 mod tests;
 
-pub use packages::{Simulation, simulation};
+pub use packages::{Simulation, pin, simulation};
 pub use read::{PHASING_ID, read, read_replaced};
 pub use section::{Section, Unreadable};
 
@@ -31,7 +31,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
-    Arch, BootId, IfName, PackageId, PackageName, Sha256, Time, UnitName, Untrusted, Version,
+    Arch, BatchId, BootId, IfName, PackageId, PackageName, Sha256, Time, UnitName, Untrusted, Version,
 };
 
 /// One domain's facts, or why there are none.
@@ -278,6 +278,31 @@ pub struct Updates {
     /// When the host last fetched its package lists (the newest change of a file in apt's lists, by
     /// the host's clock); `None` where nothing tells.
     pub lists_at: Option<Time>,
+    /// What holdpoint pinned out there after rollbacks, in the order of its files.
+    #[serde(default)]
+    pub pins: Vec<Pin>,
+}
+
+impl Updates {
+    /// The pin of holdpoint's own that keeps that version of a package out.
+    pub fn pin_of(&self, package: &PackageId, version: &Version) -> Option<&Pin> {
+        self.pins.iter().find(|pin| pin.package == *package && pin.version == *version)
+    }
+}
+
+/// One version that a rollback pinned out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// Which package.
+    pub package: PackageId,
+    /// The version that is kept out, and no other.
+    pub version: Version,
+    /// Since when, by the host's clock.
+    pub since: Time,
+    /// The batch that was rolled back.
+    pub batch: BatchId,
+    /// On whose account: `timer` where nobody had confirmed in time, or who came in on the host.
+    pub by: Untrusted,
 }
 
 /// One package that would be upgraded or newly installed.
@@ -373,4 +398,20 @@ pub struct Locks {
     /// Programs that hold a lock of dpkg or apt, or that are a package manager at work, with their
     /// process: `apt-get (process 812, holds a lock)`.
     pub holders: Vec<Untrusted>,
+    /// Whether something installs packages there by itself; `None`: the journal is from before this was
+    /// asked, or nothing tells.
+    #[serde(default)]
+    pub unattended: Option<Unattended>,
+}
+
+/// Whether a host installs packages unattended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unattended {
+    /// It does, by its own settings.
+    On,
+    /// It does not, by its own settings.
+    Off,
+    /// holdpoint has paused it, while a batch is open.
+    Paused,
 }

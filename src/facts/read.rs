@@ -22,7 +22,7 @@ impl<'a> Sections<'a> {
         self.0.iter().find(|section| section.name == name)
     }
 
-    fn has(&self, names: &[&str]) -> bool {
+    pub(super) fn has(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.get(name).is_some())
     }
 
@@ -71,7 +71,7 @@ pub fn read(sections: &[Section], cockpit_now: Time) -> Vec<Domain> {
     if sections.has(&["replaced"]) {
         domains.push(Domain::Replaced(fact(replaced::read(sections))));
     }
-    if sections.has(&["locks"]) {
+    if sections.has(&["locks", "unattended"]) {
         domains.push(Domain::Locks(fact(locks::read(sections))));
     }
     domains

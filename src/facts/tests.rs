@@ -308,7 +308,11 @@ hp_end() { printf '@n end %s %s\n' "$1" "$2"; }
 hp_lines() { sed -e 's/^/|/' -e '$a\'; }
 "#;
 
-const FRAGMENT: &str = include_str!("../helper/facts.sh");
+const FRAGMENT: &str = concat!(
+    include_str!("../helper/facts.sh"),
+    include_str!("../helper/pins.sh"),
+    include_str!("../helper/pause.sh")
+);
 
 /// Runs the fragment as a host runs it: the text over standard input, nothing installed.
 fn run(tail: &str) -> Vec<Section> {
@@ -380,7 +384,7 @@ fn only_the_domains_asked_for_are_printed() {
     }
     let names: Vec<String> =
         run("hp_facts locks no-such-domain system").into_iter().map(|one| one.name).collect();
-    assert_eq!(names, ["locks", "system", "os-release"]);
+    assert_eq!(names, ["locks", "unattended", "system", "os-release"]);
 }
 
 #[test]

@@ -23,6 +23,7 @@ hp_apply() {
         hp_result "refused kernel GRUB could not be told to keep the running kernel as its default"
         return 2
     }
+    hp_unpin_batch
     hp_say "installing"
     hp_install_new
     hp_apply_status=$?
@@ -58,6 +59,10 @@ hp_apply_check() {
     fi
     hp_wait_for_dpkg 120 || {
         hp_apply_refused locked "a package manager is at work"
+        return
+    }
+    hp_paused_within 120 || {
+        hp_apply_refused "$hp_paused_why"
         return
     }
     hp_audit_is_clean || {

@@ -128,6 +128,7 @@ hp_verb_arm() {
         hp_mark "$HP_TIMER/armed" && sync "$HP_BATCH" || hp_arm_written=1
     fi
     [ "$hp_arm_written" = 0 ] || hp_refuse no-space "cannot write the timer's terms"
+    hp_pause_keep
     hp_watch_start
     hp_timer_answer
 }
@@ -151,6 +152,7 @@ hp_verb_confirm() {
         hp_timer_take "$HP_TIMER" confirmed || hp_not_armed
     fi
     sync "$HP_TIMER" || hp_refuse internal "the disk does not keep it; ask again"
+    hp_pause_settle
     hp_timer_answer
 }
 

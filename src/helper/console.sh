@@ -78,12 +78,13 @@ hp_console_status() {
                 echo "    sudo /usr/local/sbin/holdpoint-helper console confirm"
                 echo "  Ten minutes more:"
                 echo "    sudo /usr/local/sbin/holdpoint-helper console extend 10"
+                ! hp_pause_is_ours || echo "  Unattended upgrades are paused until then."
                 ;;
             firing) echo "holdpoint: batch $hp_status_batch is being rolled back; log: $hp_status_log" ;;
             rollback-failed)
                 echo "holdpoint: the rollback of batch $hp_status_batch FAILED: $(head -n 1 "$HP_TIMER/why" 2>/dev/null)"
                 echo "  Its log: $hp_status_log"
-                echo "  It is tried again at the next boot."
+                echo "  It is tried again at the next boot. Unattended upgrades stay paused until it comes off."
                 ;;
         esac
     done
@@ -117,6 +118,7 @@ hp_console_confirm() {
         echo "holdpoint: NOT confirmed, the timer is: $(hp_timer_state "$HP_TIMER")"
         exit 1
     }
+    hp_pause_settle
     echo "holdpoint: batch $HP_PICKED is confirmed"
     exit 0
 }

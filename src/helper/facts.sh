@@ -2,7 +2,7 @@
 # What this host says about itself. Reads only, needs no root and nothing installed beyond
 # coreutils, awk, sed and grep; a tool that is missing is a section with status 127, and what only
 # root may see is one with status 126. The meaning of each section is known to src/facts alone.
-# Uses hp_begin, hp_end and hp_lines of 00-frame.sh.
+# Uses hp_begin, hp_end and hp_lines of 00-frame.sh, and asks pins.sh and pause.sh for what is theirs.
 
 # hp_facts [DOMAIN...]: the sections of these domains, or of all. A word that this helper does not
 # know (a newer cockpit's) has no section.
@@ -154,6 +154,7 @@ hp_facts_updates() {
     hp_fact depends hp_facts_print_depends
     hp_fact policy hp_facts_print_policy
     hp_fact lists hp_facts_print_lists
+    hp_fact pins hp_pins
 }
 
 # Without a planner's log: as root apt would write that of a simulation over the last real one.
@@ -309,7 +310,10 @@ hp_facts_cgroup() {
     done 2>/dev/null <"/proc/$1/cgroup"
 }
 
-hp_facts_locks() { hp_fact locks hp_facts_print_locks; }
+hp_facts_locks() {
+    hp_fact locks hp_facts_print_locks
+    hp_fact unattended hp_facts_print_unattended
+}
 
 # Lines PID, lock|running, name (tab separated).
 hp_facts_print_locks() {

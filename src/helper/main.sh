@@ -96,7 +96,9 @@ hp_main() {
         timer) hp_verb_timer "$@" ;;
         claim) hp_verb_claim "$@" ;;
         watch) hp_watch ;;
+        left) hp_verb_left "$@" ;;
         clean) hp_verb_clean "$@" ;;
+        unpin) hp_verb_unpin "$@" ;;
         *) hp_refuse usage "no such verb" ;;
     esac
 }

@@ -35,6 +35,10 @@ pub const TEXT: &str = concat!(
     "\n",
     include_str!("replaced.sh"),
     "\n",
+    include_str!("pins.sh"),
+    "\n",
+    include_str!("pause.sh"),
+    "\n",
     include_str!("timer.sh"),
     "\n",
     include_str!("arm.sh"),
@@ -44,6 +48,8 @@ pub const TEXT: &str = concat!(
     include_str!("console.sh"),
     "\n",
     include_str!("operation.sh"),
+    "\n",
+    include_str!("left.sh"),
     "\n",
     include_str!("main.sh"),
 );
@@ -134,7 +140,10 @@ pub fn enroll_text(user: &SudoUser) -> String {
          # The helper keeps its state in /var/lib/holdpoint (made by itself, root:root, mode 0700).\n\
          # While a batch waits for its confirmation there are also, made and removed by the helper:\n\
          # holdpoint-deadman.service (or /etc/cron.d/holdpoint-deadman where there is no systemd) and\n\
-         # /etc/update-motd.d/60-holdpoint; while a new kernel is on trial, /etc/default/grub.d/holdpoint.cfg.\n\n\
+         # /etc/update-motd.d/60-holdpoint, and /etc/apt/apt.conf.d/zzzz-holdpoint-paused, which pauses unattended\n\
+         # upgrades; while a new kernel is on trial, /etc/default/grub.d/holdpoint.cfg. After a rollback\n\
+         # /etc/apt/preferences.d/00-holdpoint-BATCH.pref keeps the versions out that were rolled back, until\n\
+         # holdpoint unpin releases them.\n\n\
          {rule}\n\
          2. {PATH}  owner root:root, mode 0755\n   \
          SHA-256 {}\n   all that follows after this line:\n{TEXT}",

@@ -75,7 +75,13 @@ hp_input() {
 }
 
 hp_verb_start() {
-    [ "$#" = 3 ] || hp_refuse usage "start OP KIND BATCH"
+    # A rehearsal's rollback pins nothing out.
+    HP_PINS_WANTED=yes
+    if [ "$#" = 4 ] && [ "$2 $4" = "rollback rehearsed" ]; then
+        HP_PINS_WANTED=no
+    else
+        [ "$#" = 3 ] || hp_refuse usage "start OP KIND BATCH"
+    fi
     hp_need_id "an operation id" "$1"
     hp_need_id "a batch id" "$3"
     case $2 in
@@ -143,10 +149,21 @@ hp_operation_make() {
             echo "kind $2"
             echo "batch $3"
             echo "epoch $HP_EPOCH"
+            echo "by $(hp_by)"
+            echo "pins ${HP_PINS_WANTED:-yes}"
             echo "boot $(hp_boot_id)"
             echo "init $(hp_started 1)"
             echo "uptime-ms $(hp_uptime_ms)"
         } | hp_write "$hp_op_dir/intent" && sync "$HP_STATE/ops"
+}
+
+# On whose account: the timer's, or that of whoever came in through sudo.
+hp_by() {
+    case $HP_PATH,${SUDO_USER:-} in
+        "$HP_DEADMAN",*) echo timer ;;
+        *, | *,*[!A-Za-z0-9._-]*) echo root ;;
+        *) echo "$SUDO_USER" ;;
+    esac
 }
 
 # Never on the caller's channel or pipes. As a unit of its own where systemd is there: it then
@@ -311,12 +328,8 @@ hp_verb_clean() {
     hp_need_root
     hp_lock
     hp_admit_epoch
-    if hp_any_running ''; then
-        hp_refuse busy "an operation is running"
-    fi
-    if hp_timers_any "armed armed.new armed.due firing rollback-failed"; then
-        hp_refuse busy "a timer is armed or firing, or its rollback failed and needs what is stored"
-    fi
+    hp_clean_why=$(hp_clean_held)
+    [ -z "$hp_clean_why" ] || hp_refuse busy "$hp_clean_why"
     rm -rf "${HP_STATE:?}/batches" "${HP_STATE:?}/ops" "$HP_STATE"/spec.* "$HP_STATE"/verify.* \
         "$HP_STATE"/simulate.* "$HP_STATE"/have.* "$HP_STATE"/piece.* || hp_refuse internal "cannot remove everything"
     # A watcher that runs finds nothing to watch and ends.

@@ -31,6 +31,7 @@ hp_rollback() {
         (cd "$HP_BATCH" && rm -f rolled-back etc.start etc.plan etc.desired etc.others.tar units.start) || return 1
     fi
     hp_rollback_start || hp_result "caution the state at the start could not be saved whole"
+    hp_pin_batch || hp_say "the versions of the batch could not be pinned out yet"
     hp_rollback_packages
     if ! { hp_audit_is_clean && hp_all_are_at 4; } && hp_feet_again; then
         hp_rollback_packages
@@ -371,6 +372,7 @@ hp_rollback_report() {
     hp_same=yes
     hp_sound=0
     hp_batch_versions | sed 's/^/package /' >>"$HP_OP/result.part"
+    hp_pin_report
     if hp_etc_save "$HP_BATCH/etc.now" && [ -f "$HP_BATCH/etc.plan" ]; then
         while IFS=' ' read -r hp_kind hp_path; do
             if [ "$hp_kind" = left ]; then

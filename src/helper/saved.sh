@@ -88,7 +88,7 @@ LIST
 # What /etc is, a line for each path: PATH TYPE MODE OWNER HASH-or-target, tab separated, by path.
 # Names with control characters are left out, they would break the lines; so is what no package's
 # change is to be undone in: the linker's cache is made anew by ldconfig, locks are nobody's, and what
-# stands for the dead-man timer or for a kernel's trial comes and goes by itself.
+# stands for the dead-man timer, the pause, the pins or a kernel's trial comes and goes by itself.
 hp_etc_manifest() {
     (
         cd / || exit 1
@@ -100,6 +100,7 @@ hp_etc_manifest() {
             -o -path etc/.pwd.lock \) -prune -o -printf '%p\t%y\t%m\t%U:%G\t%l\n'
     ) | awk -F '\t' '
         $1 ~ /^etc\/default\/grub\.d(\/holdpoint\.cfg(\.tmp)?)?$/ && ($2 == "d" || $1 ~ /cfg/) { next }
+        $1 ~ /^etc\/apt\/(apt\.conf\.d\/zzzz-holdpoint-paused|preferences\.d\/00-holdpoint-[^\/]*\.pref)(\.tmp)?$/ { next }
         $1 ~ /^etc\/(cron\.d\/holdpoint-deadman|update-motd\.d\/60-holdpoint)(\.tmp)?$/ { next }
         $1 ~ /^etc\/systemd\/system\/([a-z-]+\.target\.wants\/)?holdpoint-deadman\.service(\.tmp)?$/ { next }
         $1 ~ /^etc\/systemd\/system\/(multi-user|emergency|rescue)\.target\.wants$/ && $2 == "d" { next }

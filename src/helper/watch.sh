@@ -151,6 +151,7 @@ hp_watch_await() {
 hp_watch_tidy() {
     ! hp_timers_any "armed armed.new armed.due firing rollback-failed" || return 0
     rm -rf "$HP_STATE/feet"
+    hp_pause_settle
     rm -f "$HP_CRON_FILE" "$HP_MOTD_FILE" "$HP_CRON_FILE.tmp" "$HP_MOTD_FILE.tmp" "$HP_UNIT_FILE.tmp"
     if [ -f "$HP_UNIT_FILE" ]; then
         systemctl -q disable "$HP_UNIT" >/dev/null 2>&1 8>&- 9>&-
@@ -206,7 +207,7 @@ hp_watch() {
             hp_watch_batch=${hp_watch_dir%/timer}
             hp_watch_one "$hp_watch_dir" "${hp_watch_batch##*/}"
         done
-        [ "$hp_watch_found" = 1 ] || hp_watch_leave
+        if [ "$hp_watch_found" = 1 ]; then hp_pause_keep; else hp_watch_leave; fi
         sleep "$((hp_watch_wait / 1000)).$(printf %03d $((hp_watch_wait % 1000)))" 7>&- || hp_feet_watch
     done
 }

@@ -111,8 +111,9 @@ impl Task {
             Effect::Apply(on, arming) => self.apply(&on, arming.as_ref()).await,
             Effect::Timer { on, token, extend } => self.timer(&on, &token, extend).await,
             Effect::Confirm { on, arming } => self.confirm(&on, &arming).await,
-            Effect::Rollback(on) => {
-                Answer::RolledBack(self.operate(&on, VerbWork::Rollback).await.and_then(|e| rolled_back(&e)))
+            Effect::Rollback(on, rehearsed) => {
+                let work = if rehearsed { VerbWork::RehearsedRollback } else { VerbWork::Rollback };
+                Answer::RolledBack(self.operate(&on, work).await.and_then(|e| rolled_back(&e)))
             }
             Effect::Reboot { on, was, .. } => Answer::Rebooted(self.reboot(&on, &was).await),
             Effect::Verify { on, after_rollback, changes } => {

@@ -145,6 +145,7 @@ pub(super) fn rolled_back(ended: &Ended) -> Result<RollbackReport, Failure> {
         identical: result.identical,
         missing,
         cautions: result.cautions,
+        pinned: result.pinned,
     })
 }
 

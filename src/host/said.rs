@@ -4,12 +4,13 @@
 //! transcripts through this one reading.
 
 use crate::core::event::Timer;
-use crate::facts::Section;
+use crate::facts::{Pin, Section};
 use crate::host::carry::{Offer, Piece, Taken};
 use crate::host::frame::{Answer, End, Refusal};
 use crate::host::operation::{Kind, OperationReport, OperationState};
 use crate::host::outcome::{
-    ApplyResult, Identity, OutcomeError, RollbackResult, StageResult, VerifyResult, parse_timer,
+    ApplyResult, Identity, Left, OutcomeError, RollbackResult, StageResult, VerifyResult, parse_released,
+    parse_timer,
 };
 use crate::host::verb::Verb;
 
@@ -38,6 +39,10 @@ pub enum Said {
     Verified(VerifyResult),
     /// How a batch's dead-man timer stands.
     Timer(Timer),
+    /// What is left on the host.
+    Left(Left),
+    /// What was released.
+    Unpinned(Vec<Pin>),
     /// It was done.
     Done,
 }
@@ -110,6 +115,8 @@ impl Verb {
             Self::Arm { .. } | Self::Confirm { .. } | Self::Extend { .. } | Self::Timer(_) => {
                 Said::Timer(parse_timer(&answer.sections)?)
             }
+            Self::Left => Said::Left(Left::parse(section("left")?)?),
+            Self::Unpin => Said::Unpinned(parse_released(section("pins")?)?),
             Self::Reboot { .. } | Self::Clean => Said::Done,
         })
     }

@@ -105,8 +105,12 @@ pub enum Verb {
     Timer(BatchId),
     /// Takes the host for this epoch: whoever holds a lower one is refused from now on.
     Claim,
+    /// What batches and operations left on the host, and what is pinned out there.
+    Left,
     /// Removes what batches and operations left on the host.
     Clean,
+    /// Releases what rollbacks pinned out.
+    Unpin,
 }
 
 /// When a timer fires: whole seconds, rounded up where they are sent.
@@ -136,6 +140,8 @@ pub enum Work {
     Apply,
     /// Brings back what was before the apply.
     Rollback,
+    /// The same, as a rehearsal does it by design: nothing is pinned out.
+    RehearsedRollback,
 }
 
 impl Work {
@@ -144,7 +150,7 @@ impl Work {
         match self {
             Self::Stage(_) => Kind::Stage,
             Self::Apply => Kind::Apply,
-            Self::Rollback => Kind::Rollback,
+            Self::Rollback | Self::RehearsedRollback => Kind::Rollback,
         }
     }
 }
@@ -202,6 +208,9 @@ impl FactWord {
 #[error("{0:?} is no verb of the helper with its words and input")]
 pub struct VerbError(String);
 
+/// The word after a batch that says that its rollback is a rehearsal's.
+const REHEARSED: &str = "rehearsed";
+
 /// The longest that the helper waits in `read`, in seconds.
 pub const LONGEST_WAIT: u8 = 25;
 
@@ -227,7 +236,10 @@ impl Verb {
                 offset.to_string(),
             ],
             Self::Start { operation, batch, work } => {
-                vec!["start".into(), operation.to_string(), work.kind().word().into(), batch.to_string()]
+                let mut words = vec!["start".to_owned(), operation.to_string()];
+                words.extend([work.kind().word().to_owned(), batch.to_string()]);
+                words.extend((*work == Work::RehearsedRollback).then(|| REHEARSED.to_owned()));
+                words
             }
             Self::Read { operation, offset, wait } => vec![
                 "read".into(),
@@ -253,7 +265,9 @@ impl Verb {
             }
             Self::Timer(batch) => vec!["timer".into(), batch.to_string()],
             Self::Claim => vec!["claim".into()],
+            Self::Left => vec!["left".into()],
             Self::Clean => vec!["clean".into()],
+            Self::Unpin => vec!["unpin".into()],
         }
     }
 
@@ -314,6 +328,9 @@ impl Verb {
                     work,
                 })
             }
+            ["start", operation, "rollback", batch, REHEARSED] => read(operation)
+                .zip(read(batch))
+                .map(|(operation, batch)| Self::Start { operation, batch, work: Work::RehearsedRollback }),
             ["read", operation, offset, wait] => read(operation)
                 .zip(read(offset))
                 .zip(read(wait).filter(|wait| *wait <= LONGEST_WAIT))
@@ -349,7 +366,9 @@ impl Verb {
                 .map(|((batch, token), by)| Self::Extend { batch, token, by }),
             ["timer", batch] => read(batch).map(Self::Timer),
             ["claim"] => Some(Self::Claim),
+            ["left"] => Some(Self::Left),
             ["clean"] => Some(Self::Clean),
+            ["unpin"] => Some(Self::Unpin),
             _ => None,
         };
         verb.ok_or_else(bad)
@@ -373,7 +392,7 @@ impl Verb {
             Self::Give { file, .. } => format!("{file}\nend\n"),
             Self::Take { file, piece, .. } => format!("{file}\n{}end\n", piece.text()),
             Self::Start { work: Work::Stage(spec), .. } => spec.text(),
-            Self::Start { work: Work::Apply | Work::Rollback, .. }
+            Self::Start { work: Work::Apply | Work::Rollback | Work::RehearsedRollback, .. }
             | Self::Hello
             | Self::Facts(_)
             | Self::Read { .. }
@@ -385,7 +404,9 @@ impl Verb {
             | Self::Extend { .. }
             | Self::Timer(_)
             | Self::Claim
-            | Self::Clean => String::new(),
+            | Self::Left
+            | Self::Clean
+            | Self::Unpin => String::new(),
         }
     }
 
@@ -399,7 +420,8 @@ impl Verb {
             | Self::Confirm { .. }
             | Self::Extend { .. }
             | Self::Claim
-            | Self::Clean => true,
+            | Self::Clean
+            | Self::Unpin => true,
             Self::Hello
             | Self::Facts(_)
             | Self::Simulate(_)
@@ -408,6 +430,7 @@ impl Verb {
             | Self::Read { .. }
             | Self::Result(_)
             | Self::Timer(_)
+            | Self::Left
             | Self::Verify(_) => false,
         }
     }
@@ -431,7 +454,9 @@ impl Verb {
             | Self::Extend { .. }
             | Self::Timer(_)
             | Self::Claim
-            | Self::Clean => false,
+            | Self::Left
+            | Self::Clean
+            | Self::Unpin => false,
         }
     }
 
@@ -442,9 +467,11 @@ impl Verb {
             Self::Hello | Self::Result(_) | Self::Reboot { .. } | Self::Timer(_) => Span::secs(30),
             Self::Extend { .. } | Self::Claim => Span::secs(30),
             // A confirm may have GRUB's menu made anew, which looks at every disk.
-            Self::Start { .. } | Self::Arm { .. } | Self::Confirm { .. } | Self::Clean => Span::secs(90),
-            Self::Give { .. } | Self::Take { .. } => Span::secs(90),
-            Self::Facts(_) | Self::Simulate(_) | Self::Verify(_) | Self::Have(_) => Span::secs(120),
+            Self::Start { .. } | Self::Arm { .. } | Self::Confirm { .. } => Span::secs(90),
+            Self::Clean | Self::Unpin | Self::Give { .. } | Self::Take { .. } => Span::secs(90),
+            Self::Facts(_) | Self::Simulate(_) | Self::Verify(_) | Self::Have(_) | Self::Left => {
+                Span::secs(120)
+            }
             Self::Read { wait, .. } => Span::secs(15 + u64::from((*wait).min(LONGEST_WAIT))),
         }
     }

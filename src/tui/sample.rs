@@ -150,7 +150,12 @@ impl Sample {
         let plan = crate::plan::read("window.toml", plan).expect("the sample plan");
         let mut updates = BTreeMap::new();
         for host in ["test1", "web1", "web2", "web3"] {
-            let mut list = Updates { pending: usual(), kept: Vec::new(), lists_at: Some(at("01:20")) };
+            let mut list = Updates {
+                pending: usual(),
+                kept: Vec::new(),
+                lists_at: Some(at("01:20")),
+                ..Updates::default()
+            };
             if host == "test1" {
                 list.pending.clear();
             }

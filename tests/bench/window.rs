@@ -188,7 +188,8 @@ fn read(writer: &mut Writer, host: HostName) {
     let started = writer.take(at(-1790), Event::Host(HostEvent::ReadStarted { host: host.clone() }));
     let helper = HelperState { enrolled: true, why_not: None, epoch: 1 };
     writer.take(at(-1789), Event::Host(HostEvent::Greeted { host: host.clone(), helper }));
-    let updates = Updates { pending: pending(), kept: Vec::new(), lists_at: Some(at(-3600)) };
+    let updates =
+        Updates { pending: pending(), kept: Vec::new(), lists_at: Some(at(-3600)), pins: Vec::new() };
     for domain in [
         Domain::Locks(Fact::Known(Locks::default())),
         Domain::Packages(Fact::Known(Packages::default())),

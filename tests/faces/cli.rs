@@ -135,3 +135,24 @@ fn a_calm_window_goes_through_without_anybody() {
     ended(&output, 0);
     assert!(out(&output).contains("ended: DONE"), "{}", out(&output));
 }
+
+#[test]
+fn what_is_left_on_hosts_is_not_removed_unasked_and_a_silent_host_is_said() {
+    let home = home();
+    // Nobody listens on the discard port of this machine.
+    let plan = "[window]\nname = \"x\"\nopens = 2026-11-21T21:00:00Z\ncloses = 2026-11-21T22:00:00Z\n\
+                [[host]]\nname = \"web1\"\nssh = \"ops@127.0.0.1:9\"\n";
+    std::fs::write(home.path().join("window.toml"), plan).expect("written");
+    ended(&holdpoint(home.path(), &["clean", "window.toml", "--json"]), 2);
+    ended(&holdpoint(home.path(), &["unpin", "window.toml", "--host", "web9"]), 2);
+    for (words, format) in [
+        (&["clean", "window.toml", "--json", "--yes"][..], "holdpoint.clean/1"),
+        (&["unpin", "window.toml", "--json"], "holdpoint.unpin/1"),
+    ] {
+        let output = holdpoint(home.path(), words);
+        ended(&output, 40);
+        let object: serde_json::Value = serde_json::from_str(&out(&output)).expect("one object");
+        assert_eq!((&object["format"], &object["hosts"][0]["host"]), (&format.into(), &"web1".into()));
+        assert!(object["hosts"][0]["error"].is_string(), "{object}");
+    }
+}

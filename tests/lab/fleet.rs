@@ -106,12 +106,13 @@ impl Fleet {
         all.strip_prefix("ii ").or(all.strip_prefix("hi ")).unwrap_or("").to_owned()
     }
 
-    /// What a host is now: packages and their marks, every file of /etc, addresses, kernels.
+    /// What a host is now: packages and their marks, every file of /etc but holdpoint's pins, addresses,
+    /// kernels.
     pub fn manifest(&self, host: &str) -> Manifest {
         Manifest(self.on(
             host,
             "set -e; dpkg -l | sed 1,5d; dpkg --audit; apt-mark showauto; apt-mark showhold
-             cd /etc; find . -type f -printf '%m %u %p ' -exec sha256sum {} + | sort
+             cd /etc; find . -type f ! -path './apt/preferences.d/00-holdpoint-*' -printf '%m %u %p ' -exec sha256sum {} + | sort
              find . -type l -printf '%p -> %l\\n' | sort
              ip -o addr show scope global | awk '{ print $2, $3, $4 }'; ls /boot",
         ))

@@ -75,6 +75,18 @@ fn the_story_ssh_works_customers_are_dark_and_it_is_taken_back() {
     }
     assert_eq!(fleet.version("web1", "hp-net-config"), "1.0-1");
     before.assert_same(&fleet.manifest("web1"), "after the rollback");
+    // The bad version alone is out, nothing is paused any more, and the rest is released and cleaned away.
+    assert!(fleet.on("web1", "apt-cache policy hp-net-config").contains("Candidate: 1.0-1"));
+    fleet.on("web1", "test ! -e /etc/apt/apt.conf.d/zzzz-holdpoint-paused");
+    let names: &[&str] = &["check", &plan];
+    run(&fleet, names).must_say("PINNED     hp-net-config:amd64 2.0-1, pinned out since ");
+    run(&fleet, &["clean", &plan, "--host", "web1", "--look"]).must_end(0).must_say("web1: removable: ");
+    run(&fleet, &["clean", &plan, "--host", "web1", "--yes"]).must_end(0).must_say("web1: removed");
+    run(&fleet, &["clean", &plan, "--host", "web1"]).must_end(0).must_say("web1: nothing to remove");
+    run(&fleet, &["unpin", &plan, "--host", "web1"])
+        .must_end(0)
+        .must_say("web1: released hp-net-config:amd64 2.0-1");
+    assert!(fleet.on("web1", "apt-cache policy hp-net-config").contains("Candidate: 2.0-1"));
     let journal = ran.journal(&fleet);
     assert_eq!(journal.outcome(), "rolled-back");
     assert!(journal.all("batch", "confirmed").is_empty());

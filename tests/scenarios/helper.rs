@@ -367,6 +367,8 @@ fn every_verb_is_answered_as_its_transcript_says() {
     let boot = "00000000-0000-0000-0000-000000000000".parse().expect("a boot id");
     hold("reboot-already", &Verb::Reboot { batch: "b1".parse().expect("an id"), boot }, 5);
     hold("claim", &Verb::Claim, 5);
+    hold("left", &Verb::Left, 0);
+    hold("unpin", &Verb::Unpin, 5);
     hold("clean", &Verb::Clean, 5);
 }
 

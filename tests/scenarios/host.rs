@@ -149,7 +149,7 @@ impl Host {
     pub fn operate(&self, batch: &str, work: Work) -> (OperationState, Answer, String) {
         let start = match work {
             Work::Apply => self.start_armed(batch),
-            Work::Stage(_) | Work::Rollback => self.start(batch, work),
+            Work::Stage(_) | Work::Rollback | Work::RehearsedRollback => self.start(batch, work),
         };
         self.ask(&start);
         self.follow(&start)
@@ -205,8 +205,8 @@ impl Host {
              dpkg --audit
              apt-mark showauto | grep hpt- | sort || :
              apt-mark showhold
-             find etc -path etc/ld.so.cache -prune -o -printf '%p %y %m %u %g %l\\n' | sort
-             find etc -type f -not -path etc/ld.so.cache -print0 | sort -z | xargs -0 sha256sum
+             find etc \\( -path etc/ld.so.cache -o -path 'etc/apt/preferences.d/00-holdpoint-*' \\) -prune -o -printf '%p %y %m %u %g %l\\n' | sort
+             find etc -type f -not -path etc/ld.so.cache -not -path 'etc/apt/preferences.d/00-holdpoint-*' -print0 | sort -z | xargs -0 sha256sum
              cat usr/share/hpt-*/* | sort",
         )
     }

@@ -1,5 +1,6 @@
 //! Scenarios on real things of this machine that are thrown away afterwards.
 
+mod after;
 mod carry;
 mod feet;
 mod helper;

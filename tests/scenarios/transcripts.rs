@@ -88,9 +88,20 @@ fn level(line: &str, word: &str) -> String {
     } else if word.len() == 36 && hex(word) && word.matches('-').count() == 4 {
         "00000000-0000-0000-0000-000000000000".to_owned()
     } else if number
-        && ["|space ", "|duration-ms ", "|identical ", "|next ", "|left ", "|hpt-data all "]
-            .iter()
-            .any(|s| line.starts_with(s))
+        && [
+            "|space ",
+            "|duration-ms ",
+            "|identical ",
+            "|next ",
+            "|left ",
+            "|hpt-data all ",
+            "|batch ",
+            "|bytes ",
+            "|pin ",
+            "|released ",
+        ]
+        .iter()
+        .any(|s| line.starts_with(s))
         && (word != "0" || !line.starts_with("|left "))
     {
         "1".to_owned()
@@ -142,6 +153,8 @@ fn every_transcript_reads_as_what_its_verb_says() {
             | (Verb::Result(_), Ok(Said::Result(Some(_), _)))
             | (Verb::Verify(_), Ok(Said::Verified(_)))
             | (Verb::Claim, Ok(Said::Hello(_)))
+            | (Verb::Left, Ok(Said::Left(_)))
+            | (Verb::Unpin, Ok(Said::Unpinned(_)))
             | (
                 Verb::Arm { .. } | Verb::Confirm { .. } | Verb::Extend { .. } | Verb::Timer(_),
                 Ok(Said::Timer(_)),
@@ -164,6 +177,7 @@ fn every_transcript_reads_as_what_its_verb_says() {
             "give",
             "have",
             "hello",
+            "left",
             "read",
             "reboot-already",
             "refuse-exists-differently",
@@ -184,6 +198,7 @@ fn every_transcript_reads_as_what_its_verb_says() {
             "take",
             "timer",
             "timer-armed",
+            "unpin",
             "verify"
         ]
     );

@@ -27,7 +27,7 @@ impl Outside for Hosts {
     fn start(&self, started: Started, outbox: &Outbox) {
         let failure = || Failure::new(FailureKind::Unreachable, "no host here");
         match started.effect {
-            Effect::Rollback(_) => outbox.answer(started.id, HostAnswer::RolledBack(Err(failure()))),
+            Effect::Rollback(..) => outbox.answer(started.id, HostAnswer::RolledBack(Err(failure()))),
             Effect::Read { .. } => outbox.answer(started.id, HostAnswer::Read(Err(failure()))),
             _ => {}
         }

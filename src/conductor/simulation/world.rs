@@ -94,7 +94,7 @@ pub fn effect_epoch(effect: &Effect) -> Option<Epoch> {
         Effect::Read { claim, .. } => *claim,
         Effect::Stage(on, ..)
         | Effect::Apply(on, _)
-        | Effect::Rollback(on)
+        | Effect::Rollback(on, _)
         | Effect::Reboot { on, .. }
         | Effect::Confirm { on, .. }
         | Effect::Timer { on, extend: Some(_), .. }
@@ -109,7 +109,7 @@ fn refused(effect: &Effect) -> Answer {
         Effect::Read { .. } => Answer::Read(Err(failure)),
         Effect::Stage(..) => Answer::Staged(Err(failure)),
         Effect::Apply(..) => Answer::Applied(Err(failure)),
-        Effect::Rollback(_) => Answer::RolledBack(Err(failure)),
+        Effect::Rollback(..) => Answer::RolledBack(Err(failure)),
         Effect::Reboot { .. } => Answer::Rebooted(Err(failure)),
         Effect::Timer { .. } => Answer::Timer(Err(failure)),
         Effect::Confirm { .. } => Answer::Confirmed(Err(failure)),
@@ -226,11 +226,7 @@ impl SimHost {
             Domain::Network(Fact::Known(Network::default())),
             Domain::Listeners(Fact::Known(vec![listener])),
             Domain::Packages(Fact::Known(Packages { installed: installed.collect(), audit: Vec::new() })),
-            Domain::Updates(Fact::Known(Updates {
-                pending: pending.collect(),
-                kept: Vec::new(),
-                lists_at: None,
-            })),
+            Domain::Updates(Fact::Known(Updates { pending: pending.collect(), ..Updates::default() })),
             Domain::Services(Fact::Known(Services::default())),
             Domain::Locks(Fact::Known(Locks::default())),
         ]
@@ -292,7 +288,7 @@ impl SimHost {
                 self.timers.set_anew(&on.batch, done);
                 done
             }
-            Effect::Rollback(on) => self.begin_rollback(on, now + takes),
+            Effect::Rollback(on, _) => self.begin_rollback(on, now + takes),
             Effect::Reboot { .. } => {
                 self.boots += 1;
                 self.timers.rebooted(now, true);
@@ -401,7 +397,7 @@ impl SimHost {
         }
         match effect {
             Effect::Read { .. } => Answer::Read(Ok(())),
-            Effect::Stage(on, ..) | Effect::Apply(on, _) | Effect::Rollback(on) => self.ended(on, effect),
+            Effect::Stage(on, ..) | Effect::Apply(on, _) | Effect::Rollback(on, _) => self.ended(on, effect),
             Effect::Timer { on, .. } => Answer::Timer(Ok(self.timers.report(&on.batch, now))),
             Effect::Confirm { on, .. } | Effect::Inspect { on, work: Work::Confirm, .. } => {
                 Answer::Confirmed(Ok(self.timers.report(&on.batch, now)))
@@ -434,7 +430,7 @@ impl SimHost {
             Some(Ending::Lost) => match effect {
                 Effect::Stage(..) => Answer::Staged(Err(failed("power went"))),
                 Effect::Apply(..) => Answer::Applied(Err(failed("power went"))),
-                Effect::Rollback(_) => Answer::RolledBack(Err(failed("power went"))),
+                Effect::Rollback(..) => Answer::RolledBack(Err(failed("power went"))),
                 Effect::Read { .. }
                 | Effect::Reboot { .. }
                 | Effect::Verify { .. }

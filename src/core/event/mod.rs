@@ -23,8 +23,8 @@ pub use host::{HelperState, HostEvent};
 pub use probe::{ProbeEvent, ProbeId, ProbeOutcome};
 pub use rehearsal::RehearsalEvent;
 pub use report::{
-    ApplyReport, Check, Identity, Inspected, KernelBack, Origin, Proof, ProofFile, RollbackReport, Source,
-    Tools, VerifyReport,
+    ApplyReport, Check, Identity, Inspected, KernelBack, Origin, Pinned, Proof, ProofFile, RollbackReport,
+    Source, Tools, VerifyReport,
 };
 pub use samples::{LogLine, LogSource, Samples};
 pub use takeover::{Before, TakeOver, TakeOverWord};

@@ -189,6 +189,18 @@ pub struct RollbackReport {
     /// What could not be done as it should.
     #[serde(default)]
     pub cautions: Vec<Untrusted>,
+    /// The versions that are pinned out on the host now, until `holdpoint unpin` releases them.
+    #[serde(default)]
+    pub pinned: Vec<Pinned>,
+}
+
+/// One version of one package that a rollback pinned out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pinned {
+    /// Which package.
+    pub package: PackageId,
+    /// The version that is kept out, and no other.
+    pub version: Version,
 }
 
 /// What the host says of a batch's packages when asked to verify.

@@ -5,6 +5,7 @@ use super::Finding;
 use crate::core::event::Purpose;
 use crate::core::schedule;
 use crate::core::state::{Batch, State};
+use crate::facts::Unattended;
 use crate::types::{Span, Time, Untrusted};
 
 /// What a host said of its locks is too old after this long: three of the intervals at which an
@@ -46,9 +47,36 @@ pub(super) fn judge(state: &State, batch: &Batch, now: Time) -> Finding {
             Finding::unknown(format!("what {} said of its locks is stale", batch.host))
                 .with(vec![format!("age {age}")])
         }
-        crate::facts::Fact::Known(_) => {
-            Finding::clear(format!("no package manager at work on {}", batch.host))
-                .with(vec![format!("epoch {} holds it", state.epoch)])
+        crate::facts::Fact::Known(known) => {
+            let held = format!("epoch {} holds it", state.epoch);
+            let evidence = std::iter::once(held).chain(known.unattended.map(unattended).map(str::to_owned));
+            Finding::clear(format!("no package manager at work on {}", batch.host)).with(evidence.collect())
+        }
+    }
+}
+
+/// What becomes of that while the batch is open: the host pauses it when the batch's timer is armed, before
+/// the apply, and ends the pause with the batch.
+fn unattended(how: Unattended) -> &'static str {
+    match how {
+        Unattended::On => "unattended upgrades are on: paused from arming until the batch is over",
+        Unattended::Off => "unattended upgrades are off",
+        Unattended::Paused => "unattended upgrades are paused",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_to_install_unattended_is_said() {
+        for (how, words) in [
+            (Unattended::On, "paused from arming until the batch is over"),
+            (Unattended::Off, "are off"),
+            (Unattended::Paused, "are paused"),
+        ] {
+            assert!(unattended(how).contains(words), "{how:?}");
         }
     }
 }

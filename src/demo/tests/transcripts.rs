@@ -93,7 +93,18 @@ fn level(line: &str, word: &str) -> String {
     let hex =
         |word: &str| word.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b) || b == b'-');
     let number = !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
-    let counts = ["|space ", "|duration-ms ", "|identical ", "|next ", "|left ", "|hpt-data all "];
+    let counts = [
+        "|space ",
+        "|duration-ms ",
+        "|identical ",
+        "|next ",
+        "|left ",
+        "|hpt-data all ",
+        "|batch ",
+        "|bytes ",
+        "|pin ",
+        "|released ",
+    ];
     if word.len() == 64 && hex(word) {
         "0".repeat(64)
     } else if word.len() == 36 && hex(word) && word.matches('-').count() == 4 {
@@ -161,6 +172,8 @@ const STORY: &[(&str, u64)] = &[
     ("refuse-usage", 0),
     ("reboot-already", 5),
     ("claim", 5),
+    ("left", 0),
+    ("unpin", 5),
     ("clean", 5),
 ];
 

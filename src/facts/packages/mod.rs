@@ -1,13 +1,16 @@
 //! Installed packages and what apt would do with them: dpkg's list here, apt's words in `apt`,
-//! package indexes and their relations in `stanza`, what follows for the updates in `updates`.
+//! package indexes and their relations in `stanza`, what follows for the updates in `updates`,
+//! what holdpoint itself pinned out in `pins`.
 //!
 //! Nothing here decides what to install: apt decides, on the host.
 
 mod apt;
+mod pins;
 mod stanza;
 pub(super) mod updates;
 
 pub use apt::{Simulation, simulation};
+pub use pins::pin;
 
 use std::collections::{BTreeMap, BTreeSet};
 

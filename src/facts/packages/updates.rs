@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::apt::{self, Plan, Policies};
 use super::stanza::{self, Clause, Index};
-use super::{List, installed};
+use super::{List, installed, pins};
 use crate::facts::read::Sections;
 use crate::facts::section::{Unreadable, strict};
 use crate::facts::{Kept, KeptWhy, Pending, Updates};
@@ -40,7 +40,8 @@ pub(in crate::facts) fn read(sections: &Sections) -> Result<Updates, Untrusted> 
             needs: needs.get(&id.name).map(|names| names.iter().cloned().collect()).unwrap_or_default(),
         });
     }
-    Ok(Updates { pending, kept: kept(&plan, &list, &policies)?, lists_at: lists_at(sections)? })
+    let kept = kept(&plan, &list, &policies)?;
+    Ok(Updates { pending, kept, lists_at: lists_at(sections)?, pins: pins::read(sections)? })
 }
 
 fn lists_at(sections: &Sections) -> Result<Option<Time>, Untrusted> {

@@ -2,6 +2,7 @@
 //! connection or a clock.
 
 use super::{Line, OutcomeError, Trouble, key, named, said, text_lines};
+use crate::core::event::Pinned;
 use crate::facts::Section;
 use crate::types::{IfName, PackageId, Span, UnitName, Untrusted, Version};
 
@@ -131,6 +132,8 @@ pub struct RollbackResult {
     pub identical: Option<bool>,
     /// What could not be done as it should.
     pub cautions: Vec<Untrusted>,
+    /// The versions that are pinned out now.
+    pub pinned: Vec<Pinned>,
     /// Why it failed otherwise.
     pub failed: Vec<Trouble>,
 }
@@ -164,6 +167,11 @@ impl RollbackResult {
                 "route-restored" => result.routes_restored.push(said(rest)),
                 "identical" => result.identical = Some(line.yes(rest)?),
                 "caution" => result.cautions.push(said(rest)),
+                "pinned" => {
+                    let [package, version] = line.words(rest)?;
+                    let (package, version) = (line.read(&package)?, line.read(&version)?);
+                    result.pinned.push(Pinned { package, version });
+                }
                 "failed" => result.failed.push(Trouble::read(rest)),
                 _ => return Err(line.error()),
             }

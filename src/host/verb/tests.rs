@@ -29,6 +29,7 @@ fn every_verb() -> Vec<Verb> {
         Verb::Start { operation: operation.clone(), batch: batch.clone(), work: Work::Stage(spec) },
         Verb::Start { operation: operation.clone(), batch: batch.clone(), work: Work::Apply },
         Verb::Start { operation: operation.clone(), batch: batch.clone(), work: Work::Rollback },
+        Verb::Start { operation: operation.clone(), batch: batch.clone(), work: Work::RehearsedRollback },
         Verb::Read { operation: operation.clone(), offset: 7, wait: 200 },
         Verb::Result(operation),
         Verb::Verify(batch.clone()),
@@ -48,7 +49,9 @@ fn every_verb() -> Vec<Verb> {
         Verb::Extend { batch: batch.clone(), token, by: Span::mins(10) },
         Verb::Timer(batch),
         Verb::Claim,
+        Verb::Left,
         Verb::Clean,
+        Verb::Unpin,
     ]
 }
 
@@ -81,6 +84,7 @@ fn the_words_are_those_of_the_contract() {
             " abcdefgh1 7 start op-1 stage b1",
             " abcdefgh1 7 start op-1 apply b1",
             " abcdefgh1 7 start op-1 rollback b1",
+            " abcdefgh1 7 start op-1 rollback b1 rehearsed",
             " abcdefgh1 0 read op-1 7 25",
             " abcdefgh1 0 result op-1",
             " abcdefgh1 0 verify b1",
@@ -90,7 +94,9 @@ fn the_words_are_those_of_the_contract() {
             " abcdefgh1 7 extend b1 0123456789abcdef 600",
             " abcdefgh1 0 timer b1",
             " abcdefgh1 7 claim",
+            " abcdefgh1 0 left",
             " abcdefgh1 7 clean",
+            " abcdefgh1 7 unpin",
         ]
         .map(|line| line.replace("PLAN", &Blake3::of(b"plan").to_string()).replace("HASH", &"ab".repeat(32)))
     );

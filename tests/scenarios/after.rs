@@ -1,0 +1,310 @@
+//! What is left on a throwaway host after a batch, and what must not act while one is open: pins, the pause
+//! of unattended upgrades, `left`, `unpin` and `clean`. By real apt.
+
+use std::time::Duration;
+
+use holdpoint::core::event::TimerState;
+use holdpoint::facts::{self, Domain, Fact, Locks, Unattended, Updates};
+use holdpoint::host::frame::RefusalCode;
+use holdpoint::host::operation::OperationState;
+use holdpoint::host::outcome::Left;
+use holdpoint::host::said::Said;
+use holdpoint::host::verb::{FactWord, Verb, Work};
+use holdpoint::types::Time;
+
+use crate::host::{Host, host, plan, updates};
+
+const PAUSE: &str = "/etc/apt/apt.conf.d/zzzz-holdpoint-paused";
+const PIN: &str = "/etc/apt/preferences.d/00-holdpoint-b1.pref";
+
+impl Host {
+    /// What apt would take.
+    fn candidate(&self, package: &str) -> String {
+        let script = format!("apt-cache policy {package} | sed -n 's/^  Candidate: //p'");
+        self.inside.sh(&script).trim().to_owned()
+    }
+
+    fn until(&self, what: &str, is: impl Fn(&Self) -> bool) {
+        for _ in 0..200 {
+            if is(self) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("not in 20 s: {what}");
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.inside.sh(&format!("ls {path} 2>/dev/null || :")).trim() == path
+    }
+
+    /// Whether apt's own daily run does something, by the way every timer and crontab calls it.
+    fn daily_runs(&self) -> bool {
+        self.inside.sh(
+            "printf 'APT::Periodic::Enable \"1\";\\nAPT::Periodic::Unattended-Upgrade \"always\";\\n' \
+                 >/etc/apt/apt.conf.d/20auto-upgrades
+             printf '#!/bin/sh\\ncase $1 in --help) echo download-only ;; *) : >/tmp/it-ran ;; esac\\n' \
+                 >/usr/local/bin/unattended-upgrade
+             chmod 755 /usr/local/bin/unattended-upgrade
+             ln -sf /usr/local/bin/unattended-upgrade /usr/bin/unattended-upgrade
+             rm -f /tmp/it-ran
+             /usr/lib/apt/apt.systemd.daily install </dev/null >/dev/null 2>&1
+             rm -f /etc/apt/apt.conf.d/20auto-upgrades",
+        );
+        self.inside.sh("ls /tmp/it-ran 2>/dev/null || :").contains("it-ran")
+    }
+
+    fn paused(&self) -> bool {
+        let there = self.exists(PAUSE);
+        assert_eq!(self.daily_runs(), !there, "what apt does follows the file");
+        there
+    }
+
+    fn facts_of(&self, word: FactWord) -> Vec<Domain> {
+        let answer = self.ask(&Verb::Facts(vec![word]));
+        facts::read(&answer.sections, Time::from_timestamp(1_795_268_400, 0).expect("a time"))
+    }
+
+    fn updates_of(&self) -> Updates {
+        match self.facts_of(FactWord::Updates).pop() {
+            Some(Domain::Updates(Fact::Known(updates))) => updates,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn unattended(&self) -> Option<Unattended> {
+        match self.facts_of(FactWord::Locks).pop() {
+            Some(Domain::Locks(Fact::Known(Locks { unattended, .. }))) => unattended,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn left(&self) -> Left {
+        match Verb::Left.read(&self.ask(&Verb::Left)) {
+            Ok(Said::Left(left)) => left,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn confirm_of(&self, batch: &str) -> Verb {
+        Verb::Confirm { batch: batch.parse().expect("an id"), token: self.token(), plan: plan() }
+    }
+
+    fn stage_all(&self, batch: &str) {
+        let (state, _, log) = self.stage(batch, updates());
+        assert_eq!(state, OperationState::Done(0), "{log}");
+    }
+}
+
+/// Puts a further version of hpt-app into the archive.
+const NEWER: &str = "mkdir -p /build/p/DEBIAN
+printf 'Package: hpt-app\\nVersion: 2.0-2\\nArchitecture: amd64\\nMaintainer: nobody <nobody@example>\\nDescription: x\\n' \
+    >/build/p/DEBIAN/control
+dpkg-deb -Znone -b /build/p /archive >/dev/null
+cd /archive
+for deb in *.deb; do
+    dpkg-deb -f \"$deb\"
+    echo \"Filename: ./$deb\"
+    echo \"Size: $(stat -c %s \"$deb\")\"
+    echo \"SHA256: $(sha256sum \"$deb\" | cut -c 1-64)\"
+    echo
+done >Packages
+apt-get -qq update >/dev/null 2>&1";
+
+#[test]
+fn a_rollback_pins_the_bad_versions_alone_until_they_are_released() {
+    let Some(host) = host() else { return };
+    let before = host.portrait();
+    host.stage_all("b1");
+    let (state, _, log) = host.apply("b1");
+    assert_eq!(state, OperationState::Done(0), "{log}");
+    assert!(!host.exists(PIN), "what went on is not pinned");
+    let (state, back, log) = host.rollback("b1");
+    assert_eq!((state, back.identical), (OperationState::Done(0), Some(true)), "{back:#?}\n{log}");
+    let pinned: Vec<String> =
+        back.pinned.iter().map(|one| format!("{} {}", one.package, one.version)).collect();
+    let bad = [
+        "hpt-lib:amd64 2.0-1",
+        "hpt-app:amd64 2.0-1",
+        "hpt-data:all 2.0",
+        "hpt-tool:amd64 1:2.0-1",
+        "hpt-split:amd64 2.0-1",
+        "hpt-new:amd64 2.0-1",
+    ];
+    assert_eq!(pinned, bad);
+    assert!(back.cautions.is_empty(), "{:?}", back.cautions);
+    host.is_as(&before, "a pin is no difference of /etc");
+
+    // By apt's own word each bad version is out, one that was new included; and nothing would be done.
+    for (package, candidate) in [
+        ("hpt-app", "1.0-1"),
+        ("hpt-data", "1.0"),
+        ("hpt-tool", "1:1.0-1"),
+        ("hpt-lib", "1.0-1"),
+        ("hpt-new", "(none)"),
+    ] {
+        assert_eq!(host.candidate(package), candidate, "{package}");
+    }
+    let upgrade = host.inside.sh("apt-get -s upgrade --with-new-pkgs | grep ^Inst || :");
+    assert_eq!(upgrade, "");
+    // Anybody may read them: who asks without root is told the same.
+    assert_eq!(host.inside.sh(&format!("stat -c '%a %U' {PIN}")), "644 root\n");
+    let known = host.updates_of();
+    let told: Vec<String> = known.pins.iter().map(|pin| format!("{} {}", pin.package, pin.version)).collect();
+    assert_eq!(told, bad);
+    let kept = known.kept.iter().find(|kept| kept.package.name.as_str() == "hpt-app").expect("it is kept");
+    assert_eq!(format!("{:?}", kept.why), "Pin");
+    let ours = known.pin_of(&kept.package, kept.candidate.as_ref().expect("a version")).expect("ours");
+    assert_eq!((ours.batch.as_str(), ours.by.raw()), ("b1", "root"));
+
+    // The next fix flows.
+    host.inside.sh(NEWER);
+    assert_eq!(host.candidate("hpt-app"), "2.0-2");
+
+    // Once more is as once, and the date stays; released, the version is offered again.
+    let file = host.inside.sh(&format!("cat {PIN}"));
+    let (_, again, _) = host.rollback("b1");
+    assert_eq!((again.pinned.len(), host.inside.sh(&format!("cat {PIN}"))), (6, file));
+    assert_eq!(host.refused(&Verb::Unpin, 4), RefusalCode::StaleEpoch);
+    assert_eq!(host.left().pins.len(), 6);
+    assert_eq!(host.ask_at(&Verb::Clean, 5).answer.end, holdpoint::host::frame::End::Done(0));
+    assert_eq!((host.left().pins.len(), host.left().is_empty()), (6, true), "clean releases no pin");
+    match Verb::Unpin.read(&host.ask(&Verb::Unpin)) {
+        Ok(Said::Unpinned(released)) => assert_eq!(released.len(), 6),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!((host.exists(PIN), host.candidate("hpt-data")), (false, "2.0".to_owned()));
+    assert_eq!(Verb::Unpin.read(&host.ask(&Verb::Unpin)), Ok(Said::Unpinned(Vec::new())));
+}
+
+#[test]
+fn a_rehearsal_pins_nothing_and_an_apply_takes_its_own_pin_off() {
+    let Some(host) = host() else { return };
+    host.stage_all("b1");
+    host.apply("b1");
+    let (state, back, log) = host.operate("b1", Work::RehearsedRollback);
+    assert_eq!(state, OperationState::Done(0), "{log}");
+    assert!(!host.exists(PIN), "{back:?}");
+    // Expiry pins, also in a rehearsal: nobody was there. What is applied again is not bad any more.
+    let (state, _, log) = host.apply("b1");
+    assert_eq!(state, OperationState::Done(0), "{log}");
+    host.ask(&host.arm_for("b1", 1));
+    host.over("b1");
+    let text = host.inside.sh(&format!("cat {PIN}"));
+    assert!(text.contains("nobody had confirmed it in time"), "{text}");
+    let (state, applied, log) = host.apply("b1");
+    assert_eq!(state, OperationState::Done(0), "{applied:#?}\n{log}");
+    assert!(!host.exists(PIN));
+    // A pin of the host's own that comes before ours is said, since ours then keeps nothing out.
+    host.inside.sh("printf 'Package: hpt-app\\nPin: version *\\nPin-Priority: 990\\n' >/etc/apt/preferences");
+    let (state, back, log) = host.rollback("b1");
+    assert_eq!(state, OperationState::Done(0), "{log}");
+    let cautions: Vec<&str> = back.cautions.iter().map(|caution| caution.raw()).collect();
+    assert_eq!(
+        cautions,
+        ["hpt-app:amd64 2.0-1 is not kept out: another pin of this host comes before holdpoint's"]
+    );
+    assert_eq!(host.candidate("hpt-app"), "2.0-1");
+}
+
+#[test]
+fn unattended_upgrades_are_paused_from_arming_to_every_end() {
+    let Some(host) = host() else { return };
+    assert!(!host.paused());
+    host.stage_all("b1");
+    assert!(!host.paused(), "what is staged may lie for days");
+
+    // Confirmed.
+    let (state, _, log) = host.apply("b1");
+    assert_eq!(state, OperationState::Done(0), "{log}");
+    assert!(host.paused());
+    assert_eq!(host.unattended(), Some(Unattended::Paused));
+    let text = host.inside.sh("run-parts --lsbsysinit /etc/update-motd.d");
+    assert!(text.contains("Unattended upgrades are paused until then."), "{text}");
+    host.ask(&host.confirm_of("b1"));
+    assert!(!host.paused(), "confirmed");
+
+    // Rolled back by the operator.
+    host.rollback("b1");
+    host.ask(&host.arm("b1"));
+    assert!(host.paused());
+    host.rollback("b1");
+    assert!(!host.paused(), "rolled back");
+
+    // Expired; and what is gone while a batch is open comes back.
+    host.stage_all("b1");
+    let (state, _, log) = host.apply("b1");
+    assert_eq!(state, OperationState::Done(0), "{log}");
+    host.inside.sh(&format!("rm {PAUSE}"));
+    host.until("the watcher sees to it", |host| host.exists(PAUSE));
+    assert!(host.paused());
+    host.ask(&host.arm_for("b1", 1));
+    assert_eq!(host.over("b1").state, TimerState::RolledBack);
+    assert!(!host.paused(), "expired");
+
+    // Two at once: the last one ends it.
+    host.stage_all("b1");
+    host.stage_all("b2");
+    host.ask(&host.arm("b1"));
+    host.ask(&host.arm("b2"));
+    host.ask(&Verb::Confirm { batch: "b2".parse().expect("an id"), token: host.token(), plan: plan() });
+    assert!(host.paused(), "b1 is open");
+    host.ask(&host.confirm_of("b1"));
+    assert!(!host.paused());
+
+    // Killed between the end of a batch and the end of the pause: the watcher of the next boot, and clean.
+    let boot = "sh /var/lib/holdpoint/deadman deadman0 0 watch </dev/null >/dev/null 2>&1 || :";
+    let clean = "/usr/local/sbin/holdpoint-helper abcdefgh1 5 clean >/dev/null";
+    host.until("the watcher leaves", |host| !host.exists("/var/lib/holdpoint/watch.pid"));
+    for restores in [boot, clean] {
+        host.inside.sh("printf '// holdpoint: left\\nAPT::Periodic::Enable \"0\";\\n' >/etc/apt/apt.conf.d/zzzz-holdpoint-paused");
+        assert!(host.paused());
+        host.inside.sh(restores);
+        assert!(!host.paused(), "{restores}");
+    }
+}
+
+#[test]
+fn after_a_rollback_that_failed_the_pause_stays_until_one_comes_off() {
+    let Some(host) = host() else { return };
+    host.stage_all("b1");
+    host.apply("b1");
+    host.inside.sh("mv /archive /archive.gone; mv /var/lib/holdpoint/batches/b1/old /old; mkdir /var/lib/holdpoint/batches/b1/old");
+    let (state, back, _) = host.rollback("b1");
+    assert_eq!(state, OperationState::Done(1));
+    assert_eq!(back.pinned.len(), 6, "the bad versions are out all the same");
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(host.paused());
+    let text = host.inside.sh("run-parts --lsbsysinit /etc/update-motd.d");
+    assert!(text.contains("Unattended upgrades stay paused until it comes off."), "{text}");
+    assert!(host.left().held.is_some());
+    assert_eq!(host.refused(&Verb::Clean, 5), RefusalCode::Busy);
+    host.inside.sh("rmdir /var/lib/holdpoint/batches/b1/old; mv /old /var/lib/holdpoint/batches/b1/old");
+    let (state, _, log) = host.rollback("b1");
+    assert_eq!(state, OperationState::Done(0), "{log}");
+    assert!(!host.paused());
+}
+
+#[test]
+fn what_can_not_be_paused_is_not_applied_to_and_what_is_not_ours_stays() {
+    let Some(host) = host() else { return };
+    host.stage_all("b1");
+    // Somebody's own file of that name.
+    host.inside.sh(&format!("echo 'APT::Periodic::Verbose \"1\";' >{PAUSE}"));
+    let (state, applied, _) = host.apply("b1");
+    let refused = applied.refused.expect("a reason");
+    assert_eq!((state, refused.code.raw()), (OperationState::Done(2), "unpaused"));
+    assert!(refused.words.raw().contains(PAUSE), "{}", refused.words.shown());
+    host.rollback("b1");
+    host.ask(&Verb::Clean);
+    assert_eq!(host.inside.sh(&format!("cat {PAUSE}")), "APT::Periodic::Verbose \"1\";\n");
+    host.inside.sh(&format!("rm {PAUSE}"));
+
+    // One that began before the pause is waited for.
+    host.stage_all("b1");
+    host.inside.sh("cp /bin/sleep /tmp/unattended-upgrade
+         setsid /tmp/unattended-upgrade 4 </dev/null >/dev/null 2>&1 &");
+    let (state, applied, log) = host.apply("b1");
+    assert_eq!(state, OperationState::Done(0), "{applied:#?}\n{log}");
+    assert!(applied.verified.duration >= holdpoint::types::Span::secs(3), "{:?}", applied.verified.duration);
+}
