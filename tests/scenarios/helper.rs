@@ -14,7 +14,7 @@ use holdpoint::host::said::Said;
 use holdpoint::host::verb::{Verb, Work};
 use holdpoint::types::{Epoch, Nonce, Span};
 
-use crate::host::{TOKEN, change, host, plan, report, updates};
+use crate::host::{TOKEN, change, host, killed, plan, report, updates};
 use crate::transcripts;
 
 #[test]
@@ -131,7 +131,8 @@ fn an_apply_killed_in_a_maintainer_script_comes_back_identical() {
     assert_eq!(state, OperationState::Done(0), "{log}");
     // The archive is of no use any more, and there is no network anyway.
     host.inside.sh("mv /archive /archive.gone");
-    for point in sampled() {
+    let points = sampled();
+    for point in &points {
         host.inside.sh(&format!("echo '{point}' >/killpoint"));
         let start = host.start_armed("b1");
         host.ask(&start);
@@ -144,6 +145,7 @@ fn an_apply_killed_in_a_maintainer_script_comes_back_identical() {
         assert_eq!(back.identical, Some(true), "{point}: {back:#?}\n{log}");
         host.is_as(&before, point);
     }
+    killed("kill points of an apply, in maintainer scripts", points.len(), KILL_POINTS.len());
 }
 
 /// Everything of ours that works on packages, at once, as a power cut would.
@@ -157,7 +159,8 @@ fn killed_at_any_moment_on_either_way_it_comes_back_identical() {
     assert_eq!(state, OperationState::Done(0), "{log}");
     host.inside.sh("mv /archive /archive.gone");
     // The moments are fixed, what happens at them is the machine's: from before the first change on.
-    for ms in [150_u64, 1200] {
+    let moments = [150_u64, 1200];
+    for ms in moments {
         let apply = host.start_armed("b1");
         host.ask(&apply);
         std::thread::sleep(Duration::from_millis(ms));
@@ -179,7 +182,8 @@ fn killed_at_any_moment_on_either_way_it_comes_back_identical() {
     assert_eq!(state, OperationState::Done(0), "{log}");
     // Its timer's watcher would bring back what dies here by itself, which is a scenario of its own.
     host.inside.sh("kill -9 $(cut -d ' ' -f 1 /var/lib/holdpoint/watch.pid)");
-    for point in ["hpt-split 1.0-1 preinst all", "hpt-app 1.0-1 postinst all"] {
+    let points = ["hpt-split 1.0-1 preinst all", "hpt-app 1.0-1 postinst all"];
+    for point in points {
         host.inside.sh(&format!("echo '{point}' >/killpoint"));
         let rollback = host.start("b1", Work::Rollback);
         host.ask(&rollback);
@@ -189,6 +193,8 @@ fn killed_at_any_moment_on_either_way_it_comes_back_identical() {
     let (state, back, log) = host.rollback("b1");
     assert_eq!((state, back.identical), (OperationState::Done(0), Some(true)), "{back:#?}\n{log}");
     host.is_as(&before, "after a rollback that was killed twice");
+    killed("moments at which an apply is killed", moments.len(), moments.len());
+    killed("kill points of a rollback, one after the other", points.len(), points.len());
 }
 
 #[test]

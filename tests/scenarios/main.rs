@@ -1,5 +1,6 @@
 //! Scenarios on real things of this machine that are thrown away afterwards.
 
+mod figures;
 mod helper;
 mod host;
 mod rules;

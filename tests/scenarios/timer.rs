@@ -11,7 +11,8 @@ use holdpoint::host::said::Said;
 use holdpoint::host::verb::{Verb, Work};
 use holdpoint::types::{Blake3, Span};
 
-use crate::host::{Host, TOKEN, host, plan, updates};
+use crate::figures;
+use crate::host::{Host, TOKEN, host, killed, plan, updates};
 
 impl Host {
     fn timer_of(&self, verb: &Verb) -> Timer {
@@ -128,6 +129,7 @@ fn what_nobody_confirms_is_rolled_back_in_time() {
     assert_eq!(operation.to_string(), "b1-deadman");
     let late = host.late("b1", "b1-deadman");
     assert!((0..=2_000).contains(&late), "{late} ms after the deadline");
+    figures::report("expiry to the start of the rollback", &format!("{late} ms; bound 2000 ms"));
     // It is an operation like any other: its log and its result are read by the same verbs.
     let end = host.ask(&Verb::Result(operation.clone()));
     let back = RollbackResult::parse(end.section("result").expect("a result")).expect("reads");
@@ -357,10 +359,11 @@ setsid sh /tmp/again </dev/null >/dev/null 2>&1 &");
     let watcher = "kill -9 $(cut -d ' ' -f 1 /var/lib/holdpoint/watch.pid) 2>/dev/null || :";
     let helper = "kill -9 $(cat /var/lib/holdpoint/ops/*/pid 2>/dev/null | cut -d ' ' -f 1) 2>/dev/null || :";
     let tools = "kill -9 $(pgrep -x apt-get) $(pgrep -x dpkg) 2>/dev/null || :";
-    for (who, when) in kills() {
+    let kills = kills();
+    for (who, when) in &kills {
         let (state, _, log) = host.apply("b1");
         assert_eq!(state, OperationState::Done(0), "{log}");
-        if who == "script" {
+        if *who == "script" {
             host.inside.sh(&format!("echo '{when}' >/killpoint"));
         }
         host.ask(&host.arm_for("b1", 1));
@@ -369,7 +372,7 @@ setsid sh /tmp/again </dev/null >/dev/null 2>&1 &");
         }
         if let Ok(ms) = when.parse() {
             std::thread::sleep(Duration::from_millis(ms));
-            let kill = match who {
+            let kill = match *who {
                 "watcher" => watcher.to_owned(),
                 "helper" => helper.to_owned(),
                 _ => [watcher, helper, tools].join("\n"),
@@ -382,6 +385,7 @@ setsid sh /tmp/again </dev/null >/dev/null 2>&1 &");
         assert_eq!(over.state, TimerState::RolledBack, "{who} {when}: {over:?}\n{}", host.traces());
         host.is_as(&before, &format!("{who} killed: {when}"));
     }
+    killed("kill points of a rollback by the timer", kills.len(), KILLS.len());
 }
 
 #[test]
