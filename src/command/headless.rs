@@ -9,7 +9,7 @@ use super::session::{Session, actor};
 use crate::cli::Exit;
 use crate::conductor::clock;
 use crate::core::event::{Outcome, Record};
-use crate::core::state::Phase;
+use crate::core::state::{Phase, Unattended};
 use crate::core::{Command, Intent, State, aftermath, describe, gate, pilot, schedule};
 use crate::demo;
 use crate::types::{BatchId, Time};
@@ -107,11 +107,23 @@ fn say_why(state: &State, out: &mut dyn std::io::Write) -> Result<()> {
 
 /// What happens on hosts by itself, now that nobody watches.
 fn say_timers(state: &State, out: &mut dyn std::io::Write) -> Result<()> {
-    for (batch, at) in state.in_order().filter_map(|batch| Some((batch, batch.fires_at()?))) {
-        let (label, at) = (batch.label(), at.format("%H:%M:%SZ"));
+    for batch in state.in_order() {
+        let when = match batch.unattended() {
+            Some(Unattended::RollsBack(at)) => format!("at {}", at.format("%H:%M:%SZ")),
+            Some(Unattended::AfterBoot(after)) => format!("{} after its reboot", after.brief()),
+            Some(
+                Unattended::Unknown
+                | Unattended::Nothing
+                | Unattended::Confirmed
+                | Unattended::Fired
+                | Unattended::Failed,
+            )
+            | None => continue,
+        };
+        let label = batch.label();
         writeln!(
             out,
-            "TIMER {label} is rolled back by its host at {at} unless it is confirmed (holdpoint resume)"
+            "TIMER {label} is rolled back by its host {when} unless it is confirmed (holdpoint resume)"
         )?;
     }
     Ok(())

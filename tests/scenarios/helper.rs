@@ -181,12 +181,13 @@ fn killed_at_any_moment_on_either_way_it_comes_back_identical() {
     let (state, _, log) = host.apply("b1");
     assert_eq!(state, OperationState::Done(0), "{log}");
     // Its timer's watcher would bring back what dies here by itself, which is a scenario of its own.
-    host.inside.sh("kill -9 $(cut -d ' ' -f 1 /var/lib/holdpoint/watch.pid)");
     let points = ["hpt-split 1.0-1 preinst all", "hpt-app 1.0-1 postinst all"];
     for point in points {
         host.inside.sh(&format!("echo '{point}' >/killpoint"));
         let rollback = host.start("b1", Work::Rollback);
         host.ask(&rollback);
+        // It is started again with each rollback.
+        host.inside.sh("kill -9 $(cut -d ' ' -f 1 /var/lib/holdpoint/watch.pid)");
         assert_eq!(host.follow(&rollback).0, OperationState::Unknown, "{point}");
         host.inside.sh(": >/killpoint");
     }
@@ -210,9 +211,11 @@ fn a_full_disk_stops_what_goes_on_and_not_what_goes_back() {
     // Not even the start of it fits, and it is refused; a rollback has space of its own.
     assert_eq!(host.refused(&host.start("b1", Work::Apply), 5), RefusalCode::NoSpace);
     assert_eq!(host.refused(&host.arm("b1"), 5), RefusalCode::NoSpace);
-    // With a new epoch, as after a take-over.
+    // A take-over fits too, and lets nothing go that a batch keeps for its rollback.
+    assert_eq!(host.ask_at(&Verb::Claim, 6).answer.end, End::Done(0));
+    assert_eq!(host.inside.sh("ls /var/lib/holdpoint/batches/b1 | grep reserve"), "reserve\n");
     let rollback = host.start("b1", Work::Rollback);
-    assert_eq!(host.ask_at(&rollback, 6).answer.end, End::Done(0));
+    assert_eq!(host.ask_at(&rollback, 7).answer.end, End::Done(0));
     let (state, answer, log) = host.follow(&rollback);
     let back = RollbackResult::parse(answer.section("result").expect("a result")).expect("reads");
     assert_eq!((state, back.identical), (OperationState::Done(0), Some(true)), "{back:#?}\n{log}");
@@ -221,7 +224,7 @@ fn a_full_disk_stops_what_goes_on_and_not_what_goes_back() {
 
     host.inside.sh("rm -rf /var/lib/holdpoint/batches; fallocate -l $(($(df -PB1 / | awk 'NR == 2 { print $4 }') - 20000000)) /var/fill");
     let stage = host.start("b3", Work::Stage(updates()));
-    assert_eq!(host.ask_at(&stage, 6).answer.end, End::Done(0));
+    assert_eq!(host.ask_at(&stage, 7).answer.end, End::Done(0));
     let (state, answer, _) = host.follow(&stage);
     let staged = StageResult::parse(answer.section("result").expect("a result")).expect("reads");
     assert_eq!(state, OperationState::Done(1));
