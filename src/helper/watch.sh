@@ -172,8 +172,8 @@ hp_watch_tidy() {
         for hp_tidy_target in multi-user emergency rescue; do
             rm -f "/etc/systemd/system/$hp_tidy_target.target.wants/$HP_UNIT"
         done
+        # Not reloaded after that: the watcher may still end, by a status that the unit calls a success.
         rm -f "$HP_UNIT_FILE"
-        systemctl daemon-reload >/dev/null 2>&1 8>&- 9>&-
     fi
     return 0
 }
@@ -365,7 +365,10 @@ hp_watch_boot_on() {
     for hp_boot_on_target in emergency.target rescue.target; do
         if systemctl is-active -q "$hp_boot_on_target" 2>/dev/null; then
             hp_say "this boot ended in $hp_boot_on_target: it goes on from there"
-            systemctl daemon-reload && systemctl --no-block default
+            systemctl daemon-reload
+            # What failed to mount is tried again, or is not asked for any more.
+            systemctl reset-failed '*.mount' 2>/dev/null
+            systemctl --no-block default
             return 0
         fi
     done

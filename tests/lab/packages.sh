@@ -407,7 +407,8 @@ build_hp_linux_image_6_1_0_1() { kernel_image 6.1.0-1; }
 build_hp_linux_image_6_1_0_2() { kernel_image 6.1.0-2; }
 
 # 1.1 breaks the host that asks for it in /etc/hp-break: its sshd, or its next boot (a mount that fails ends in
-# emergency mode; a bind mount, since containers ignore entries with devices). 1.0 mends nothing by itself.
+# emergency mode; no device, since containers leave those out, and no bind mount, whose source systemd
+# makes). 1.0 mends nothing by itself.
 build_hp_break() {
 	[ "$1" != old ] || return 0
 	script postinst <<'END'
@@ -419,7 +420,7 @@ sshd)
 	echo 'Port nowhere' >/etc/ssh/sshd_config.d/hp-break.conf
 	systemctl restart ssh.service || echo 'hp-break: sshd is gone'
 	;;
-boot) echo '/hp-missing /srv none bind 0 0' >>/etc/fstab ;;
+boot) echo 'hp-missing /srv nosuchfs defaults 0 0' >>/etc/fstab ;;
 esac
 END
 }

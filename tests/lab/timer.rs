@@ -144,7 +144,7 @@ fn a_boot_into_emergency_mode_is_taken_back_and_goes_on() {
     let Some(fleet) = Fleet::up("emergency", &["test1", "web1"]) else { return };
     breaks(&fleet, "boot");
     let (folder, before) = left_alone(&fleet, "hp-break");
-    assert!(fleet.on("web1", "cat /etc/fstab").contains("/hp-missing"));
+    assert!(fleet.on("web1", "cat /etc/fstab").contains("hp-missing"));
     fleet.lab("reboot", &["web1", "--no-wait"]);
     // No sshd, no network, no ordinary unit: the watcher is there.
     fleet.until_on(
@@ -155,7 +155,9 @@ fn a_boot_into_emergency_mode_is_taken_back_and_goes_on() {
     comes_back(&fleet, "web1", 120);
     fleet.lab("wait", &["web1"]);
     assert_eq!(fleet.on("web1", "systemctl is-active emergency.target || :").trim(), "inactive");
-    assert!(!fleet.on("web1", "cat /etc/fstab").contains("/hp-missing"));
+    assert!(!fleet.on("web1", "cat /etc/fstab").contains("hp-missing"));
+    let failed = fleet.on("web1", "systemctl list-units --state=failed --plain --no-legend | grep holdpoint || :");
+    assert_eq!(failed, "", "what watched has ended well");
     assert!(fleet.served("192.0.2.21"), "the boot has gone on");
     assert_eq!(fleet.version("web1", "hp-break"), "1.0-1");
     before.assert_same(&fleet.manifest("web1"), "after its host took it back");
