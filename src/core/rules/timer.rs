@@ -10,6 +10,8 @@ use crate::types::{Span, Time};
 const ASK: Span = Span::secs(15);
 /// The same once the timer is due, or has fired.
 const ASK_DUE: Span = Span::secs(2);
+/// The same where nothing watches it, which its host is told to mend each time.
+const ASK_UNWATCHED: Span = Span::secs(5);
 /// A confirm that did not come off is tried again after this long.
 const CONFIRM_AGAIN: Span = Span::secs(10);
 
@@ -21,6 +23,7 @@ pub(super) fn ask(state: &State, now: Time) -> Vec<Event> {
         let idle = batch.phase.unconfirmed() && !batch.phase.running();
         let back = batch.rolled_back.is_some() && batch.phase != Phase::RollbackFailed;
         let pause = if timer.fired() || timer.fires_at().is_none_or(|at| now > at) { ASK_DUE } else { ASK };
+        let pause = if timer.unwatched() { ASK_UNWATCHED } else { pause };
         // A rollback that failed on the host is tried again there at its next boot.
         let pause = if batch.phase == Phase::RollbackFailed { ASK } else { pause };
         // What runs old code is known only once it was asked after the verifying.
