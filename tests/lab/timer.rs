@@ -59,6 +59,8 @@ fn comes_back(fleet: &Fleet, host: &str, within: u32) {
 /// How late the rollback of a timer began and ended, by the host's own clock, into the report. Only where it
 /// fired in the boot in which its terms were written: by other rules they do not say when it was due.
 fn how_late(fleet: &Fleet, host: &str, when: &str) {
+    // Its timer says that it is over before the operation's own result is written.
+    fleet.until_on(host, "ls /var/lib/holdpoint/ops/*-deadman/exit");
     let number = |command: &str| -> i64 { fleet.on(host, command).trim().parse().expect("a number") };
     let began = number("cat /var/lib/holdpoint/ops/*-deadman/intent | sed -n 's/^uptime-ms //p'");
     let took = number("sed -n 's/^duration-ms //p' /var/lib/holdpoint/ops/*-deadman/result");

@@ -154,7 +154,7 @@ fn a_timer_is_taken_out_of_hands_that_hang_after_a_time_of_its_own() {
         look() { hp_watch_stuck $d/$1/timer $1 && echo $1 taken || echo $1 left; }
         look b1; now=13000; look b1; look b2; now=15000; look b1; look b2
         : >$d/b1/timer/armed.new; rm $d/b1/timer/armed; look b1; now=18000; look b1; look b2";
-    let said = with_functions(state.path(), &script.replace("\"", "\""));
+    let said = with_functions(state.path(), script);
     assert_eq!(
         said.lines().collect::<Vec<_>>(),
         ["b1 left", "b1 left", "b2 left", "b1 taken", "b2 left", "b1 left", "b1 left", "b2 taken"]
