@@ -84,7 +84,7 @@ mod tests {
         batch.enter(Phase::Verified, now);
         let left = Span::secs(600);
         batch.timer_said(
-            &Timer { state: timer, token: None, left, watch: by, operation: None, why: None },
+            &Timer { state: timer, token: None, left, watch: by, operation: None, why: None, replaced: None },
             now,
         );
         state.plan_batch(batch);

@@ -109,7 +109,7 @@ ssh  = "ops@192.0.2.13"
         web1.timer = Some(DeadMan::new(alone.clone()));
         web1.timer.as_mut().expect("a timer").said = said.map(|(state, left)| {
             let (left, watch) = (Span::secs(left), TimerWatch::Systemd);
-            (now, Timer { state, token: None, left, watch, operation: None, why: None })
+            (now, Timer { state, token: None, left, watch, operation: None, why: None, replaced: None })
         });
         state.plan_batch(web1);
         (alone, arming(&state, &this, now, &operation).expect("a plan"))
