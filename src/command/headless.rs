@@ -9,7 +9,7 @@ use super::session::{Session, actor};
 use crate::cli::Exit;
 use crate::conductor::clock;
 use crate::core::event::{Outcome, Record};
-use crate::core::state::Phase;
+use crate::core::state::{Phase, Unattended};
 use crate::core::{Command, Intent, State, aftermath, describe, fence, gate, pilot, schedule};
 use crate::demo;
 use crate::types::{BatchId, Time};
@@ -105,10 +105,20 @@ pub(super) fn why(state: &State) -> Vec<String> {
 
 /// What happens on hosts by itself, now that nobody watches.
 pub(super) fn timers(state: &State) -> Vec<String> {
-    let running = state.in_order().filter_map(|batch| Some((batch, batch.fires_at()?)));
-    let words = running.map(|(batch, at)| {
-        let (label, at) = (batch.label(), at.format("%H:%M:%SZ"));
-        format!("TIMER {label} is rolled back by its host at {at} unless it is confirmed (holdpoint resume)")
+    let words = state.in_order().filter_map(|batch| {
+        let when = match batch.unattended()? {
+            Unattended::RollsBack(at) => format!("at {}", at.format("%H:%M:%SZ")),
+            Unattended::AfterBoot(after) => format!("{} after its reboot", after.brief()),
+            Unattended::Unknown
+            | Unattended::Nothing
+            | Unattended::Confirmed
+            | Unattended::Fired
+            | Unattended::Failed => return None,
+        };
+        let label = batch.label();
+        Some(format!(
+            "TIMER {label} is rolled back by its host {when} unless it is confirmed (holdpoint resume)"
+        ))
     });
     words.collect()
 }

@@ -428,15 +428,21 @@ fn domain() -> Any<Domain> {
             clock_offset_ms,
         },
     );
-    let booted = (boot(), any::<u64>(), untrusted(), texts(), of(any::<bool>()), few(package_name()))
-        .prop_map(|(boot_id, init_started, kernel, kernels, reboot_required, reboot_asked_by)| facts::Boot {
-            boot_id,
-            init_started,
-            kernel,
-            kernels,
-            reboot_required,
-            reboot_asked_by,
-        });
+    let booted =
+        (boot(), any::<u64>(), untrusted(), texts(), of(any::<bool>()), few(package_name()), texts())
+            .prop_map(
+                |(boot_id, init_started, kernel, kernels, reboot_required, reboot_asked_by, passphrases)| {
+                    facts::Boot {
+                        boot_id,
+                        init_started,
+                        kernel,
+                        kernels,
+                        reboot_required,
+                        reboot_asked_by,
+                        passphrases,
+                    }
+                },
+            );
     let protocol = select(&[facts::Protocol::Tcp, facts::Protocol::Udp][..]);
     // A flow label and a scope are no part of an address in text.
     let socket = any::<(IpAddr, u16)>().prop_map(SocketAddr::from);

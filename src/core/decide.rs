@@ -6,7 +6,7 @@ use super::event::{
     Actor, BatchEvent, Event, Failure, FailureKind, GateEvent, HoldScope, HostEvent, LogLine, LogSource,
     Outcome, ProbeEvent, Samples, Timer, TimerState, WindowEvent,
 };
-use super::state::{Batch, Host, Pending, Phase, State, Work};
+use super::state::{Batch, DeadMan, Host, Pending, Phase, State, Unattended, Work};
 use super::{aftermath, confirm as confirming, fence, gate, identity, rollback, rules, schedule};
 use crate::facts::Facts;
 use crate::types::{BatchId, HostName, Seq, Span, Time, Untrusted};
@@ -190,12 +190,20 @@ fn confirm(state: &State, id: &BatchId, now: Time) -> Vec<Event> {
     }
 }
 
-fn extend(state: &State, id: &BatchId, by: Span, now: Time) -> Vec<Event> {
+pub(super) fn extend(state: &State, id: &BatchId, by: Span, now: Time) -> Vec<Event> {
     let Some(batch) = state.batches.get(id) else { return Vec::new() };
     if let Some(against) = fenced(state, batch) {
         return refuse(state, Some(&batch.host), against, now);
     }
-    if batch.fires_at().is_none() {
+    let runs = match batch.unattended() {
+        Some(Unattended::RollsBack(_) | Unattended::AfterBoot(_)) => true,
+        // Set and watched by nothing: then this brings back what watches it.
+        Some(Unattended::Nothing) => batch.timer.as_ref().is_some_and(DeadMan::unwatched),
+        Some(Unattended::Unknown | Unattended::Confirmed | Unattended::Fired | Unattended::Failed) | None => {
+            false
+        }
+    };
+    if !runs {
         let why = format!("{} has no timer that runs", batch.label());
         return refuse(state, Some(&batch.host), why, now);
     }

@@ -7,7 +7,7 @@ use super::event::{
 use super::state::{Round, State};
 use super::{aftermath, fence};
 use crate::facts::Domain;
-use crate::types::{BatchId, Time, Untrusted};
+use crate::types::{BatchId, Span, Time, Untrusted};
 
 /// A record in words, by the state just after it; `None` for what is not worth a line of its own
 /// (single facts, single good probe results, log lines are shown elsewhere).
@@ -204,6 +204,9 @@ fn batch(state: &State, event: &BatchEvent) -> Option<String> {
             format!("{label}: {}", timer_words(state, event.batch(), timer))
         }
         BatchEvent::TimerAsked { extend: None, .. } => return None,
+        BatchEvent::TimerAsked { extend: Some(Span::ZERO), .. } => {
+            format!("{label}: nothing watches its timer: its host is told to start that again")
+        }
         BatchEvent::TimerAsked { extend: Some(by), .. } => {
             format!("{label}: its timer is to be lengthened by {}", by.brief())
         }

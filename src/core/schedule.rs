@@ -1,14 +1,18 @@
 //! The window's clock: phases, estimates, abort-by and cutoffs. Deadlines are UTC moments and time
 //! is an argument.
 
+mod arming;
+
+pub(super) use arming::arming;
+
 use std::collections::BTreeMap;
 
 use super::change::Change;
-use super::effect;
-use super::event::{Arming, Purpose};
+use super::event::Purpose;
+use super::risk;
 use super::state::{Batch, Phase, State};
 use crate::plan::Plan;
-use crate::types::{HostName, OperationId, Span, Time};
+use crate::types::{HostName, Span, Time};
 
 /// Staging and applying one package, where nothing was measured: the slower end of what small
 /// hosts need.
@@ -109,7 +113,7 @@ pub fn way_back(state: &State, batches: &[&Batch]) -> Estimate {
 }
 
 /// Whether its host was rebooted for a batch, or will be as far as is known.
-fn reboots(batch: &Batch) -> bool {
+pub(super) fn reboots(batch: &Batch) -> bool {
     batch.rebooted.is_some()
         || batch.phase == Phase::Rebooting
         || batch.applied.as_ref().is_some_and(|report| report.reboot_required)
@@ -136,8 +140,16 @@ fn measured(state: &State, changes: &[Change], of: impl Fn(&super::change::Rehea
 
 /// How long a reboot takes, for changes that want one.
 pub fn reboot(state: &State, changes: &[Change]) -> Estimate {
-    let measured = state.rehearsal.as_ref().is_some_and(|rehearsal| rehearsal.reboot.is_some());
-    if measured || wants_reboot(changes) { one_reboot(state) } else { Estimate::NOTHING }
+    if wants_reboot(changes) || reboot_of_any(state) { one_reboot(state) } else { Estimate::NOTHING }
+}
+
+/// Whether the rehearsal rebooted for something that no kernel of its set explains: then it may have been any
+/// of its changes.
+fn reboot_of_any(state: &State) -> bool {
+    state.rehearsal.as_ref().is_some_and(|rehearsal| {
+        let kernel = |name| risk::class_of(name) == crate::plan::Class::Kernel;
+        rehearsal.reboot.is_some() && !rehearsal.set.iter().any(|frozen| kernel(&frozen.package.name))
+    })
 }
 
 fn one_reboot(state: &State) -> Estimate {
@@ -170,25 +182,6 @@ pub fn bake(state: &State) -> Span {
 /// When a batch was watched long enough; `None` before it is verified.
 pub fn baked_at(state: &State, batch: &Batch) -> Option<Time> {
     Some(batch.verified_at? + bake(state))
-}
-
-/// What the timer of a batch that is applied now is armed with.
-pub(super) fn arming(state: &State, batch: &Batch, now: Time, operation: &OperationId) -> Option<Arming> {
-    let plan = state.plan.as_ref()?;
-    let confirm_within = plan.policy.confirm_within;
-    let boot = verify(state).span + bake(state) + confirm_within;
-    let after = reboot(state, &batch.changes).span + boot;
-    let first = apply(state, &batch.changes).span + after;
-    Some(Arming {
-        token: effect::token(&plan.hash, operation),
-        plan: plan.hash,
-        apply: first,
-        after,
-        boot,
-        grace: confirm_within,
-        // Past the window's end nobody is there to extend it, and its customers were told so.
-        cap: Span::between(now, plan.window.closes).max(first) + confirm_within,
-    })
 }
 
 /// Abort-by as it stands now: for what is applied and unconfirmed or, while nothing is, for the
@@ -409,5 +402,20 @@ ssh  = "ops@192.0.2.11"
                 + bake(&state);
             assert_eq!(cutoff(&state, batch), Some(by.at - work), "{told}");
         }
+    }
+
+    #[test]
+    fn a_reboot_is_counted_for_the_changes_that_want_one() {
+        let rehearsed = |class, package: &str| {
+            let mut state = window(class, Some(Some(Span::secs(50))), |_| {});
+            let rehearsal = state.rehearsal.as_mut().map(std::sync::Arc::make_mut).expect("rehearsed");
+            rehearsal.set[0].package = package.parse().expect("a package");
+            reboot(&state, &[change(class)]).span
+        };
+        assert_eq!(rehearsed(Class::Kernel, "linux-image-amd64:amd64"), Span::secs(100));
+        // The kernel of the set explains the reboot that was measured.
+        assert_eq!(rehearsed(Class::Library, "linux-image-amd64:amd64"), Span::ZERO);
+        // Nothing in the set does: it may have been any of its changes.
+        assert_eq!(rehearsed(Class::Library, "libssl3:amd64"), Span::secs(100));
     }
 }

@@ -46,6 +46,7 @@ pub(super) fn read(sections: &Sections) -> Result<Boot, Untrusted> {
         // Any package's script may write to that file; a line that is no package's name takes
         // nothing from the fact that a reboot is asked for.
         reboot_asked_by: all("asked-by").filter_map(|name| name.trim().parse().ok()).collect(),
+        passphrases: all("passphrase").take(MOST_KERNELS).map(Untrusted::new).collect(),
     })
 }
 
@@ -173,6 +174,14 @@ mod tests {
         let kernels: Vec<&str> = boot.kernels.iter().map(Untrusted::raw).collect();
         assert_eq!(kernels, ["6.1.0-10-amd64", "6.1.0-9-amd64", "rescue"]);
         assert_eq!(boot.reboot_asked_by.len(), 1);
+    }
+
+    #[test]
+    fn volumes_that_wait_for_a_passphrase_are_named() {
+        assert!(known(&boot("kernel 6.1\n")).passphrases.is_empty());
+        let fact = boot("kernel 6.1\npassphrase sda3_crypt\npassphrase data\n");
+        let names: Vec<&str> = known(&fact).passphrases.iter().map(Untrusted::raw).collect();
+        assert_eq!(names, ["sda3_crypt", "data"]);
     }
 
     #[test]

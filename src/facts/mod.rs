@@ -182,6 +182,9 @@ pub struct Boot {
     pub reboot_required: Option<bool>,
     /// Who asked (`/run/reboot-required.pkgs`).
     pub reboot_asked_by: Vec<PackageName>,
+    /// Volumes for which a boot waits until somebody types a passphrase (`/etc/crypttab`).
+    #[serde(default)]
+    pub passphrases: Vec<Untrusted>,
 }
 
 /// Addresses and routes as the kernel has them now.

@@ -103,7 +103,28 @@ hp_need_id() { hp_is_id "$2" || hp_refuse usage "not $1"; }
 
 # hp_write FILE: standard input becomes FILE, whole or not at all.
 hp_write() {
-    cat >"$1.tmp.$$" && sync "$1.tmp.$$" && mv -f "$1.tmp.$$" "$1" && sync "$(dirname "$1")"
+    if cat >"$1.tmp.$$" && sync "$1.tmp.$$" && mv -f "$1.tmp.$$" "$1"; then
+        sync "$(dirname "$1")"
+        return
+    fi
+    rm -f "$1.tmp.$$"
+    return 1
+}
+
+# hp_note FILE WORDS...: a line that has to be kept on a full disk as well. A few KiB are put aside for
+# that, so that what a batch keeps for its rollback stays its own.
+hp_note() {
+    hp_note_file=$1
+    shift
+    printf '%s\n' "$*" | hp_write "$hp_note_file" 2>/dev/null && return
+    rm -f "$HP_STATE/spare"
+    printf '%s\n' "$*" | hp_write "$hp_note_file"
+}
+
+# Whole or not there: half of it would be no help, and would not be made again.
+hp_spare() {
+    [ ! -f "$HP_STATE/spare" ] || return 0
+    head -c 65536 /dev/urandom 2>/dev/null >"$HP_STATE/spare" || rm -f "$HP_STATE/spare"
 }
 
 # hp_mark FILE: an empty file whose being there says something.
@@ -187,7 +208,9 @@ hp_lock() {
     flock -w 20 9 || hp_refuse busy "another call holds the helper"
 }
 
-# Two cockpits: the later one wins. A lower epoch is refused, a higher one is stored first.
+# hp_admit_epoch [BATCH]: two cockpits, the later one wins. A lower epoch is refused, a higher one is
+# stored first. BATCH is one that is rolled back now: what it keeps for that may be let go for it, and no
+# other's, whose rollback may be next.
 hp_admit_epoch() {
     [ "$HP_EPOCH" != 0 ] || hp_refuse usage "this verb needs an epoch"
     hp_stored=$(cat "$HP_STATE/epoch" 2>/dev/null) || hp_stored=0
@@ -196,9 +219,9 @@ hp_admit_epoch() {
         hp_refuse stale-epoch "$hp_stored"
     fi
     if [ "$HP_EPOCH" -gt "$hp_stored" ]; then
-        printf '%s\n' "$HP_EPOCH" | hp_write "$HP_STATE/epoch" 2>/dev/null ||
-            # On a full disk: what is kept for such a day is let go.
-            { rm -f "$HP_STATE"/batches/*/reserve && printf '%s\n' "$HP_EPOCH" | hp_write "$HP_STATE/epoch"; } ||
+        hp_note "$HP_STATE/epoch" "$HP_EPOCH" ||
+            { [ "$#" = 1 ] && rm -f "$HP_STATE/batches/$1/reserve" && hp_note "$HP_STATE/epoch" "$HP_EPOCH"; } ||
             hp_refuse no-space "cannot store the epoch"
     fi
+    hp_spare
 }

@@ -47,6 +47,9 @@ hp_timer_lines() {
     hp_lines_word=$(cat "$HP_TIMER/operation" 2>/dev/null)
     echo "operation ${hp_lines_word:--}"
     hp_lines_word=$(head -n 1 "$HP_TIMER/why" 2>/dev/null)
+    if [ "$hp_lines_state" = armed ] && hp_watch_is_alive && ! hp_watch_survives; then
+        hp_lines_word="a reboot would end it: $(hp_watch_why)"
+    fi
     echo "why ${hp_lines_word:--}"
 }
 
@@ -94,8 +97,15 @@ hp_verb_arm() {
             ;;
         *) hp_refuse not-armed "$hp_arm_state" ;;
     esac
-    # What watches comes first: a timer that is armed has something that fires it.
+    # What watches comes first: a timer that is armed has something that fires it, in the next boot too. One
+    # that is armed already keeps what it has.
     hp_watch_install
+    if [ "$hp_arm_state" != armed ]; then
+        # One that a boot would end makes way for one that systemd keeps.
+        ! hp_watch_is_alive || hp_watch_survives || hp_watch_end
+        hp_watch_start
+        hp_watch_survives || hp_refuse unarmed "the timer would not survive a reboot: $(hp_watch_why)"
+    fi
     if [ "$hp_arm_state" = armed ]; then
         hp_timer_take "$HP_TIMER" armed.new || hp_not_armed
     else
@@ -164,6 +174,9 @@ hp_verb_extend() {
     [ "$(hp_timer_state "$HP_TIMER")" = armed ] || hp_not_armed
     hp_timer_read "$HP_TIMER"
     [ "$HP_T_TOKEN" = "$2" ] || hp_wrong_token
+    # By 0 it is asked for this alone: that something watches again.
+    hp_watch_install
+    hp_watch_start
     hp_change_failed=0
     hp_timer_change "$HP_TIMER" "$3" || hp_not_armed
     [ "$hp_change_failed" = 0 ] || hp_refuse no-space "cannot write the timer's terms"
@@ -210,7 +223,7 @@ hp_timer_rollback() {
         *) return 0 ;;
     esac
     # The operation first: a timer that fires and has none gets one from the watcher.
-    echo "$2" | hp_write "$HP_TIMER/operation" || return 1
+    hp_note "$HP_TIMER/operation" "$2" || return 1
     hp_timer_take "$HP_TIMER" firing || hp_timer_move "$HP_TIMER" firing rollback-failed || :
 }
 
@@ -222,8 +235,8 @@ hp_timer_ended() {
         # Confirmed before, and rolled back all the same: it may be armed for another round.
         hp_timer_move "$HP_TIMER" rolled-back firing rollback-failed confirmed && rm -f "$HP_TIMER/why"
     elif [ -f "$HP_TIMER/firing" ]; then
-        hp_timer_why "$1" | hp_write "$HP_TIMER/why"
-        hp_boot_word | hp_write "$HP_TIMER/tried"
+        hp_note "$HP_TIMER/why" "$(hp_timer_why "$1")"
+        hp_note "$HP_TIMER/tried" "$(hp_boot_word)"
         hp_timer_move "$HP_TIMER" rollback-failed firing
     fi
     # No lock, no tidying: then the watcher does it.
@@ -242,12 +255,15 @@ hp_timer_why() {
     printf '%s\n' "$hp_why" | tr -cd ' -~\n' | head -n 1 | cut -c 1-500
 }
 
-# Before a planned reboot: its end is announced to each armed timer, in terms of the boot that ends.
+# Before a planned reboot: its end is announced to each armed timer, in terms of the boot that ends, with
+# the moment of this boot at which that was done: what does not come true soon is taken back.
 hp_timers_declare() {
     for hp_declare_dir in "$HP_STATE"/batches/*/timer; do
         [ "$(hp_timer_state "$hp_declare_dir")" = armed ] || continue
         hp_change_failed=0
         hp_timer_change "$hp_declare_dir" 0 || continue
-        [ "$hp_change_failed" = 0 ] && hp_boot_word | hp_write "$hp_declare_dir/declared" || return 1
+        [ "$hp_change_failed" = 0 ] &&
+            printf '%s\nat %s\n' "$(hp_boot_word)" "$(hp_since_boot_ms)" | hp_write "$hp_declare_dir/declared" ||
+            return 1
     done
 }

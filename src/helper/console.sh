@@ -1,4 +1,5 @@
-# --- for people at the host's own console: holdpoint-helper console status | confirm | extend MINUTES
+# --- for people at the host's own console: holdpoint-helper console status | confirm | extend MINUTES | retry
+# Its exit status: 0 it is done, or said; 1 it is not, and why was said.
 
 hp_console() {
     if [ "$(hp_uid)" != 0 ] || [ ! -d "$HP_STATE" ]; then
@@ -10,7 +11,7 @@ hp_console() {
             hp_console_status
             exit 0
             ;;
-        confirm,1 | "confirm ${2-}",2) ;;
+        confirm,1 | "confirm ${2-}",2 | retry,1 | "retry ${2-}",2) ;;
         "extend ${2-}",2 | "extend ${2-} ${3-}",3)
             hp_is_number "$2" && [ "$2" -ge 1 ] && [ "$2" -le 1440 ] || hp_console_usage
             ;;
@@ -20,37 +21,45 @@ hp_console() {
         echo "holdpoint: another call holds the helper; try again"
         exit 1
     }
-    if [ "$1" = confirm ]; then hp_console_pick "${2-}"; else hp_console_pick "${3-}"; fi
+    case $1 in
+        confirm) hp_console_pick armed "${2-}" ;;
+        extend) hp_console_pick armed "${3-}" ;;
+        retry) hp_console_pick rollback-failed "${2-}" ;;
+    esac
     hp_console_"$1" "${2-}"
 }
 
 hp_console_usage() {
-    echo "holdpoint: console status | console confirm [BATCH] | console extend MINUTES [BATCH]" >&2
+    echo "holdpoint: console status | confirm [BATCH] | extend MINUTES [BATCH] | retry [BATCH]" >&2
     exit 1
 }
 
-# The armed batch; with several of them its name has to be said.
+# hp_console_pick STATE [BATCH]: the batch in that state; with several of them its name has to be said.
 hp_console_pick() {
-    hp_pick_armed=
+    case $1 in
+        armed) hp_pick_none="no batch waits for a confirmation on this host" ;;
+        *) hp_pick_none="no rollback has failed on this host" ;;
+    esac
+    hp_pick_all=
     for hp_pick_dir in "$HP_STATE"/batches/*/timer; do
-        [ "$(hp_timer_state "$hp_pick_dir")" = armed ] || continue
+        [ "$(hp_timer_state "$hp_pick_dir")" = "$1" ] || continue
         hp_pick_batch=${hp_pick_dir%/timer}
-        hp_pick_armed="$hp_pick_armed ${hp_pick_batch##*/}"
+        hp_pick_all="$hp_pick_all ${hp_pick_batch##*/}"
     done
-    hp_pick_armed=${hp_pick_armed# }
-    HP_PICKED=${1:-$hp_pick_armed}
-    case " $hp_pick_armed " in
-        "  ") echo "holdpoint: no batch waits for a confirmation on this host" ;;
+    hp_pick_all=${hp_pick_all# }
+    HP_PICKED=${2:-$hp_pick_all}
+    case " $hp_pick_all " in
+        "  ") echo "holdpoint: $hp_pick_none" ;;
         *" $HP_PICKED "*)
             case $HP_PICKED in
-                *' '*) echo "holdpoint: several batches are armed, name one: $hp_pick_armed" ;;
+                *' '*) echo "holdpoint: there are several batches, name one: $hp_pick_all" ;;
                 *)
                     HP_TIMER=$HP_STATE/batches/$HP_PICKED/timer
                     return
                     ;;
             esac
             ;;
-        *) echo "holdpoint: that batch is not armed; armed: $hp_pick_armed" ;;
+        *) echo "holdpoint: that batch is not $1; those are: $hp_pick_all" ;;
     esac
     hp_console_status
     exit 1
@@ -64,6 +73,7 @@ hp_console_left() {
 }
 
 hp_console_status() {
+    hp_status_found=0
     for hp_status_dir in "$HP_STATE"/batches/*/timer; do
         hp_status_batch=${hp_status_dir%/timer}
         hp_status_batch=${hp_status_batch##*/}
@@ -84,10 +94,14 @@ hp_console_status() {
             rollback-failed)
                 echo "holdpoint: the rollback of batch $hp_status_batch FAILED: $(head -n 1 "$HP_TIMER/why" 2>/dev/null)"
                 echo "  Its log: $hp_status_log"
-                echo "  It is tried again at the next boot. Unattended upgrades stay paused until it comes off."
+                echo "  It is tried again at the next boot. Unattended upgrades stay paused until it comes off. Again now:"
+                echo "    sudo /usr/local/sbin/holdpoint-helper console retry"
                 ;;
+            *) continue ;;
         esac
+        hp_status_found=1
     done
+    [ "$hp_status_found" = 1 ] || echo "holdpoint: nothing waits on this host"
 }
 
 # That somebody came in by ssh proves nothing: it worked in the story as well. So a whole word is asked.
@@ -135,4 +149,24 @@ hp_console_extend() {
     fi
     echo "holdpoint: batch $HP_PICKED is rolled back in $(hp_console_left)"
     exit 0
+}
+
+# The watcher finds a timer that fires and has no operation, and gives it one.
+hp_console_retry() {
+    hp_watch_install
+    rm -f "$HP_TIMER/operation"
+    if ! hp_timer_move "$HP_TIMER" firing rollback-failed; then
+        echo "holdpoint: NOT tried again, the timer is: $(hp_timer_state "$HP_TIMER")"
+        exit 1
+    fi
+    hp_watch_start
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do
+        if [ -f "$HP_TIMER/operation" ]; then
+            echo "holdpoint: batch $HP_PICKED is being rolled back; log: $HP_STATE/ops/$(cat "$HP_TIMER/operation")/out.log"
+            exit 0
+        fi
+        sleep 0.2
+    done
+    echo "holdpoint: the rollback of batch $HP_PICKED has not begun after 5 s; see: console status"
+    exit 1
 }

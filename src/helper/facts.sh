@@ -85,11 +85,37 @@ hp_facts_print_boot() {
     if [ -r /run/reboot-required.pkgs ]; then
         sort -u /run/reboot-required.pkgs | head -n 200 | sed 's/^/asked-by /'
     fi
+    # crypttab(5) is for everybody to read; where there is none, nothing is unlocked at boot.
+    { hp_facts_passphrases </etc/crypttab; } 2>/dev/null
     # -k looks at the kernel only; -b -r l never restarts anything.
     if command -v needrestart >/dev/null 2>&1; then
         timeout 10 needrestart -b -k -r l 2>/dev/null | sed -n 's/^NEEDRESTART-KSTA: */needrestart /p'
     fi
     return 0
+}
+
+# Lines of a crypttab: each volume for which a boot waits until somebody types a passphrase. Not one with a
+# key file, a TPM, or a keyscript but those that ask; nor one that the boot does not wait for. Whether
+# a network server (clevis with tang) gives the passphrase stands in the volume's own header.
+hp_facts_passphrases() {
+    while read -r hp_f_name hp_f_device hp_f_key hp_f_options _; do
+        case $hp_f_name in '' | '#'*) continue ;; esac
+        case ,$hp_f_options, in
+            *,noauto,* | *,nofail,* | *,tpm2-device=* | *,pkcs11-uri=*) continue ;;
+            *,keyscript=decrypt_keyctl,* | *,keyscript=*askpass,*) ;;
+            *,keyscript=*) continue ;;
+        esac
+        case $hp_f_key in '' | none | -) ;; *) continue ;; esac
+        if command -v clevis >/dev/null 2>&1; then
+            case $hp_f_device in
+                UUID=*) hp_f_device=/dev/disk/by-uuid/${hp_f_device#UUID=} ;;
+                PARTUUID=*) hp_f_device=/dev/disk/by-partuuid/${hp_f_device#PARTUUID=} ;;
+                LABEL=*) hp_f_device=/dev/disk/by-label/${hp_f_device#LABEL=} ;;
+            esac
+            [ -z "$(timeout 10 clevis luks list -d "$hp_f_device" 2>/dev/null)" ] || continue
+        fi
+        printf 'passphrase %s\n' "$hp_f_name"
+    done
 }
 
 # --- network

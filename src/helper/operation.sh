@@ -101,7 +101,7 @@ hp_verb_start() {
         : >"$hp_spec"
     fi
     hp_lock
-    hp_admit_epoch
+    if [ "$2" = rollback ]; then hp_admit_epoch "$3"; else hp_admit_epoch; fi
     hp_op_dir=$HP_STATE/ops/$1
     if [ -f "$hp_op_dir/intent" ]; then
         if [ "$(hp_value "$hp_op_dir/intent" kind)" != "$2" ] ||
@@ -132,6 +132,10 @@ hp_verb_start() {
             sleep 0.1
             hp_waited=$((hp_waited + 1))
         done
+        # Should it be cut off, somebody has to be there who sees that.
+        if [ "$2" = rollback ] && [ -f "$HP_STATE/batches/$3/timer/firing" ]; then
+            hp_watch_start
+        fi
     fi
     hp_section state hp_operation_state "$1" 0
     hp_done 0
@@ -237,6 +241,9 @@ hp_verb_run() {
     fi
     # The disk may be full: what frees space is tried once before the result is given up.
     hp_finish || { rm -f "$HP_BATCH/reserve" && hp_finish; } || exit 1
+    if [ "$hp_run_kind$hp_run_exit" = rollback0 ]; then
+        hp_watch_boot_on
+    fi
     exit "$hp_run_exit"
 }
 
@@ -334,7 +341,7 @@ hp_verb_clean() {
         "$HP_STATE"/simulate.* "$HP_STATE"/have.* "$HP_STATE"/piece.* || hp_refuse internal "cannot remove everything"
     # A watcher that runs finds nothing to watch and ends.
     hp_watch_tidy
-    rm -f "$HP_DEADMAN"
+    rm -f "$HP_DEADMAN" "$HP_STATE/spare"
     sync "$HP_STATE"
     hp_done 0
 }
@@ -359,9 +366,13 @@ hp_verb_reboot() {
     hp_timers_declare || hp_refuse no-space "cannot tell the timers that the reboot is meant"
     sync
     if hp_has_systemd; then
-        setsid sh -c 'sleep 1; exec systemctl -i reboot' </dev/null >/dev/null 2>&1 9>&- &
+        hp_reboot_how="systemctl -i reboot"
     else
-        setsid sh -c 'sleep 1; exec reboot' </dev/null >/dev/null 2>&1 9>&- &
+        hp_reboot_how=reboot
     fi
+    # One that is refused was announced for nothing; one that never happens the watcher takes back.
+    # shellcheck disable=SC2016
+    setsid sh -c 'sleep 1; $1 || rm -f "$2"/*/timer/declared' sh "$hp_reboot_how" "$HP_STATE/batches" \
+        </dev/null >/dev/null 2>&1 9>&- &
     hp_done 0
 }

@@ -8,7 +8,7 @@
 # The state files are empty. What goes with them stands beside them, so that writing it can't bring a
 # timer back that fired in between:
 #   terms      token, plan, epoch, and when it fires
-#   declared   the boot whose end was announced, and the boot that came after it
+#   declared   the boot whose end was announced, the boot that came after it, and when that was done
 #   operation  the rollback that it started
 #   why, tried why that failed, and in which boot
 HP_TIMER_STATES="armed armed.new armed.due firing confirmed rolled-back rollback-failed"

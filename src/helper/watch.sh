@@ -97,14 +97,31 @@ hp_watch_read() {
     fi
 }
 
+# Whether it is there again after a boot. Without systemd nothing better can be had than what is read back.
+hp_watch_survives() { ! hp_has_systemd || [ "$(hp_watch_read)" = systemd ]; }
+
+hp_watch_why() {
+    if ! systemctl is-enabled -q "$HP_UNIT" 2>/dev/null 8>&- 9>&-; then
+        echo "systemd does not enable $HP_UNIT"
+    else
+        echo "systemd does not keep $HP_UNIT running"
+    fi
+}
+
+hp_watch_end() {
+    kill "$hp_watch_pid" 2>/dev/null
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        hp_watch_is_alive || return 0
+        sleep 0.1
+    done
+    kill -9 "$hp_watch_pid" 2>/dev/null
+}
+
 # The copy changes only while nothing is armed; one that watches with the old copy is stopped first.
 hp_watch_install() {
     if [ ! -f "$HP_DEADMAN" ] || ! hp_timers_any "armed armed.new armed.due firing"; then
         if ! cmp -s "$HP_PATH" "$HP_DEADMAN"; then
-            if hp_watch_is_alive; then
-                kill "$hp_watch_pid"
-                while hp_watch_is_alive; do sleep 0.1; done
-            fi
+            ! hp_watch_is_alive || hp_watch_end
             hp_place "$HP_DEADMAN" 0700 <"$HP_PATH" && sync "$HP_STATE" ||
                 hp_refuse no-space "cannot keep a copy of the helper"
         fi
@@ -158,8 +175,8 @@ hp_watch_tidy() {
         for hp_tidy_target in multi-user emergency rescue; do
             rm -f "/etc/systemd/system/$hp_tidy_target.target.wants/$HP_UNIT"
         done
+        # Not reloaded after that: the watcher may still end, by a status that the unit calls a success.
         rm -f "$HP_UNIT_FILE"
-        systemctl daemon-reload >/dev/null 2>&1 8>&- 9>&-
     fi
     return 0
 }
@@ -197,8 +214,11 @@ hp_watch() {
     # Before the first file is opened to be written: where that fails, this shell ends.
     hp_watch_writable
     exec 7>>"$HP_STATE/watch.lock" && flock -w 3 7 || exit 0
-    echo "$$ $(hp_started $$) $(hp_boot_word)" | hp_write "$HP_STATE/watch.pid"
+    # On a full disk it watches all the same, and is read back as not watching.
+    hp_note "$HP_STATE/watch.pid" "$$ $(hp_started $$) $(hp_boot_word)"
     hp_watch_said=
+    hp_watch_stuck_since=
+    hp_watch_tried=
     while :; do
         hp_watch_wait=1000
         hp_watch_found=0
@@ -226,10 +246,10 @@ hp_watch_leave() {
 
 hp_watch_one() {
     case $(hp_timer_file "$1") in
-        armed) hp_watch_stuck_at= ;;
+        armed) hp_watch_unstuck "$2" ;;
         # Left by a watcher that was killed: there is no other one now.
         armed.due) mv -fT "$1/armed.due" "$1/armed" 2>/dev/null ;;
-        armed.new) hp_watch_stuck "$1" || {
+        armed.new) hp_watch_stuck "$1" "$2" || {
             hp_watch_found=1
             return
         } ;;
@@ -239,11 +259,13 @@ hp_watch_one() {
             return
             ;;
         rollback-failed)
-            # Once in each boot.
+            # Once in each boot, and by one watcher, should the disk not keep that it was.
+            case " $hp_watch_tried " in *" $2 "*) return ;; esac
             [ "$(cat "$1/tried" 2>/dev/null)" != "$(hp_boot_word)" ] || return
+            hp_watch_tried="$hp_watch_tried $2"
             hp_watch_writable
             rm -f "$1/operation"
-            hp_timer_move "$1" firing rollback-failed && hp_boot_word | hp_write "$1/tried"
+            hp_timer_move "$1" firing rollback-failed && hp_note "$1/tried" "$(hp_boot_word)"
             hp_watch_found=1
             hp_watch_firing "$1" "$2"
             return
@@ -254,6 +276,8 @@ hp_watch_one() {
     hp_timer_left "$1"
     if [ "$HP_RULE" != same ]; then
         hp_watch_booted "$1" "$2"
+    elif [ "$HP_T_ENDED" = "$HP_T_BOOT" ]; then
+        hp_watch_announced "$1" "$2"
     fi
     if [ "$HP_LEFT" = 0 ]; then
         hp_feet_watch
@@ -273,10 +297,26 @@ hp_watch_one() {
 # hangs with the lock in its hands keeps no timer from firing: after 5 s it is taken out of them.
 hp_watch_stuck() {
     (exec 9>>"$HP_STATE/lock" && flock -n 9 && mv -fT "$1/armed.new" "$1/armed") 2>/dev/null && return
-    [ -n "${hp_watch_stuck_at-}" ] || hp_watch_stuck_at=$(hp_uptime_ms)
-    [ $(($(hp_uptime_ms) - hp_watch_stuck_at)) -ge 5000 ] || return 1
-    hp_watch_stuck_at=
+    hp_stuck_since=
+    for hp_stuck_one in $hp_watch_stuck_since; do
+        [ "${hp_stuck_one%=*}" != "$2" ] || hp_stuck_since=${hp_stuck_one#*=}
+    done
+    if [ -z "$hp_stuck_since" ]; then
+        hp_watch_stuck_since="$hp_watch_stuck_since $2=$(hp_uptime_ms)"
+        return 1
+    fi
+    [ $(($(hp_uptime_ms) - hp_stuck_since)) -ge 5000 ] || return 1
+    hp_watch_unstuck "$2"
     mv -fT "$1/armed.new" "$1/armed" 2>/dev/null
+}
+
+# hp_watch_unstuck BATCH: its timer is in nobody's hands. Each batch has a clock of its own.
+hp_watch_unstuck() {
+    hp_unstuck_left=
+    for hp_stuck_one in $hp_watch_stuck_since; do
+        [ "${hp_stuck_one%=*}" = "$1" ] || hp_unstuck_left="$hp_unstuck_left $hp_stuck_one"
+    done
+    hp_watch_stuck_since=$hp_unstuck_left
 }
 
 # Expiry needs no lock, so that a call that hangs keeps nothing from being rolled back. The terms may have
@@ -305,9 +345,38 @@ hp_watch_booted() {
     fi
 }
 
+# A reboot that was announced and does not happen, or a later one that nobody meant would be taken for it. By
+# this boot's own clock: a shutdown stops the watcher before it is waited for anything, so as long as this
+# runs none has begun.
+HP_ANNOUNCED_MS=300000
+
+hp_watch_announced() {
+    hp_announced_at=$(hp_value "$1/declared" at)
+    ! hp_is_number "$hp_announced_at" ||
+        [ $(($(hp_since_boot_ms) - hp_announced_at)) -ge "$HP_ANNOUNCED_MS" ] || return 0
+    (exec 9>>"$HP_STATE/lock" && flock -n 9 && rm -f "$1/declared" && sync "$1") 2>/dev/null &&
+        hp_say "the reboot that was announced to the timer of batch $2 did not happen"
+}
+
 # In emergency mode the root file system may still be read-only.
 hp_watch_writable() {
     hp_can_write "$HP_STATE" || mount -o remount,rw / 7>&- || :
+}
+
+# A boot that ended in emergency mode, perhaps for what was rolled back just now: nobody is there to let it go
+# on. What generators made of /etc is made anew first.
+hp_watch_boot_on() {
+    [ "$HP_PATH" = "$HP_DEADMAN" ] && hp_has_systemd || return 0
+    for hp_boot_on_target in emergency.target rescue.target; do
+        if systemctl is-active -q "$hp_boot_on_target" 2>/dev/null; then
+            hp_say "this boot ended in $hp_boot_on_target: it goes on from there"
+            systemctl daemon-reload
+            # What failed to mount is tried again, or is not asked for any more.
+            systemctl reset-failed '*.mount' 2>/dev/null
+            systemctl --no-block default
+            return 0
+        fi
+    done
 }
 
 # hp_watch_firing DIR BATCH: the rollback of a firing timer is at work, or over, or is started.
@@ -322,7 +391,7 @@ hp_watch_firing() {
                 if [ "$(cat "$HP_STATE/ops/$hp_firing_op/exit")" = 0 ]; then
                     hp_timer_move "$1" rolled-back firing
                 else
-                    hp_boot_word | hp_write "$1/tried"
+                    hp_note "$1/tried" "$(hp_boot_word)"
                     hp_timer_move "$1" rollback-failed firing
                 fi
                 return
@@ -342,7 +411,7 @@ hp_watch_firing() {
     HP_EPOCH=$HP_T_EPOCH
     rm -f "$HP_STATE/batches/$2/reserve"
     if hp_operation_make "$hp_firing_op" rollback "$2" /dev/null &&
-        echo "$hp_firing_op" | hp_write "$1/operation" && hp_launch "$hp_firing_op"; then
+        hp_note "$1/operation" "$hp_firing_op" && hp_launch "$hp_firing_op"; then
         hp_say "operation $hp_firing_op rolls batch $2 back"
     else
         # A full or read-only disk: it is tried again at each look.

@@ -9,6 +9,7 @@ mod fleet;
 mod fold;
 mod frame;
 mod idle;
+mod key;
 mod sshd;
 mod timing;
 mod window;
@@ -17,12 +18,13 @@ mod window;
 type Figure = fn(&[usize]);
 
 /// The figures by name.
-const FIGURES: [(&str, Figure); 5] = [
+const FIGURES: [(&str, Figure); 6] = [
     ("frame", frame::figure),
     ("fold", fold::figure),
     ("append", append::figure),
     ("fleet", fleet::figure),
     ("idle", idle::figure),
+    ("key", key::figure),
 ];
 
 fn main() {

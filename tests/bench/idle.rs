@@ -74,6 +74,32 @@ impl Drop for World {
     }
 }
 
+/// More than that many hosts, of as many demos as it takes: where each answers, and the rest of its ssh settings.
+pub fn hosts_of(
+    runtime: &tokio::runtime::Runtime,
+    fleets: &mut Vec<Fleet>,
+    hosts: usize,
+) -> Vec<(SocketAddr, String)> {
+    let mut all = Vec::new();
+    while all.len() <= hosts {
+        let seed = fleets.len() as u64;
+        // Fast, so that the cockpit has soon done what it does before anybody presses a key.
+        let setup = Setup { pace: Pace::FAST, rehearsed: false };
+        let fleet = demo::start_with(Scenario::Calm, clock::now(), seed, setup);
+        let fleet = runtime.block_on(fleet).expect("hosts");
+        let settings = fleet.settings.ssh_config.as_ref().expect("it has one");
+        let settings = std::fs::read_to_string(settings).expect("written");
+        let settings: String = settings.lines().skip(1).map(|line| format!("{line}\n")).collect();
+        let plan = holdpoint::plan::read("the demo's plan", &fleet.plan).expect("a plan");
+        for (_, at) in plan.reached() {
+            let at = at.rsplit('@').next().and_then(|at| at.parse().ok()).expect("USER@ADDRESS");
+            all.push((at, settings.clone()));
+        }
+        fleets.push(fleet);
+    }
+    all
+}
+
 /// Takes visitors, and lets them go.
 async fn keep(listener: tokio::net::TcpListener) {
     while let Ok(visitor) = listener.accept().await {
@@ -87,25 +113,9 @@ impl World {
         let folder = tempfile::tempdir().expect("a folder");
         let mut world = Self { fleets: Vec::new(), runtime, folder };
         let mut ssh = String::new();
-        let mut count = 0;
-        while count <= hosts {
-            let seed = world.fleets.len() as u64;
-            // Fast, so that the cockpit has soon done what it does before anybody presses a key.
-            let setup = Setup { pace: Pace::FAST, rehearsed: false };
-            let fleet = demo::start_with(Scenario::Calm, clock::now(), seed, setup);
-            let fleet = world.runtime.block_on(fleet).expect("hosts");
-            let settings = fleet.settings.ssh_config.as_ref().expect("it has one");
-            let settings = std::fs::read_to_string(settings).expect("written");
-            let plan = holdpoint::plan::read("the demo's plan", &fleet.plan).expect("a plan");
-            for (_, at) in plan.reached() {
-                let at: SocketAddr =
-                    at.rsplit('@').next().and_then(|at| at.parse().ok()).expect("USER@ADDRESS");
-                writeln!(ssh, "Host {}\n  HostName {}\n  Port {}", name(count), at.ip(), at.port())
-                    .expect("a string");
-                ssh.extend(settings.lines().skip(1).map(|line| format!("{line}\n")));
-                count += 1;
-            }
-            world.fleets.push(fleet);
+        for (count, (at, settings)) in hosts_of(&world.runtime, &mut world.fleets, hosts).iter().enumerate() {
+            writeln!(ssh, "Host {}\n  HostName {}\n  Port {}\n{settings}", name(count), at.ip(), at.port())
+                .expect("a string");
         }
         let plan = world.plan(hosts);
         std::fs::write(world.folder.path().join("ssh_config"), ssh).expect("written");

@@ -254,3 +254,35 @@ fn work(writer: &mut Writer, n: usize, batch: &BatchId) -> [Event; 3] {
     let read = HostEvent::Back { host: host(n) };
     [Event::Batch(verified), Event::Host(read), Event::Batch(confirmed)]
 }
+
+/// The records of a window, an hour ago, in which one batch on each host is verified and not confirmed, with no
+/// timer that would be asked for.
+pub fn unconfirmed(plan: &Plan, hosts: usize, at: Time) -> Vec<Record> {
+    let mut records = Vec::new();
+    let mut say = |event: Event| -> Seq {
+        let seq = records.len() as Seq + 1;
+        records.push(record(seq, at, event));
+        seq
+    };
+    say(Event::Window(WindowEvent::Opened {
+        purpose: Purpose::Run,
+        plan: Box::new(plan.clone()),
+        rehearsal: None,
+        program: "bench".to_owned(),
+    }));
+    for n in 0..hosts {
+        let batch = format!("20261121t2130-{n}-1").parse::<BatchId>().expect("an id");
+        let word = |what: &str| format!("{batch}-{what}").parse::<OperationId>().expect("an id");
+        let id = || batch.clone();
+        let mut say = |event| say(Event::Batch(event));
+        say(BatchEvent::Planned { batch: id(), host: host(n), number: 1, changes: Vec::new() });
+        let started = say(BatchEvent::StageStarted { batch: id(), operation: word("stage") });
+        say(BatchEvent::Staged { batch: id(), started, result: Ok(Proof::default()) });
+        let started = say(BatchEvent::ApplyStarted { batch: id(), operation: word("apply"), arming: None });
+        say(BatchEvent::Applied { batch: id(), started, result: Ok(ApplyReport::default()) });
+        let started = say(BatchEvent::VerifyStarted { batch: id(), after_rollback: false });
+        let (result, took) = (Ok(VerifyReport::default()), Span::secs(11));
+        say(BatchEvent::Verified { batch: id(), started, result, identity: None, took });
+    }
+    records
+}

@@ -6,6 +6,8 @@
 
 mod checks;
 mod faults;
+#[path = "../scenarios/figures.rs"]
+mod figures;
 mod fleet;
 mod journal;
 mod kills;

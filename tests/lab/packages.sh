@@ -86,6 +86,7 @@ hp-mailer     | hp-mailer-legacy      | mail     | 1.0-1     | -         | -    
 hp-stuck      | hp-stuck              | misc     | 1.0-1     | 1.1-1     | lab-updates  | => hp-not-there | manual
 # --- suites that a test switches on
 hp-broken     | hp-broken             | misc     | 1.0-1     | 1.1-1     | lab-broken   | | manual
+hp-break      | hp-break              | misc     | 1.0-1     | 1.1-1     | lab-broken   | | manual
 hp-dbserver   | hp-dbserver           | database | 8.0.1-1   | 8.0.2-1   | lab-noreturn | | manual
 # --- newer than new: the old column is empty, as hosts never have these at first
 hp-openssl    | hp-libssl3            | libs     | -         | 3.0.3-1   | lab-next     | hp-libc6 (>= 2.36-1) | auto
@@ -404,6 +405,25 @@ END
 }
 build_hp_linux_image_6_1_0_1() { kernel_image 6.1.0-1; }
 build_hp_linux_image_6_1_0_2() { kernel_image 6.1.0-2; }
+
+# 1.1 breaks the host that asks for it in /etc/hp-break: its sshd, or its next boot (a mount that fails ends in
+# emergency mode; no device, since containers leave those out, and no bind mount, whose source systemd
+# makes). 1.0 mends nothing by itself.
+build_hp_break() {
+	[ "$1" != old ] || return 0
+	script postinst <<'END'
+set -e
+[ "$1" = configure ] && [ -d /run/systemd/system ] || exit 0
+case $(cat /etc/hp-break 2>/dev/null) in
+sshd)
+	mkdir -p /etc/ssh/sshd_config.d
+	echo 'Port nowhere' >/etc/ssh/sshd_config.d/hp-break.conf
+	systemctl restart ssh.service || echo 'hp-break: sshd is gone'
+	;;
+boot) echo 'hp-missing /srv nosuchfs defaults 0 0' >>/etc/fstab ;;
+esac
+END
+}
 
 # Slow in any phase, so that a kill can be aimed: /etc/hp-slow/PHASE holds seconds. By default the postinst
 # takes five. Nothing is in the package's own /etc: what a test writes there stays.

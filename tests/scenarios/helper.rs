@@ -14,7 +14,7 @@ use holdpoint::host::said::Said;
 use holdpoint::host::verb::{Verb, Work};
 use holdpoint::types::{Epoch, Nonce, Sha256, Span};
 
-use crate::host::{TOKEN, change, host, plan, report, updates};
+use crate::host::{TOKEN, change, host, killed, plan, report, updates};
 use crate::transcripts;
 
 #[test]
@@ -131,7 +131,8 @@ fn an_apply_killed_in_a_maintainer_script_comes_back_identical() {
     assert_eq!(state, OperationState::Done(0), "{log}");
     // The archive is of no use any more, and there is no network anyway.
     host.inside.sh("mv /archive /archive.gone");
-    for point in sampled() {
+    let points = sampled();
+    for point in &points {
         host.inside.sh(&format!("echo '{point}' >/killpoint"));
         let start = host.start_armed("b1");
         host.ask(&start);
@@ -144,6 +145,7 @@ fn an_apply_killed_in_a_maintainer_script_comes_back_identical() {
         assert_eq!(back.identical, Some(true), "{point}: {back:#?}\n{log}");
         host.is_as(&before, point);
     }
+    killed("kill points of an apply, in maintainer scripts", points.len(), KILL_POINTS.len());
 }
 
 /// Everything of ours that works on packages, at once, as a power cut would.
@@ -157,7 +159,8 @@ fn killed_at_any_moment_on_either_way_it_comes_back_identical() {
     assert_eq!(state, OperationState::Done(0), "{log}");
     host.inside.sh("mv /archive /archive.gone");
     // The moments are fixed, what happens at them is the machine's: from before the first change on.
-    for ms in [150_u64, 1200] {
+    let moments = [150_u64, 1200];
+    for ms in moments {
         let apply = host.start_armed("b1");
         host.ask(&apply);
         std::thread::sleep(Duration::from_millis(ms));
@@ -178,17 +181,21 @@ fn killed_at_any_moment_on_either_way_it_comes_back_identical() {
     let (state, _, log) = host.apply("b1");
     assert_eq!(state, OperationState::Done(0), "{log}");
     // Its timer's watcher would bring back what dies here by itself, which is a scenario of its own.
-    host.inside.sh("kill -9 $(cut -d ' ' -f 1 /var/lib/holdpoint/watch.pid)");
-    for point in ["hpt-split 1.0-1 preinst all", "hpt-app 1.0-1 postinst all"] {
+    let points = ["hpt-split 1.0-1 preinst all", "hpt-app 1.0-1 postinst all"];
+    for point in points {
         host.inside.sh(&format!("echo '{point}' >/killpoint"));
         let rollback = host.start("b1", Work::Rollback);
         host.ask(&rollback);
+        // It is started again with each rollback.
+        host.inside.sh("kill -9 $(cut -d ' ' -f 1 /var/lib/holdpoint/watch.pid)");
         assert_eq!(host.follow(&rollback).0, OperationState::Unknown, "{point}");
         host.inside.sh(": >/killpoint");
     }
     let (state, back, log) = host.rollback("b1");
     assert_eq!((state, back.identical), (OperationState::Done(0), Some(true)), "{back:#?}\n{log}");
     host.is_as(&before, "after a rollback that was killed twice");
+    killed("moments at which an apply is killed", moments.len(), moments.len());
+    killed("kill points of a rollback, one after the other", points.len(), points.len());
 }
 
 #[test]
@@ -204,9 +211,11 @@ fn a_full_disk_stops_what_goes_on_and_not_what_goes_back() {
     // Not even the start of it fits, and it is refused; a rollback has space of its own.
     assert_eq!(host.refused(&host.start("b1", Work::Apply), 5), RefusalCode::NoSpace);
     assert_eq!(host.refused(&host.arm("b1"), 5), RefusalCode::NoSpace);
-    // With a new epoch, as after a take-over.
+    // A take-over fits too, and lets nothing go that a batch keeps for its rollback.
+    assert_eq!(host.ask_at(&Verb::Claim, 6).answer.end, End::Done(0));
+    assert_eq!(host.inside.sh("ls /var/lib/holdpoint/batches/b1 | grep reserve"), "reserve\n");
     let rollback = host.start("b1", Work::Rollback);
-    assert_eq!(host.ask_at(&rollback, 6).answer.end, End::Done(0));
+    assert_eq!(host.ask_at(&rollback, 7).answer.end, End::Done(0));
     let (state, answer, log) = host.follow(&rollback);
     let back = RollbackResult::parse(answer.section("result").expect("a result")).expect("reads");
     assert_eq!((state, back.identical), (OperationState::Done(0), Some(true)), "{back:#?}\n{log}");
@@ -215,7 +224,7 @@ fn a_full_disk_stops_what_goes_on_and_not_what_goes_back() {
 
     host.inside.sh("rm -rf /var/lib/holdpoint/batches; fallocate -l $(($(df -PB1 / | awk 'NR == 2 { print $4 }') - 20000000)) /var/fill");
     let stage = host.start("b3", Work::Stage(updates()));
-    assert_eq!(host.ask_at(&stage, 6).answer.end, End::Done(0));
+    assert_eq!(host.ask_at(&stage, 7).answer.end, End::Done(0));
     let (state, answer, _) = host.follow(&stage);
     let staged = StageResult::parse(answer.section("result").expect("a result")).expect("reads");
     assert_eq!(state, OperationState::Done(1));

@@ -3,6 +3,7 @@
 mod after;
 mod carry;
 mod feet;
+mod figures;
 mod helper;
 mod host;
 mod kernel;

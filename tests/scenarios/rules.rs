@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 
 use holdpoint::helper;
 
+use crate::figures;
+
 /// Runs a script after the helper's functions, with its state in that folder.
 fn with_functions(state: &Path, script: &str) -> String {
     let functions = helper::TEXT.strip_suffix("hp_main \"$@\"\nexit\n").expect("its last lines");
@@ -117,6 +119,70 @@ fn terms_go_over_into_the_next_boot_and_a_second_reboot_is_declared_by_itself() 
     assert_eq!(run("c", 10, 1_000_350, &extend(100_000)), "same 6850");
 }
 
+#[test]
+fn a_reboot_that_was_announced_and_did_not_happen_is_taken_back() {
+    let state = armed();
+    let declared = state.path().join("batches/b1/timer/declared");
+    let look = |uptime| {
+        let script = format!(
+            "{}hp_say() {{ :; }}; hp_watch_writable() {{ :; }}; hp_watch_wait=1000; hp_watch_stuck_since=; hp_watch_said=
+             hp_watch_one \"$HP_STATE/batches/b1/timer\" b1",
+            at("a", uptime, 1_000_100)
+        );
+        with_functions(state.path(), &script);
+    };
+    with_functions(state.path(), &format!("{}hp_timers_declare", at("a", 1_100, 1_000_100)));
+    look(1_399);
+    assert_eq!(fs::read_to_string(&declared).expect("it may still come"), "a\nat 1100000\n");
+    look(1_400);
+    assert!(!declared.exists(), "no reboot has begun after five minutes");
+    // What comes later is one that nobody declared.
+    let said = with_functions(state.path(), &format!("{}{LEFT}", at("b", 10, 1_000_500)));
+    assert_eq!(said.trim(), "undeclared 100");
+}
+
+#[test]
+fn a_timer_is_taken_out_of_hands_that_hang_after_a_time_of_its_own() {
+    let state = armed();
+    fs::create_dir_all(state.path().join("batches/b2/timer")).expect("made");
+    let script = "
+        d=$HP_STATE/batches
+        mv $d/b1/timer/armed $d/b1/timer/armed.new; : >$d/b2/timer/armed.new
+        hp_watch_stuck_since=
+        exec 9>>\"$HP_STATE/lock\"; flock 9
+        now=10000; hp_uptime_ms() { echo $now; }
+        look() { hp_watch_stuck $d/$1/timer $1 && echo $1 taken || echo $1 left; }
+        look b1; now=13000; look b1; look b2; now=15000; look b1; look b2
+        : >$d/b1/timer/armed.new; rm $d/b1/timer/armed; look b1; now=18000; look b1; look b2";
+    let said = with_functions(state.path(), script);
+    assert_eq!(
+        said.lines().collect::<Vec<_>>(),
+        ["b1 left", "b1 left", "b2 left", "b1 taken", "b2 left", "b1 left", "b1 left", "b2 taken"]
+    );
+}
+
+#[test]
+fn a_full_disk_keeps_small_notes_and_leaves_what_batches_keep() {
+    let state = armed();
+    let reserve = state.path().join("batches/b1/reserve");
+    fs::write(&reserve, "kept").expect("written");
+    // A disk that takes nothing as long as something is put aside on it.
+    let full = "
+        hp_write() { if [ -e \"$HP_STATE/spare\" ] || [ -e \"$HP_STATE/batches/b1/reserve\" ]; then cat >/dev/null; return 1; fi; cat >\"$1\"; }
+        hp_refuse() { echo refused $1; exit 0; }
+        sync() { :; }\n";
+    let admit = |epoch, batch| format!("{full}HP_EPOCH={epoch}; hp_admit_epoch {batch}; echo admitted");
+    let spare = with_functions(state.path(), "hp_spare; wc -c <\"$HP_STATE/spare\"");
+    assert_eq!(spare.trim(), "65536");
+    // Not for a take-over, whoever is to be rolled back next.
+    assert_eq!(with_functions(state.path(), &admit(6, "")).trim(), "refused no-space");
+    assert!(reserve.exists() && !state.path().join("spare").exists(), "the small one goes first");
+    // For the batch that is rolled back now.
+    assert_eq!(with_functions(state.path(), &admit(6, "b1")).trim(), "admitted");
+    assert!(!reserve.exists());
+    assert_eq!(fs::read_to_string(state.path().join("epoch")).expect("stored"), "6\n");
+}
+
 /// The watcher, a confirm and an extension go for the same timer at the same moment, by the functions that
 /// do it on a host. All rounds that this was specified with (minutes):
 ///     HOLDPOINT_RACES=100000 cargo test --test scenarios -- confirm_and_expiry --nocapture
@@ -186,7 +252,31 @@ fn confirm_and_expiry_have_exactly_one_winner() {
         assert!(counted.contains_key(winner), "no race: {counted:#?}");
     }
     println!("{raced} rounds: {counted:#?}");
-    println!("left out: {} of {specified}", specified.max(raced) - raced);
+    let won = |what: &str| -> u32 {
+        counted.iter().filter(|(line, _)| line.starts_with(what)).map(|(_, count)| count).sum()
+    };
+    figures::report(
+        "races of confirm, extension and expiry",
+        &format!(
+            "{raced} run of {specified}, one winner each: confirm {}, expiry {}, extension and still armed {}",
+            won("won.confirmed"),
+            won("won.firing"),
+            won("extended")
+        ),
+    );
+}
+
+#[test]
+fn volumes_that_wait_for_a_passphrase_are_told_from_those_that_do_not() {
+    let state = tempfile::tempdir().expect("a folder");
+    let table = "# a comment\n\nroot_crypt UUID=1 none luks,discard\nshort /dev/sdb1\ndash /dev/sdc1 - luks\n\
+        keyed UUID=2 /etc/key luks\nswap /dev/sdd1 /dev/urandom swap\ntpm UUID=3 none luks,tpm2-device=auto\n\
+        later UUID=4 none luks,noauto\nlazy UUID=5 none nofail\nscript UUID=6 none luks,keyscript=/lib/passdev\n\
+        keyring UUID=7 none luks,keyscript=decrypt_keyctl,initramfs\n";
+    fs::write(state.path().join("crypttab"), table).expect("written");
+    let said = with_functions(state.path(), "hp_facts_passphrases <\"$HP_STATE/crypttab\"");
+    let names = ["root_crypt", "short", "dash", "keyring"].map(|name| format!("passphrase {name}"));
+    assert_eq!(said.lines().collect::<Vec<_>>(), names);
 }
 
 #[test]

@@ -11,7 +11,8 @@ use holdpoint::host::said::Said;
 use holdpoint::host::verb::{Verb, Work};
 use holdpoint::types::{Blake3, Span};
 
-use crate::host::{Host, TOKEN, host, plan, updates};
+use crate::figures;
+use crate::host::{Host, TOKEN, host, killed, plan, updates};
 
 impl Host {
     fn timer_of(&self, verb: &Verb) -> Timer {
@@ -128,6 +129,7 @@ fn what_nobody_confirms_is_rolled_back_in_time() {
     assert_eq!(operation.to_string(), "b1-deadman");
     let late = host.late("b1", "b1-deadman");
     assert!((0..=2_000).contains(&late), "{late} ms after the deadline");
+    figures::report("expiry to the start of the rollback", &format!("{late} ms; bound 2000 ms"));
     // It is an operation like any other: its log and its result are read by the same verbs.
     let end = host.ask(&Verb::Result(operation.clone()));
     let back = RollbackResult::parse(end.section("result").expect("a result")).expect("reads");
@@ -253,6 +255,14 @@ fn every_verb_of_the_timer_refuses_what_it_should() {
     assert_eq!(host.refused(&host.start("b2", Work::Apply), 7), RefusalCode::Unarmed);
     assert_eq!(host.ask_at(&host.arm("b2"), 7).answer.end, End::Done(0));
     assert_eq!(host.timer("b2").watch, TimerWatch::Process);
+    // An extension brings it back as well, and by 0 s it does nothing else.
+    host.inside.sh("kill -9 $(cut -d ' ' -f 1 /var/lib/holdpoint/watch.pid); sleep 0.2");
+    let before = host.timer("b2");
+    assert_eq!((before.state, before.watch), (TimerState::Armed, TimerWatch::None));
+    assert_eq!(host.ask_at(&host.extend("b2", 0), 7).answer.end, End::Done(0));
+    let after = host.timer("b2");
+    assert_eq!(after.watch, TimerWatch::Process);
+    assert!(after.left <= before.left, "{before:?} {after:?}");
     // Where cron runs, it brings the watcher back after a boot, and the host says so.
     host.inside.sh("cp /bin/sleep /tmp/cron; setsid /tmp/cron 600 </dev/null >/dev/null 2>&1 & sleep 0.2");
     assert_eq!(host.timer("b2").watch, TimerWatch::Cron);
@@ -270,7 +280,7 @@ fn at_the_hosts_own_console_it_is_shown_extended_and_confirmed() {
         let output = host.inside.run(&line, b"");
         (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stdout).into_owned())
     };
-    assert_eq!(console(&["status"]), (0, String::new()));
+    assert_eq!(console(&["status"]), (0, "holdpoint: nothing waits on this host\n".to_owned()));
     assert_eq!(console(&["extend", "10"]).0, 1);
     host.ask(&host.arm("b1"));
     let (status, text) = console(&["status"]);
@@ -289,6 +299,8 @@ fn at_the_hosts_own_console_it_is_shown_extended_and_confirmed() {
         &["extend", "-5"],
         &["extend", "x"],
         &["confirm", "b2"],
+        &["retry"],
+        &["retry", "b1"],
         &["run"],
         &[],
     ] {
@@ -357,10 +369,11 @@ setsid sh /tmp/again </dev/null >/dev/null 2>&1 &");
     let watcher = "kill -9 $(cut -d ' ' -f 1 /var/lib/holdpoint/watch.pid) 2>/dev/null || :";
     let helper = "kill -9 $(cat /var/lib/holdpoint/ops/*/pid 2>/dev/null | cut -d ' ' -f 1) 2>/dev/null || :";
     let tools = "kill -9 $(pgrep -x apt-get) $(pgrep -x dpkg) 2>/dev/null || :";
-    for (who, when) in kills() {
+    let kills = kills();
+    for (who, when) in &kills {
         let (state, _, log) = host.apply("b1");
         assert_eq!(state, OperationState::Done(0), "{log}");
-        if who == "script" {
+        if *who == "script" {
             host.inside.sh(&format!("echo '{when}' >/killpoint"));
         }
         host.ask(&host.arm_for("b1", 1));
@@ -369,7 +382,7 @@ setsid sh /tmp/again </dev/null >/dev/null 2>&1 &");
         }
         if let Ok(ms) = when.parse() {
             std::thread::sleep(Duration::from_millis(ms));
-            let kill = match who {
+            let kill = match *who {
                 "watcher" => watcher.to_owned(),
                 "helper" => helper.to_owned(),
                 _ => [watcher, helper, tools].join("\n"),
@@ -382,6 +395,7 @@ setsid sh /tmp/again </dev/null >/dev/null 2>&1 &");
         assert_eq!(over.state, TimerState::RolledBack, "{who} {when}: {over:?}\n{}", host.traces());
         host.is_as(&before, &format!("{who} killed: {when}"));
     }
+    killed("kill points of a rollback by the timer", kills.len(), KILLS.len());
 }
 
 #[test]
@@ -398,9 +412,17 @@ fn a_rollback_that_fails_says_so_and_is_tried_again_at_the_next_boot() {
     assert!(why.raw().contains("packages are not at their old versions"), "{}", why.shown());
     let text = host.inside.sh("run-parts --lsbsysinit /etc/update-motd.d");
     assert!(text.contains("FAILED") && text.contains("/ops/b1-deadman/out.log"), "{text}");
-    // Not again in this boot; in the next one it is, and then the files are there.
+    // Not again in this boot, unless a person asks for it.
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(host.timer("b1").state, TimerState::RollbackFailed);
+    let retry = host.inside.run(&[holdpoint::helper::PATH, "console", "retry"], b"");
+    let said = String::from_utf8_lossy(&retry.stdout);
+    assert!(retry.status.success() && said.contains("/ops/b1-deadman.2/out.log"), "{said}");
+    let over = host.over("b1");
+    assert_eq!(over.operation.expect("an operation").to_string(), "b1-deadman.2");
+    assert_eq!(over.state, TimerState::RollbackFailed);
+    // In the next one it is, and then the files are there.
+    std::thread::sleep(Duration::from_secs(3));
     host.inside.sh("rmdir /var/lib/holdpoint/batches/b1/old; mv /old /var/lib/holdpoint/batches/b1/old
          echo 00000000-0000-0000-0000-000000000000 >/var/lib/holdpoint/batches/b1/timer/tried
          setsid sh /var/lib/holdpoint/deadman deadman0 0 watch </dev/null >/dev/null 2>&1 &");
@@ -408,4 +430,45 @@ fn a_rollback_that_fails_says_so_and_is_tried_again_at_the_next_boot() {
     let over = host.over("b1");
     assert_eq!((over.state, over.why), (TimerState::RolledBack, None), "{}", host.traces());
     host.is_as(&before, "after the second try");
+}
+
+/// A systemctl that enables nothing and starts nothing, as on a host whose /etc is an overlay of others.
+const REFUSES: &str = r#"
+mkdir -p /run/systemd/system
+printf '#!/bin/sh\ncase $1 in is-enabled | is-active) [ -f /systemd.works ] ;; restart) [ ! -f /systemd.works ] || setsid $(sed -n "s/^ExecStart=//p" "/etc/systemd/system/$2") </dev/null >/dev/null 2>&1 & ;; reboot | -i) exit 1 ;; esac\n' >/usr/bin/systemctl
+printf '#!/bin/sh\nexit 1\n' >/usr/bin/systemd-run
+chmod 755 /usr/bin/systemctl /usr/bin/systemd-run
+"#;
+
+#[test]
+fn a_timer_that_a_reboot_would_end_is_refused_where_systemd_should_keep_it() {
+    let Some(host) = host() else { return };
+    let (state, _, log) = host.stage("b1", updates());
+    assert_eq!(state, OperationState::Done(0), "{log}");
+    host.inside.sh(REFUSES);
+    let (code, why) = host.refusal(&host.arm("b1"), 5);
+    assert_eq!(code, RefusalCode::Unarmed);
+    assert_eq!(
+        why,
+        "the timer would not survive a reboot: systemd does not enable holdpoint-deadman.service"
+    );
+    assert_eq!(host.timer("b1").state, TimerState::None);
+    assert_eq!(host.refused(&host.start("b1", Work::Apply), 5), RefusalCode::Unarmed);
+    // Where it does, what watched as a process makes way.
+    host.inside.sh("touch /systemd.works");
+    let armed = host.timer_of(&host.arm("b1"));
+    assert_eq!((armed.is_armed(), armed.watch, armed.why), (true, TimerWatch::Systemd, None));
+    // And where it ceases to, it says so, and goes on.
+    host.inside.sh("rm /systemd.works");
+    let armed = host.timer_of(&host.arm("b1"));
+    assert_eq!((armed.is_armed(), armed.watch), (true, TimerWatch::Process));
+    assert!(armed.why.is_some_and(|why| why.raw().starts_with("a reboot would end it: ")));
+
+    // A reboot that the host refuses was announced for nothing.
+    let boot = host.inside.sh("cat /proc/sys/kernel/random/boot_id").trim().parse().expect("a boot id");
+    host.ask(&Verb::Reboot { batch: "b1".parse().expect("an id"), boot });
+    let declared = "ls /var/lib/holdpoint/batches/b1/timer | grep declared || :";
+    assert_eq!(host.inside.sh(declared), "declared\n");
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert_eq!(host.inside.sh(declared), "");
 }

@@ -215,6 +215,7 @@ impl SimHost {
             kernels: Vec::new(),
             reboot_required: Some(false),
             reboot_asked_by: Vec::new(),
+            passphrases: Vec::new(),
         };
         let listener = Listener {
             protocol: Protocol::Tcp,

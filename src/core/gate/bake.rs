@@ -19,9 +19,9 @@ pub(super) fn judge(state: &State, batch: &Batch) -> Finding {
         (Phase::Verified | Phase::Confirming, Some(at)) => {
             format!("{} is watched until {}, and not confirmed", first.label(), at.format("%H:%M:%SZ"))
         }
-        (phase, _) => format!("{} is {}, not confirmed", first.label(), phase.word()),
+        (phase, _) => format!("{} {}", first.label(), phase.clause()),
     };
     let others = open.iter().skip(1);
-    let others = others.map(|other| format!("and {} is {}", other.label(), other.phase.word()));
+    let others = others.map(|other| format!("and {} {}", other.label(), other.phase.clause()));
     Finding::held(reason, others.collect())
 }

@@ -16,8 +16,8 @@ pub(super) fn judge(state: &State, batch: &Batch, now: Time) -> Finding {
     for other in state.in_order().filter(|other| other.id != batch.id) {
         let same = schedule::stand_in(state, &other.host, &batch.host);
         if same && (other.phase.unconfirmed() || other.wanted_back) {
-            let word = other.phase.word();
-            return Finding::held(format!("{} is {word}, not confirmed", other.label()), Vec::new());
+            let standing = if other.wanted_back { "is to be rolled back" } else { other.phase.clause() };
+            return Finding::held(format!("{} {standing}", other.label()), Vec::new());
         }
     }
     // A check takes no host over.

@@ -7,11 +7,13 @@ use super::Finding;
 use super::rehearsed::few;
 use crate::core::change::Change;
 use crate::core::event::{Proof, ProofFile, Source, Tools};
+use crate::core::schedule;
 use crate::core::state::{Batch, Phase, State};
 use crate::core::wayback::{self, WayBack};
+use crate::facts::Fact;
 use crate::types::Untrusted;
 
-pub(super) fn judge(_state: &State, batch: &Batch) -> Finding {
+pub(super) fn judge(state: &State, batch: &Batch) -> Finding {
     let Some(proof) = &batch.proof else {
         return match (batch.phase, &batch.failure) {
             (Phase::StageFailed, Some(failure)) => {
@@ -55,8 +57,14 @@ pub(super) fn judge(_state: &State, batch: &Batch) -> Finding {
     if let Some(why) = proof.kernel.as_ref().and_then(|kernel| kernel.manual.as_ref()) {
         against.push(format!("kernel rollback is not automatic: {}", why.shown()));
     }
+    let alone = alone(state, batch);
+    if let (Some(why), true) = (&alone, schedule::reboots(batch)) {
+        against.push(why.clone());
+    }
     if against.is_empty() {
-        let evidence = [evidence(proof), origins(&proof.files)].concat();
+        // No reboot is meant; one that comes all the same would be a long one.
+        let alone = alone.into_iter().collect();
+        let evidence = [alone, evidence(proof), origins(&proof.files)].concat();
         Finding::clear(format!("{}, both ways simulated", stored(&proof.files))).with(evidence)
     } else {
         // The whole of it: a waiver is given for what stands here, and for nothing that comes later.
@@ -120,6 +128,19 @@ fn evidence(proof: &Proof) -> Vec<String> {
     lines
 }
 
+/// Whether its host would not come back from a boot by itself, and why.
+fn alone(state: &State, batch: &Batch) -> Option<String> {
+    let Fact::Known(boot) = &state.hosts.get(&batch.host)?.facts.boot.as_ref()?.fact else { return None };
+    let names: Vec<String> = boot.passphrases.iter().map(Untrusted::shown).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} waits for a disk passphrase at boot ({}): it does not come back alone",
+            batch.host,
+            names.join(", ")
+        )
+    })
+}
+
 fn word(version: &Option<crate::types::Version>) -> String {
     version.as_ref().map_or("-".to_owned(), ToString::to_string)
 }
@@ -128,8 +149,10 @@ fn word(version: &Option<crate::types::Version>) -> String {
 mod tests {
     use super::*;
     use crate::core::change::Standing;
+    use crate::core::event::ApplyReport;
     use crate::core::event::{Check, KernelBack, Origin};
     use crate::core::gate::GateState;
+    use crate::facts::{Aged, Boot};
     use crate::plan::Class;
     use crate::types::{BatchId, HostName, Sha256, Time};
 
@@ -255,5 +278,37 @@ mod tests {
         let (state, words) = say(None);
         assert_eq!(state, GateState::Clear);
         assert!(words.ends_with("booted once, on trial; 6.1.0-28-amd64 stays"), "{words}");
+    }
+
+    const PLAN: &str = "[window]\nname = \"Updates\"\nopens = 2026-11-21T22:00:00Z\n\
+        closes = 2026-11-22T02:00:00Z\n[[host]]\nname = \"web1\"\nssh = \"web1\"\n";
+
+    #[test]
+    fn a_host_that_waits_for_a_passphrase_is_held_where_it_is_rebooted() {
+        let plan = crate::plan::read("window.toml", PLAN).expect("a plan");
+        let now = plan.window.opens;
+        let mut state = State::default();
+        state.open(crate::core::event::Purpose::Run, &plan, None, now);
+        let id = "0a0a0a0a-1111-4222-8333-444444444444".parse().expect("a boot id");
+        let boot = Boot {
+            boot_id: id,
+            init_started: 1,
+            kernel: "6.1".into(),
+            kernels: Vec::new(),
+            reboot_required: None,
+            reboot_asked_by: Vec::new(),
+            passphrases: vec!["sda3_crypt".into()],
+        };
+        let host = state.hosts.values_mut().next().expect("web1");
+        std::sync::Arc::make_mut(host).facts.boot = Some(Aged { at: now, fact: Fact::Known(boot) });
+        let (batch, web1) = ("b1".parse().expect("an id"), "web1".parse().expect("a host"));
+        let mut batch = Batch::new(batch, web1, 1, Vec::new(), now);
+        batch.proof = Some(crate::core::event::Proof::default());
+        let said = "web1 waits for a disk passphrase at boot (sda3_crypt): it does not come back alone";
+        let finding = judge(&state, &batch);
+        assert_eq!((finding.state, finding.evidence), (GateState::Clear, vec![said.to_owned()]));
+        batch.applied = Some(ApplyReport { reboot_required: true, ..ApplyReport::default() });
+        let finding = judge(&state, &batch);
+        assert_eq!((finding.state, finding.reason), (GateState::Held, said.to_owned()));
     }
 }

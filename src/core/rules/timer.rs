@@ -10,6 +10,8 @@ use crate::types::{Span, Time};
 const ASK: Span = Span::secs(15);
 /// The same once the timer is due, or has fired.
 const ASK_DUE: Span = Span::secs(2);
+/// The same where nothing watches it, which its host is told to mend each time.
+const ASK_UNWATCHED: Span = Span::secs(5);
 /// A confirm that did not come off is tried again after this long.
 const CONFIRM_AGAIN: Span = Span::secs(10);
 
@@ -21,6 +23,7 @@ pub(super) fn ask(state: &State, now: Time) -> Vec<Event> {
         let idle = batch.phase.unconfirmed() && !batch.phase.running();
         let back = batch.rolled_back.is_some() && batch.phase != Phase::RollbackFailed;
         let pause = if timer.fired() || timer.fires_at().is_none_or(|at| now > at) { ASK_DUE } else { ASK };
+        let pause = if timer.unwatched() { ASK_UNWATCHED } else { pause };
         // A rollback that failed on the host is tried again there at its next boot.
         let pause = if batch.phase == Phase::RollbackFailed { ASK } else { pause };
         // What runs old code is known only once it was asked after the verifying.
@@ -32,7 +35,13 @@ pub(super) fn ask(state: &State, now: Time) -> Vec<Event> {
             && !awaited(batch)
             && (old_code || timer.asked_at().is_none_or(|at| now >= at + pause))
     });
-    due.map(|batch| Event::Batch(BatchEvent::TimerAsked { batch: batch.id.clone(), extend: None })).collect()
+    due.map(|batch| {
+        // Lengthened by nothing, its host lets something watch it again.
+        let unwatched = batch.timer.as_ref().is_some_and(DeadMan::unwatched);
+        let extend = unwatched.then_some(Span::ZERO);
+        Event::Batch(BatchEvent::TimerAsked { batch: batch.id.clone(), extend })
+    })
+    .collect()
 }
 
 /// A batch is confirmed when it was watched for the bake time and every required probe of its host's
@@ -51,4 +60,67 @@ pub(super) fn confirm_baked(state: &State, now: Time) -> Vec<Event> {
     };
     let batches = state.in_order().filter(ready);
     batches.filter_map(|batch| Some(confirm::event(batch, confirm::grounds(state, batch, now)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::event::{Purpose, Timer, TimerState, TimerWatch};
+    use crate::core::{decide, schedule};
+
+    const PLAN: &str = "[window]\nname = \"Updates\"\nopens = 2026-11-21T22:00:00Z\n\
+        closes = 2026-11-22T02:00:00Z\n[[host]]\nname = \"web1\"\nssh = \"web1\"\n";
+
+    /// Web1 has a verified batch, whose timer is set and watched by that.
+    fn watched(by: TimerWatch, timer: TimerState) -> (State, Time) {
+        let mut state = State::default();
+        let plan = crate::plan::read("window.toml", PLAN).expect("a plan");
+        let now = plan.window.opens;
+        state.open(Purpose::Run, &plan, None, now);
+        let (id, host) = ("b1".parse().expect("an id"), "web1".parse().expect("a host"));
+        let mut batch = Batch::new(id, host, 1, Vec::new(), now);
+        let operation = "b1-apply-1".parse().expect("an id");
+        batch.timer = schedule::arming(&state, &batch, now, &operation).map(DeadMan::new);
+        batch.enter(Phase::Verified, now);
+        let left = Span::secs(600);
+        batch.timer_said(
+            &Timer { state: timer, token: None, left, watch: by, operation: None, why: None, replaced: None },
+            now,
+        );
+        state.plan_batch(batch);
+        (state, now)
+    }
+
+    #[test]
+    fn a_timer_that_nothing_watches_gets_that_back() {
+        for (by, timer, extend) in [
+            (TimerWatch::None, TimerState::Armed, Some(Span::ZERO)),
+            (TimerWatch::Systemd, TimerState::Armed, None),
+            (TimerWatch::None, TimerState::None, None),
+        ] {
+            let (state, now) = watched(by, timer);
+            let asked = ask(&state, now + ASK);
+            let [Event::Batch(BatchEvent::TimerAsked { extend: said, .. })] = &asked[..] else {
+                panic!("{by:?} {timer:?}: {asked:?}")
+            };
+            assert_eq!(*said, extend, "{by:?} {timer:?}");
+        }
+    }
+
+    #[test]
+    fn an_extension_is_asked_for_where_a_timer_is_set() {
+        for (by, timer, goes) in [
+            (TimerWatch::Systemd, TimerState::Armed, true),
+            (TimerWatch::None, TimerState::Armed, true),
+            (TimerWatch::None, TimerState::None, false),
+            (TimerWatch::None, TimerState::Confirmed, false),
+            (TimerWatch::Systemd, TimerState::Firing, false),
+        ] {
+            let (state, now) = watched(by, timer);
+            let id = state.in_order().next().expect("a batch").id.clone();
+            let events = decide::extend(&state, &id, Span::mins(5), now);
+            let asked = matches!(&events[..], [Event::Batch(BatchEvent::TimerAsked { extend: Some(_), .. })]);
+            assert_eq!(asked, goes, "{by:?} {timer:?}: {events:?}");
+        }
+    }
 }

@@ -142,6 +142,31 @@ impl Phase {
         }
     }
 
+    /// The same as the end of a sentence about the batch.
+    pub fn clause(self) -> &'static str {
+        match self {
+            Self::Planned => "is planned",
+            Self::Staging => "is being staged",
+            Self::Staged => "is ready",
+            Self::StageFailed => "has no proof",
+            Self::Applying => "is being applied",
+            Self::Applied => "is applied, not verified",
+            Self::ApplyFailed => "failed to apply, and is not back",
+            Self::Rebooting => "reboots its host",
+            Self::Rebooted => "has rebooted its host, not verified",
+            Self::Verifying => "is being verified",
+            Self::Verified => "is watched, not confirmed",
+            Self::Confirming => "is being confirmed",
+            Self::Confirmed => "is confirmed",
+            Self::Unknown => "may be on its host: what became of it is not known",
+            Self::RollingBack => "is being rolled back",
+            Self::RolledBack | Self::Comparing => "is rolled back, not compared",
+            Self::Back => "is back",
+            Self::BackDiffers => "is rolled back, and its host differs from before",
+            Self::RollbackFailed => "could not be rolled back",
+        }
+    }
+
     /// Whether something of the batch is, or may be, on the host without being confirmed: what the
     /// rollback key starts with.
     pub fn unconfirmed(self) -> bool {

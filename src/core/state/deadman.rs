@@ -2,9 +2,9 @@
 //! said last. The host fires by its own clock; here is when that is expected.
 
 use super::{Batch, Phase};
-use crate::core::event::{Arming, Failure, Timer, TimerState};
+use crate::core::event::{Arming, Failure, Timer, TimerState, TimerWatch};
 use crate::facts::{Fact, Replaced};
-use crate::types::{OperationId, Time, Untrusted};
+use crate::types::{OperationId, Span, Time, Untrusted};
 
 /// A batch's dead-man timer.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +35,12 @@ impl DeadMan {
         self.said.as_ref().is_some_and(|(_, timer)| has_fired(timer.state))
     }
 
+    /// Whether its host said that it is set and that nothing watches it: it would never fire.
+    pub fn unwatched(&self) -> bool {
+        let unwatched = |timer: &Timer| timer.state == TimerState::Armed && timer.watch == TimerWatch::None;
+        self.said.as_ref().is_some_and(|(_, timer)| unwatched(timer))
+    }
+
     /// When its host was last heard or asked.
     pub fn asked_at(&self) -> Option<Time> {
         self.said.as_ref().map(|(at, _)| *at).max(self.unanswered)
@@ -48,6 +54,9 @@ pub enum Unattended {
     Unknown,
     /// It rolls back by itself at that moment, by this machine's clock.
     RollsBack(Time),
+    /// It is being rebooted, and rolls back by itself so long after it is up: the deadline of before the
+    /// reboot counts no more.
+    AfterBoot(Span),
     /// Nothing: no timer is set, or nothing watches it.
     Nothing,
     /// Nothing any more: it was told there that the batch is confirmed.
@@ -71,6 +80,7 @@ impl Batch {
         match self.unattended()? {
             Unattended::RollsBack(at) => Some(at),
             Unattended::Unknown
+            | Unattended::AfterBoot(_)
             | Unattended::Nothing
             | Unattended::Confirmed
             | Unattended::Fired
@@ -98,6 +108,9 @@ impl Batch {
             return Some(Unattended::Unknown);
         }
         Some(match timer.state {
+            TimerState::Armed if timer.is_armed() && self.phase == Phase::Rebooting => {
+                Unattended::AfterBoot(known.arming.boot)
+            }
             TimerState::Armed if timer.is_armed() => Unattended::RollsBack(*at + timer.left),
             TimerState::Armed | TimerState::None => Unattended::Nothing,
             TimerState::Confirmed => Unattended::Confirmed,

@@ -431,11 +431,14 @@ fn a_timer_is_lengthened_by_minutes_up_to_its_cap() {
         let notice = hands.ui.notice(hands.now).expect("it is said");
         assert!(notice.contains(said), "{notice}");
     }
-    for (sample, why) in [
-        (Sample::unwatched(), "no timer that runs"),
-        (Sample::fired(), "no timer that runs"),
-        (Sample::held(), "nothing on web3 is unconfirmed"),
-    ] {
+    // One that nothing watches gets that back.
+    let mut unwatched = Hands::on(&Sample::unwatched());
+    assert_eq!(unwatched.keys(":extend web3 10\n").len(), 1);
+    let notice = unwatched.ui.notice(unwatched.now).expect("it is said");
+    assert!(notice.contains("starts again what watches its timer"), "{notice}");
+    for (sample, why) in
+        [(Sample::fired(), "no timer that runs"), (Sample::held(), "nothing on web3 is unconfirmed")]
+    {
         let mut hands = Hands::on(&sample);
         assert_eq!(hands.keys(":extend web3 10\n"), vec![]);
         let notice = hands.ui.notice(hands.now).expect("it is said");

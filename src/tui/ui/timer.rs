@@ -4,7 +4,7 @@
 
 use super::rollback::type_letter;
 use super::{Action, PASTED, Press, Sheet, Ui};
-use crate::core::state::Batch;
+use crate::core::state::{Batch, DeadMan};
 use crate::core::{Intent, View, confirm};
 use crate::tui::input::Key;
 use crate::types::{BatchId, HostName, Span, Time, Untrusted};
@@ -44,6 +44,9 @@ fn confirmable<'v>(view: &'v View, host: &str, now: Time) -> Result<&'v Batch, S
 /// The batch whose timer would be lengthened, and to when, in words; or why it would not.
 fn lengthened<'v>(view: &'v View, host: &str, by: Span, now: Time) -> Result<(&'v Batch, String), String> {
     let batch = open_batch(view, host)?;
+    if batch.timer.as_ref().is_some_and(DeadMan::unwatched) {
+        return Ok((batch, format!("{} starts again what watches its timer, and lengthens it", batch.host)));
+    }
     let Some(fires) = batch.fires_at() else {
         return Err(format!("{} has no timer that runs", batch.label()));
     };

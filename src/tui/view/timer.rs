@@ -51,6 +51,7 @@ fn short(batch: &Batch, near: Span, now: Time) -> Option<(Role, String)> {
             let role = if Span::between(now, at) < near { Role::Warn } else { Role::Plain };
             (role, format!("fires {}{more}", stamp(at, now)))
         }
+        Unattended::AfterBoot(after) => (Role::Plain, format!("fires {} after boot", left(after))),
         // Set, and nothing that would fire it.
         Unattended::Nothing if said.is_some_and(|(_, timer)| timer.left > Span::ZERO) => {
             (Role::Bad, "NO TIMER (not watched)".to_owned())
@@ -71,6 +72,9 @@ pub(super) fn sentence(batch: &Batch, now: Time) -> Option<String> {
             format!("{host} was to roll back at {} and was not heard since", stamp(at, now))
         }
         Unattended::RollsBack(at) => format!("{host} rolls back at {} unless confirmed", stamp(at, now)),
+        Unattended::AfterBoot(after) => {
+            format!("{host} reboots, and rolls back {} after it is up unless confirmed", left(after))
+        }
         Unattended::Nothing => format!("{host} has NO TIMER: it does not roll back by itself"),
         Unattended::Unknown => format!("whether {host} rolls back by itself is not known"),
         Unattended::Confirmed => format!("{host} was confirmed on the host itself: no timer runs"),
@@ -132,6 +136,7 @@ pub(super) fn banners(view: &View, now: Time) -> Vec<Banner> {
         }),
         Unattended::Nothing
         | Unattended::RollsBack(_)
+        | Unattended::AfterBoot(_)
         | Unattended::Unknown
         | Unattended::Confirmed
         | Unattended::Fired
@@ -180,6 +185,23 @@ mod tests {
         assert_eq!(short(&batch, NEAR, baking.now), Some((Role::Unknown, "timer unknown".to_owned())));
         batch.timer = None;
         assert_eq!(short(&batch, NEAR, baking.now), Some((Role::Bad, "NO TIMER, nothing fires".to_owned())));
+    }
+
+    #[test]
+    fn a_planned_reboot_shows_what_counts_once_the_host_is_up() {
+        let baking = Sample::baking();
+        let mut batch = web3(&baking).clone();
+        batch.phase = crate::core::state::Phase::Rebooting;
+        batch.timer.as_mut().expect("a timer").arming.boot = Span::secs(545);
+        // The old deadline is not drawn, not even when it has passed.
+        for now in [baking.now, at("02:59")] {
+            assert_eq!(short(&batch, NEAR, now), Some((Role::Plain, "fires 9:05 after boot".to_owned())));
+        }
+        assert_eq!(
+            sentence(&batch, baking.now).as_deref(),
+            Some("web3 reboots, and rolls back 9:05 after it is up unless confirmed")
+        );
+        assert_eq!(batch.fires_at(), None);
     }
 
     #[test]
