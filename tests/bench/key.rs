@@ -171,7 +171,7 @@ async fn key(at: &[(SocketAddr, String)], hosts: usize) {
         let command = Command { actor: Actor::Holdpoint, intent };
         assert!(handles.commands.send(command).is_ok(), "the loop runs");
     };
-    say(Intent::Resume);
+    say(Intent::Resume { take_over: None });
     let (mut quiet, mut waited) = (0, 0);
     while quiet < QUIET && waited < SETTLES {
         tokio::time::sleep(Duration::from_secs(1)).await;
