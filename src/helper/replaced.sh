@@ -29,8 +29,8 @@ hp_batch_replaced() {
         }' | while IFS=$HP_TAB read -r hp_f_pid hp_f_path; do
         hp_facts_of_host "$hp_f_pid" && ! hp_is_session "$hp_f_pid" || continue
         hp_facts_cgroup "$hp_f_pid"
-        hp_facts_comm "$hp_f_pid" || continue
-        printf '%s\t%s\t%s\t%s\n' "$hp_f_pid" "$hp_f_cgroup" "$(printf '%s' "$hp_f_comm" | tr '\t' ' ')" "$hp_f_path"
+        hp_replaced_comm=$(tr '\t' ' ' <"/proc/$hp_f_pid/comm") 2>/dev/null || continue
+        printf '%s\t%s\t%s\t%s\n' "$hp_f_pid" "$hp_f_cgroup" "$hp_replaced_comm" "$hp_f_path"
     done
     return 0
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::Finding;
 use super::rehearsed::few;
 use crate::core::change::Change;
-use crate::core::event::{Proof, ProofFile, Source, Tools};
+use crate::core::event::{Check, Origin, Proof, ProofFile, Source, Tools};
 use crate::core::schedule;
 use crate::core::state::{Batch, Phase, State};
 use crate::core::wayback::{self, WayBack};
@@ -84,14 +84,27 @@ fn stored(files: &[ProofFile]) -> String {
     format!("{all} files stored and hashed{colon}{}", sources.join(", "))
 }
 
-/// The way back, package by package: where the old file came from, and how that was checked.
+/// Where the old files came from, and how that was checked: those that came the usual way as one line, the
+/// others one by one.
 fn origins(files: &[ProofFile]) -> Vec<String> {
+    let usual = |origin: &Origin| match (&origin.source, origin.check) {
+        (Source::Archive | Source::Cache, Check::Hash | Check::Index) => true,
+        (Source::Archive | Source::Cache, Check::Installed | Check::Unverified) => false,
+        (Source::Host(_) | Source::Snapshot | Source::Repacked, _) => false,
+    };
+    let old = |file: &ProofFile| file.old_from.as_ref().is_some_and(usual);
     let line = |file: &ProofFile| {
-        let origin = file.old_from.as_ref()?;
+        let origin = file.old_from.as_ref().filter(|origin| !usual(origin))?;
         let from = word(&file.from);
         Some(format!("{} back to {from}: {}, {}", file.package, origin.source.word(), origin.check.words()))
     };
-    files.iter().filter_map(line).collect()
+    let count = files.iter().filter(|file| old(file)).count();
+    let plain = match count {
+        0 => None,
+        1 => Some("1 old file from the archive or its cache, with the hash of the index".to_owned()),
+        n => Some(format!("{n} old files from the archive or its cache, with the hash of the index")),
+    };
+    files.iter().filter_map(line).chain(plain).collect()
 }
 
 /// What of it is known before anything is stored: changes that have no way back.
@@ -149,8 +162,7 @@ fn word(version: &Option<crate::types::Version>) -> String {
 mod tests {
     use super::*;
     use crate::core::change::Standing;
-    use crate::core::event::ApplyReport;
-    use crate::core::event::{Check, KernelBack, Origin};
+    use crate::core::event::{ApplyReport, KernelBack};
     use crate::core::gate::GateState;
     use crate::facts::{Aged, Boot};
     use crate::plan::Class;
@@ -180,9 +192,9 @@ mod tests {
         let said = "6 files stored and hashed: 3 archive, 1 web2, 1 snapshot, 1 repacked";
         assert_eq!(stored(&files), said);
         let lines = [
-            "rsync:amd64 back to 1: archive, has the hash of the index",
             "rsync:amd64 back to 1: web2, holds what is installed",
             "rsync:amd64 back to 1: repacked, unverified",
+            "1 old file from the archive or its cache, with the hash of the index",
         ];
         assert_eq!(origins(&files), lines);
         // Recordings of versions that did not say it.
