@@ -68,7 +68,7 @@ pub async fn clean(args: Clean, ssh: Option<&Path>) -> Result<Exit> {
     }
     let some_go = all.iter().any(One::goes);
     let what = "This removes from these hosts what is listed as removable: the stored packages, so the way back \
-                of confirmed batches, and the logs.";
+                of confirmed batches, and the logs. A window that is in progress loses what it has stored there.";
     let refused = some_go && !args.look && !args.yes && !typed::confirm(what, "CLEAN", "--yes")?;
     if some_go && !args.look && !refused {
         for one in all.iter_mut().filter(|one| one.goes()) {

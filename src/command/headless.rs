@@ -10,7 +10,7 @@ use crate::cli::Exit;
 use crate::conductor::clock;
 use crate::core::event::{Outcome, Record};
 use crate::core::state::{Phase, Unattended};
-use crate::core::{Command, Intent, State, aftermath, describe, fence, gate, pilot, schedule};
+use crate::core::{Command, Intent, State, aftermath, describe, fence, gate, pilot, rollback, schedule};
 use crate::demo;
 use crate::types::{BatchId, Time};
 
@@ -79,7 +79,14 @@ pub async fn run(mut session: Session, keys: AtTheKeys, out: &mut dyn std::io::W
             last = Some((state.seq, intent));
         }
     }
-    let outcome = told.ended.map(|(_, outcome)| outcome);
+    let mut outcome = told.ended.map(|(_, outcome)| outcome);
+    if let AtTheKeys::Finisher { asked } = &keys {
+        let undone = out_of_reach(&told, asked);
+        undone.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+        if !undone.is_empty() {
+            outcome = Some(Outcome::RollbackIncomplete);
+        }
+    }
     if outcome == Some(Outcome::Held) {
         why(&told).iter().try_for_each(|line| writeln!(out, "{line}"))?;
     }
@@ -131,8 +138,22 @@ pub(super) fn is_taken_in(start: &State, state: &State, batch: &BatchId) -> bool
     };
     batch.wanted_back
         || fence::of(state, &batch.host).is_some()
+        // Confirmed in between: what was asked for then is not what there is to be asked for now.
+        || (before.phase.unconfirmed() && !batch.phase.unconfirmed())
         || batch.rollback_started != before.rollback_started
         || matches!(before.phase, Phase::RollingBack | Phase::RolledBack | Phase::Comparing)
+}
+
+/// What was asked for and stays undone, since another cockpit holds its host.
+pub(super) fn out_of_reach(state: &State, asked: &[BatchId]) -> Vec<String> {
+    let batches = asked.iter().filter_map(|id| state.batches.get(id));
+    let fenced =
+        batches.filter(|batch| batch.phase != Phase::Back && fence::of(state, &batch.host).is_some());
+    fenced
+        .map(|batch| {
+            format!("NOT ROLLED BACK {}: another cockpit holds {}, ask there", batch.label(), batch.host)
+        })
+        .collect()
 }
 
 /// Whether everything that was asked for has come to an end, and the customers have been looked at. On a
@@ -140,7 +161,7 @@ pub(super) fn is_taken_in(start: &State, state: &State, batch: &BatchId) -> bool
 pub(super) fn finished(state: &State, now: Time) -> bool {
     !aftermath::awaited(state, now)
         && !fence::ours(state)
-            .any(|batch| batch.wanted_back || batch.phase.running() || batch.phase == Phase::RolledBack)
+            .any(|batch| batch.wanted_back || batch.phase.running() || rollback::is_under_way(batch))
 }
 
 fn tell(state: &mut State, record: &Record, out: &mut dyn std::io::Write) -> Result<()> {

@@ -235,7 +235,9 @@ pub fn pick_up(folder: &Path, take: Take, how: &Taking, settings: &Arc<Settings>
     }
     let (wake, notify) = waker();
     let log = opened.recording.log(wake)?;
-    let epoch = epoch(clock::now(), state.epoch);
+    // Another machine's clock may be ahead of this one's: what the hosts have counts as well.
+    let known = state.hosts.values().filter_map(|host| Some(host.helper.as_ref()?.epoch));
+    let epoch = epoch(clock::now(), known.chain([state.epoch]).max().unwrap_or_default());
     let conductor = Conductor::new(log, state, word, epoch);
     let askers = askers(&plan, settings);
     let start = Arc::clone(conductor.state());

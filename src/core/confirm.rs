@@ -104,12 +104,10 @@ pub fn old_code<'a>(state: &State, batch: &'a Batch) -> OldCode<'a> {
     // Recorded by a version that had no timer: there is nobody to ask.
     let Some(timer) = &batch.timer else { return OldCode::None };
     match &timer.replaced {
-        Some((at, told)) if batch.verified_at.is_some_and(|verified| *at >= verified) => match told {
-            Fact::Known(all) if all.is_empty() => OldCode::None,
-            Fact::Known(all) => OldCode::Runs(all),
-            Fact::Unknown(why) => OldCode::Unknown(why),
-        },
-        Some(_) | None => OldCode::NotTold,
+        Some(Fact::Known(all)) if all.is_empty() => OldCode::None,
+        Some(Fact::Known(all)) => OldCode::Runs(all),
+        Some(Fact::Unknown(why)) => OldCode::Unknown(why),
+        None => OldCode::NotTold,
     }
 }
 

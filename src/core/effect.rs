@@ -138,7 +138,8 @@ impl Supply {
 fn supply(state: &State, host: &HostName) -> Supply {
     let helps = |other: &&std::sync::Arc<Host>| {
         other.name != *host
-            && matches!(other.reach, Reach::Up { .. })
+            // After a crash none has been heard yet: who does not answer is passed over.
+            && !matches!(other.reach, Reach::Down { .. })
             && other.helper.as_ref().is_some_and(|helper| helper.enrolled)
     };
     let mut peers: Vec<_> = state.hosts.values().filter(helps).collect();

@@ -6,6 +6,7 @@ mod progress;
 pub use progress::{Step, progress};
 
 use super::command::RollbackScope;
+use super::fence;
 use super::schedule::{self, Estimate};
 use super::state::{Batch, Phase, State};
 use crate::types::{BatchId, HostName, Time, Untrusted};
@@ -74,7 +75,7 @@ pub fn outlook(state: &State, scope: &RollbackScope) -> Rollback {
         .filter(|batch| batch.phase == Phase::Confirmed && !batch.wanted_back && !ids.contains(&batch.id))
         .map(|batch| batch.id.clone())
         .collect();
-    let missing = chosen.iter().flat_map(|batch| lacking(batch)).collect();
+    let missing = chosen.iter().flat_map(|batch| lacking(state, batch)).collect();
     let takes = if chosen.is_empty() {
         Estimate::NOTHING
     } else {
@@ -92,7 +93,9 @@ pub fn outlook(state: &State, scope: &RollbackScope) -> Rollback {
             .sum(),
         as_of: chosen.iter().filter_map(|batch| batch.apply_started).min(),
         under_way: !chosen.is_empty()
-            && chosen.iter().all(|batch| batch.wanted_back || goes_back(batch.phase)),
+            && chosen.iter().all(|batch| {
+                fence::of(state, &batch.host).is_none() && (batch.wanted_back || goes_back(batch.phase))
+            }),
         batches: ids,
         stays,
         missing,
@@ -102,7 +105,14 @@ pub fn outlook(state: &State, scope: &RollbackScope) -> Rollback {
 }
 
 /// What a batch lacks for its rollback.
-fn lacking(batch: &Batch) -> Vec<String> {
+fn lacking(state: &State, batch: &Batch) -> Vec<String> {
+    if let Some(fence) = fence::of(state, &batch.host) {
+        let (label, epoch) = (batch.label(), fence.epoch);
+        return vec![format!(
+            "{label}: another cockpit holds its host (epoch {epoch}, ours {})",
+            state.epoch
+        )];
+    }
     let Some(proof) = &batch.proof else {
         return vec![format!("{}: no old packages are stored", batch.label())];
     };
@@ -118,6 +128,8 @@ fn lacking(batch: &Batch) -> Vec<String> {
 /// Why a rollback that is asked for has not begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wait {
+    /// Another cockpit holds its host: nothing that is ordered here counts there.
+    Fenced,
     /// Nothing stands in its way: it begins now.
     Nothing,
     /// Its own work is under way, which is never cut short.
@@ -134,7 +146,12 @@ fn in_turn(batches: &mut [&Batch]) {
 }
 
 /// Whether its way back has begun and goes on by itself, the reboot that belongs to it included.
-fn under_way(batch: &Batch) -> bool {
+pub fn is_under_way(batch: &Batch) -> bool {
+    goes_back(batch.phase) || boots_back(batch)
+}
+
+/// Whether it is in the reboot that belongs to its way back, or comes from there.
+fn boots_back(batch: &Batch) -> bool {
     batch.rolled_back.is_some() && matches!(batch.phase, Phase::Rebooting | Phase::Rebooted)
 }
 
@@ -142,8 +159,9 @@ fn under_way(batch: &Batch) -> bool {
 /// changes nothing, and never keeps a rollback waiting; a rollback that waits for its comparison keeps
 /// its place.
 fn busy(state: &State) -> Vec<HostName> {
-    let works = |phase: Phase| (phase.running() && phase != Phase::Staging) || phase == Phase::RolledBack;
-    state.in_order().filter(|batch| works(batch.phase)).map(|batch| batch.host.clone()).collect()
+    let works =
+        |batch: &Batch| (batch.phase.running() && batch.phase != Phase::Staging) || is_under_way(batch);
+    state.in_order().filter(|batch| works(batch)).map(|batch| batch.host.clone()).collect()
 }
 
 /// What was applied later on the same host goes first, also while it can't start yet; where its
@@ -159,6 +177,9 @@ fn after<'s>(state: &'s State, batch: &Batch) -> Option<&'s Batch> {
 
 /// What keeps a rollback that is asked for.
 fn waits_for(state: &State, batch: &Batch) -> Wait {
+    if fence::of(state, &batch.host).is_some() {
+        return Wait::Fenced;
+    }
     if !batch.phase.can_roll_back() {
         return Wait::Work(batch.phase);
     }

@@ -128,7 +128,7 @@ fn inspect(state: &State) -> Vec<Event> {
 
 fn compare(state: &State) -> Vec<Event> {
     let back = state.in_order().filter(|batch| batch.phase == Phase::RolledBack);
-    back.map(|batch| match &batch.rebooted {
+    let compared = back.map(|batch| match &batch.rebooted {
         // What was booted for the batch runs still: the way back of a reboot is a reboot.
         Some((was, _)) if !batch.rebooted_back => {
             Event::Batch(BatchEvent::RebootStarted { batch: batch.id.clone(), was: was.clone() })
@@ -136,8 +136,16 @@ fn compare(state: &State) -> Vec<Event> {
         Some(_) | None => {
             Event::Batch(BatchEvent::VerifyStarted { batch: batch.id.clone(), after_rollback: true })
         }
-    })
-    .collect()
+    });
+    // Booted back: what lived at runtime alone (addresses, routes) is put back once more, by the same
+    // rollback, which changes nothing that is as it was already.
+    let booted =
+        state.in_order().filter(|batch| batch.phase == Phase::Rebooted && batch.rolled_back.is_some());
+    let again = booted.map(|batch| {
+        let operation = operation(state, batch, "rollback");
+        Event::Batch(BatchEvent::RollbackStarted { batch: batch.id.clone(), operation })
+    });
+    compared.chain(again).collect()
 }
 
 /// After an apply: reboot where it is asked for, then verify. A hold lets what runs finish, and a
@@ -157,12 +165,8 @@ fn carry_on(state: &State, _now: Time) -> Vec<Event> {
                     events.push(Event::Batch(BatchEvent::RebootStarted { batch: batch.id.clone(), was }));
                 }
             }
-            // Booted back: what lived at runtime alone (addresses, routes) is put back once more, by the
-            // same rollback, which changes nothing that is as it was already.
-            Phase::Rebooted if batch.rolled_back.is_some() => {
-                let operation = operation(state, batch, "rollback");
-                events.push(Event::Batch(BatchEvent::RollbackStarted { batch: batch.id.clone(), operation }));
-            }
+            // Part of a way back: that goes on by itself, whatever else may not begin.
+            Phase::Rebooted if batch.rolled_back.is_some() => {}
             Phase::Applied | Phase::Rebooted => {
                 let verify = BatchEvent::VerifyStarted { batch: batch.id.clone(), after_rollback: false };
                 events.push(Event::Batch(verify));

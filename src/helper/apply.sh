@@ -19,7 +19,8 @@ hp_apply() {
     }
     hp_kernel_before || {
         hp_kernel_back
-        rm -f "$HP_BATCH/begun"
+        # What could not be put back there is the rollback's: to it this has begun.
+        [ -f "$HP_BATCH/kernel.trial" ] || rm -f "$HP_BATCH/begun"
         hp_result "refused kernel GRUB could not be told to keep the running kernel as its default"
         return 2
     }
@@ -39,7 +40,7 @@ hp_install_new() {
 
 # What a run of apply and rollback leaves in the batch's folder.
 hp_forget_run() {
-    (cd "$HP_BATCH" && rm -f rolled-back marks.* extended_states.* versions.* addresses.* routes?.* units.* files.* etc.* && sync .)
+    (cd "$HP_BATCH" && rm -f rolled-back marks.* extended_states.* versions.* addresses.* routes?.* units.* files.* etc.* tools/restored && sync .)
 }
 
 hp_apply_refused() {

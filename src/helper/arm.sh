@@ -160,6 +160,7 @@ hp_verb_confirm() {
     if [ ! -f "$HP_TIMER/confirmed" ]; then
         hp_kernel_keep "$HP_BATCH" || hp_refuse internal "$HP_K_WHY"
         hp_timer_take "$HP_TIMER" confirmed || hp_not_armed
+        rm -f "$HP_BATCH/kernel.trial"
     fi
     sync "$HP_TIMER" || hp_refuse internal "the disk does not keep it; ask again"
     hp_pause_settle

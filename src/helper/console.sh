@@ -54,7 +54,8 @@ hp_console_pick() {
             case $HP_PICKED in
                 *' '*) echo "holdpoint: there are several batches, name one: $hp_pick_all" ;;
                 *)
-                    HP_TIMER=$HP_STATE/batches/$HP_PICKED/timer
+                    HP_BATCH=$HP_STATE/batches/$HP_PICKED
+                    HP_TIMER=$HP_BATCH/timer
                     return
                     ;;
             esac
@@ -128,7 +129,7 @@ hp_console_confirm() {
         echo "holdpoint: NOT confirmed: $HP_K_WHY"
         exit 1
     }
-    hp_timer_take "$HP_TIMER" confirmed || {
+    hp_timer_take "$HP_TIMER" confirmed && rm -f "$HP_BATCH/kernel.trial" || {
         echo "holdpoint: NOT confirmed, the timer is: $(hp_timer_state "$HP_TIMER")"
         exit 1
     }

@@ -53,7 +53,10 @@ hp_feet_try() {
 
 # Whether the host's own tools run: in short, and whole with a real package file.
 hp_feet_quick() {
-    hp_feet_try sh /bin/sh && hp_feet_try mv command mv && hp_feet_try cat command cat && hp_feet_try id command id
+    hp_feet_try sh /bin/sh || return 1
+    for hp_feet_name in mv cat id sed flock head cut; do
+        hp_feet_try "$hp_feet_name" command "$hp_feet_name" || return 1
+    done
 }
 
 hp_feet_sound() {
@@ -83,7 +86,11 @@ hp_stage_feet() {
         hp_say "copying the tools that the rollback stands on"
         hp_feet_copy
     fi
-    hp_feet_stands_on >"$HP_FEET/base"
+    if [ ! -s "$HP_FEET/names" ] || ! hp_feet_stands_on >"$HP_FEET/base"; then
+        rm -rf "$HP_FEET"
+        hp_result "tools fails ${HP_FEET_WHY:-they cannot be written}"
+        return
+    fi
     if [ ! -s "$HP_FEET/base" ]; then
         rm -rf "$HP_FEET"
         hp_result "tools unneeded"
@@ -129,7 +136,9 @@ hp_feet_copy() {
         cp -L "$hp_feet_path" "$HP_FEET/lib/$hp_feet_name" || HP_FEET_WHY="no space for the copies"
     done <"$HP_FEET/libs"
     [ -f "$HP_FEET/lib/ld.so" ] || HP_FEET_WHY=${HP_FEET_WHY:-their loader is not known}
-    sed 's,^/usr/,/,' "$HP_FEET/paths" | sort -u >"$HP_FEET/names"
+    # Whole or not there: what is not on the list would count as nothing that the tools stand on.
+    sed 's,^/usr/,/,' "$HP_FEET/paths" | sort -u >"$HP_FEET/names.part" && sync "$HP_FEET/names.part" &&
+        mv -f "$HP_FEET/names.part" "$HP_FEET/names"
 }
 
 # Packages of the batch that bring one of those files, or apt, which the way back asks last.
@@ -152,6 +161,7 @@ hp_feet_stands_on() {
     done <<LIST
 $(hp_spec_packages "$HP_BATCH/spec")
 LIST
+    return 0
 }
 
 # Each copy runs, with copied libraries alone; the old packages of the base read the same by them as by
@@ -231,6 +241,8 @@ hp_feet_begin() {
 hp_feet_stand() {
     [ -f "$HP_BATCH/tools/ok" ] || return 0
     HP_FEET=$HP_BATCH/tools
+    # Once in each operation.
+    rm -f "$HP_FEET/restored"
     if ! hp_feet_sound; then
         hp_feet_on
         hp_wait_for_dpkg 1800 || hp_say "the package locks are still held after 30 minutes"
@@ -244,7 +256,10 @@ hp_feet_again() {
     [ -f "$HP_BATCH/tools/ok" ] && [ ! -f "$HP_BATCH/tools/restored" ] || return 1
     HP_FEET=$HP_BATCH/tools
     hp_feet_on
-    hp_feet_restore || return 1
+    hp_feet_restore || {
+        hp_feet_off
+        return 1
+    }
     hp_feet_off
 }
 
@@ -261,7 +276,12 @@ hp_feet_restore() {
         hp_feet dpkg-deb --fsys-tarfile "$hp_feet_deb" | tar -C "$HP_FEET/out" --numeric-owner --same-owner \
             --anchored --no-wildcards -X "$HP_FEET/diverted" --exclude=./etc --exclude=./usr/share/doc \
             --exclude=./usr/share/man --exclude=./usr/share/locale --exclude=./usr/share/info \
-            --exclude=./usr/share/lintian --exclude=./usr/share/bug -xpf - || hp_say "not all of it could be unpacked"
+            --exclude=./usr/share/lintian --exclude=./usr/share/bug -xpf - || {
+            # The last file may be half a file: none of it is put anywhere.
+            hp_say "it could not be unpacked: ${hp_feet_deb##*/}"
+            rm -rf "$HP_FEET/out"
+            continue
+        }
         find "$HP_FEET/out" ! -type d -printf '%P\n' | while IFS= read -r hp_feet_path; do
             hp_feet_put "$hp_feet_path" || hp_say "could not be put back: $hp_feet_path"
         done
@@ -292,8 +312,10 @@ hp_feet_put() {
         return 0
     fi
     [ -d "/${1%/*}" ] || (umask 022 && mkdir -p "/${1%/*}") || return 1
-    cp -a "$hp_put_from" "/$1.holdpoint" && mv -fT "/$1.holdpoint" "/$1" && return
-    rm -f "/$1.holdpoint"
+    # A name that ldconfig takes for no library, should it stay.
+    hp_put_part=/${1%/*}/.holdpoint.$$
+    cp -a "$hp_put_from" "$hp_put_part" && mv -fT "$hp_put_part" "/$1" && return
+    rm -f "$hp_put_part"
     return 1
 }
 

@@ -140,15 +140,19 @@ hp_kernel_space() {
 # The words for the way back are written before anything is changed.
 hp_kernel_before() {
     hp_kernel_find
-    rm -rf "${HP_BATCH:?}/boot"
+    rm -rf "${HP_BATCH:?}/boot" "$HP_BATCH/boot.part"
     for hp_k_release in $HP_K_SAME; do
-        mkdir -p "$HP_BATCH/boot" || return 1
+        mkdir -p "$HP_BATCH/boot.part" || return 1
         for hp_k_file in vmlinuz vmlinux initrd.img System.map config; do
             [ -f "/boot/$hp_k_file-$hp_k_release" ] || continue
-            cp -a "/boot/$hp_k_file-$hp_k_release" "$HP_BATCH/boot/" || return 1
+            cp -a "/boot/$hp_k_file-$hp_k_release" "$HP_BATCH/boot.part/" || return 1
         done
     done
-    [ ! -d "$HP_BATCH/boot" ] || find "$HP_BATCH/boot" -exec sync {} + || return 1
+    # Whole or not at all: half an image must never be put back over a whole one.
+    if [ -d "$HP_BATCH/boot.part" ]; then
+        find "$HP_BATCH/boot.part" -exec sync {} + && mv -fT "$HP_BATCH/boot.part" "$HP_BATCH/boot" &&
+            sync "$HP_BATCH" || return 1
+    fi
     [ -f "$HP_BATCH/kernel" ] || return 0
     hp_say "the running kernel becomes GRUB's default until this is confirmed"
     hp_k_old=$(hp_kernel_entry "$(hp_value "$HP_BATCH/kernel" old)")
@@ -160,7 +164,7 @@ hp_kernel_before() {
         [ -d "${HP_GRUB_SNIPPET%/*}" ] || echo "made yes"
     } | hp_write "$HP_BATCH/kernel.trial" || return 1
     [ -d "${HP_GRUB_SNIPPET%/*}" ] || (umask 022 && mkdir "${HP_GRUB_SNIPPET%/*}") || return 1
-    hp_kernel_snippet | hp_place "$HP_GRUB_SNIPPET" 0644 && hp_kernel_menu && grub-set-default "$hp_k_old" &&
+    hp_kernel_snippet | hp_place "$HP_GRUB_SNIPPET" 0644 && hp_kernel_menu && hp_kernel_on_trial && grub-set-default "$hp_k_old" &&
         [ "$(hp_kernel_env saved_entry)" = "$hp_k_old" ] && sync -f /boot
 }
 
@@ -179,7 +183,14 @@ hp_kernel_default() {
 
 hp_kernel_env() { grub-editenv "$HP_GRUB_ENV" list 2>/dev/null | sed -n "s/^$1=//p" | head -n 1; }
 
-hp_kernel_menu() { hp_unattended update-grub >/dev/null 2>&1 && [ -s "$HP_GRUB_CFG" ]; }
+# It looks at every disk, and one that hangs must not keep a rollback or a confirm.
+hp_kernel_menu() { hp_unattended timeout -k 10 60 update-grub >/dev/null 2>&1 && [ -s "$HP_GRUB_CFG" ]; }
+
+# Whether the menu goes by the snippet: another file there may come after it.
+hp_kernel_on_trial() {
+    # shellcheck disable=SC2016
+    grep -qF 'set default="${saved_entry}"' "$HP_GRUB_CFG" && grep -qF 'panic=30' "$HP_GRUB_CFG"
+}
 
 # After the packages: the new kernel for one boot.
 hp_kernel_after() {
@@ -205,7 +216,8 @@ hp_kernel_keep() {
     fi
     hp_k_entry=
     [ "$(hp_value "$1/kernel.trial" default)" != saved ] || hp_k_entry=$(hp_kernel_entry "$hp_k_new")
-    hp_kernel_settle "$1" "$hp_k_entry" && rm -f "$1/kernel.trial" && sync "$1" || {
+    # The words for the way back stay until the confirm has won: a rollback may come first still.
+    hp_kernel_settle "$1" "$hp_k_entry" || {
         HP_K_WHY="GRUB did not take the new kernel for its default"
         return 1
     }
@@ -222,17 +234,19 @@ hp_kernel_back() {
     for hp_k_file in "$HP_BATCH"/boot/*; do
         [ -f "$hp_k_file" ] && ! cmp -s "$hp_k_file" "/boot/${hp_k_file##*/}" || continue
         hp_say "putting back /boot/${hp_k_file##*/}"
-        cp -a "$hp_k_file" "/boot/${hp_k_file##*/}.holdpoint" &&
-            mv -fT "/boot/${hp_k_file##*/}.holdpoint" "/boot/${hp_k_file##*/}" || {
-            rm -f "/boot/${hp_k_file##*/}.holdpoint"
+        # A name that no boot loader takes for an image, should it stay.
+        hp_k_part=/boot/.holdpoint.${hp_k_file##*/}
+        cp -a "$hp_k_file" "$hp_k_part" && sync "$hp_k_part" && mv -fT "$hp_k_part" "/boot/${hp_k_file##*/}" || {
+            rm -f "$hp_k_part"
             hp_kernel_caution "/boot/${hp_k_file##*/} could not be put back; it is kept in $HP_BATCH/boot"
         }
     done
+    hp_kernel_find
+    if [ -n "$HP_K_NEW" ] && [ "$(uname -r)" = "$HP_K_NEW" ]; then
+        hp_kernel_caution "kernel $HP_K_NEW runs until the next boot, and its modules are gone: reboot"
+    fi
     [ -f "$HP_BATCH/kernel.trial" ] || return 0
     if hp_kernel_settle "$HP_BATCH" "$(hp_value "$HP_BATCH/kernel.trial" saved)"; then
-        if [ "$(uname -r)" = "$(hp_value "$HP_BATCH/kernel.trial" new)" ]; then
-            hp_kernel_caution "kernel $(uname -r) runs until the next boot, which takes $(hp_value "$HP_BATCH/kernel.trial" old)"
-        fi
         rm -f "$HP_BATCH/kernel.trial"
     else
         # It stays as it was on trial: the old kernel by default.

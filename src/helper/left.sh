@@ -11,6 +11,8 @@ hp_clean_held() {
         echo "an operation is running"
     elif hp_timers_any "armed armed.new armed.due firing rollback-failed"; then
         echo "a timer is armed or firing, or its rollback failed and needs what is stored"
+    elif [ -n "$(ls "$HP_STATE"/batches/*/kernel.trial 2>/dev/null)" ]; then
+        echo "a kernel is on trial still, and what ends that is stored: roll the batch back once more"
     fi
 }
 

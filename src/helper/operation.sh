@@ -252,6 +252,8 @@ hp_run_turn() {
     until flock -w 3600 8; do
         [ "$hp_run_kind" = rollback ] || return 1
         hp_say "still waiting for the operation that is at work"
+        # Where flock itself does not run it is not waited for, but asked again and again.
+        sleep 1
     done
 }
 

@@ -25,6 +25,13 @@ hp_pause_keep() {
         { hp_pause_text | hp_place "$HP_PAUSE_FILE" 0644; } 2>/dev/null
 }
 
+# The watcher's look at it. Under the lock, or it would come back in the moment in which it is taken away.
+hp_pause_watch() {
+    [ ! -e "$HP_PAUSE_FILE" ] && [ ! -L "$HP_PAUSE_FILE" ] || return 0
+    (exec 9>>"$HP_STATE/lock" && flock -n 9 && hp_timers_any "armed armed.new armed.due firing" &&
+        hp_pause_keep) 2>/dev/null || :
+}
+
 # Whether it is there and apt goes by it.
 hp_is_paused() {
     hp_pause_is_ours && [ "$(apt-config dump --format '%v%n' APT::Periodic::Enable 2>/dev/null)" = 0 ]

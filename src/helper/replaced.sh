@@ -17,7 +17,10 @@ LIST
 # customer, and the cockpit's own session began before the apply.
 hp_batch_replaced() {
     hp_facts_maps_are_open || return
-    [ -f "$HP_BATCH/files.paths" ] || return 0
+    [ -r "$HP_BATCH/files.paths" ] || {
+        echo 'what was there before was not noted' >&2
+        return 1
+    }
     hp_facts_gone | awk -F '\t' -v paths="$HP_BATCH/files.paths" '
         BEGIN { while ((getline line < paths) > 0) known[line] = 1 }
         {

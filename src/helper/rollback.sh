@@ -22,6 +22,7 @@ hp_rollback() {
     if [ -f "$HP_BATCH/rolled-back" ] && hp_audit_is_clean && hp_all_are_at 4; then
         # A boot since then took what lived at runtime alone.
         hp_say "rolled back before: only addresses and routes are put back, and all is verified"
+        [ ! -f "$HP_BATCH/kernel.trial" ] || hp_kernel_back
         hp_rollback_network
         hp_rollback_report
         return
@@ -39,9 +40,9 @@ hp_rollback() {
     hp_rollback_files
     hp_restore_marks || hp_say "not every mark could be put back"
     hp_etc_restore
-    hp_kernel_back
     hp_rollback_network
     hp_rollback_units
+    hp_kernel_back
     hp_rollback_report
 }
 

@@ -12,6 +12,10 @@ hp_stage() {
                 return 1
                 ;;
         esac
+        if [ -f "$HP_BATCH/kernel.trial" ]; then
+            hp_result "failed kernel a kernel is on trial by another batch of this name; roll that back once more"
+            return 1
+        fi
         rm -rf "$HP_BATCH" || return 1
     fi
     mkdir -p "$HP_BATCH/new" "$HP_BATCH/old" "$HP_BATCH/fetch" || return 1

@@ -167,7 +167,6 @@ hp_watch_await() {
 # to try again at the next boot and to say so at each login.
 hp_watch_tidy() {
     ! hp_timers_any "armed armed.new armed.due firing rollback-failed" || return 0
-    rm -rf "$HP_STATE/feet"
     hp_pause_settle
     rm -f "$HP_CRON_FILE" "$HP_MOTD_FILE" "$HP_CRON_FILE.tmp" "$HP_MOTD_FILE.tmp" "$HP_UNIT_FILE.tmp"
     if [ -f "$HP_UNIT_FILE" ]; then
@@ -178,6 +177,8 @@ hp_watch_tidy() {
         # Not reloaded after that: the watcher may still end, by a status that the unit calls a success.
         rm -f "$HP_UNIT_FILE"
     fi
+    # After the unit that names them.
+    rm -rf "$HP_STATE/feet" "$HP_STATE/feet.new"
     return 0
 }
 
@@ -227,7 +228,7 @@ hp_watch() {
             hp_watch_batch=${hp_watch_dir%/timer}
             hp_watch_one "$hp_watch_dir" "${hp_watch_batch##*/}"
         done
-        if [ "$hp_watch_found" = 1 ]; then hp_pause_keep; else hp_watch_leave; fi
+        if [ "$hp_watch_found" = 1 ]; then hp_pause_watch; else hp_watch_leave; fi
         sleep "$((hp_watch_wait / 1000)).$(printf %03d $((hp_watch_wait % 1000)))" 7>&- || hp_feet_watch
     done
 }

@@ -72,14 +72,22 @@ fn an_archive_that_is_gone() {
     rehearsed(&fleet, &plan);
     let before = fleet.manifest("web2");
     fleet.lab("archive-down", &[]);
+    // Nobody has its files: not the archive, and not the host where they were rehearsed.
+    fleet.on("test1", "mv /var/lib/holdpoint/batches /var/lib/holdpoint/away");
     let ran = on_plan(&fleet, "run", &plan, &["--headless"]).must_end(20);
     ran.must_say("HOLD  proof of web2 batch 1: hp-less:all: the new file can't be had");
     assert_eq!(ran.journal(&fleet).outcome(), "held");
     before.assert_same(&fleet.manifest("web2"), "after a stage that could not be");
     assert_eq!(fleet.operations("web2", "apply"), 0);
-    fleet.lab("archive-up", &[]);
-    on_plan(&fleet, "run", &plan, &["--headless"]).must_end(0);
+    // That host has them: the cockpit carries both over, with the archive as gone as before.
+    fleet.on("test1", "cd /var/lib/holdpoint && rm -rf batches && mv away batches");
+    let ran = on_plan(&fleet, "run", &plan, &["--headless"]).must_end(0);
     assert_eq!(fleet.version("web2", "hp-less"), "590-2");
+    let journal = ran.journal(&fleet);
+    let file = &journal.all("batch", "staged").last().expect("staged")["result"]["Ok"]["files"][0];
+    for side in ["new_from", "old_from"] {
+        assert_eq!(file[side]["source"]["host"], "test1", "{file}");
+    }
 }
 
 #[test]

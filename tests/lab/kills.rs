@@ -55,6 +55,9 @@ fn a_cockpit_that_is_killed_at_journal_records_is_resumed_here_or_elsewhere() {
     run(&fleet, &["run", &plan, "--headless", "--recording", &folder]).must_end(0);
     let last = records(&whole);
     run(&fleet, &["rollback", &folder, "--scope", "all", "--take-over"]).must_end(10);
+    // What was rolled back is pinned out, and each window is to have it pending again.
+    let release = || run(&fleet, &["unpin", &plan]).must_end(0);
+    release();
     let all = std::env::var("HOLDPOINT_LAB_KILLS").is_ok_and(|which| which == "all");
     let seed: u64 = std::env::var("HOLDPOINT_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(7);
     let step = if all { 1 } else { last / SAMPLE };
@@ -83,6 +86,7 @@ fn a_cockpit_that_is_killed_at_journal_records_is_resumed_here_or_elsewhere() {
         let folder = taken.display().to_string();
         let back = run(&fleet, &["rollback", &folder, "--scope", "all", "--take-over"]);
         assert!([0, 10, 20].contains(&back.exit), "{}\n{}{}", back.exit, back.out, back.err);
+        release();
         before.assert_same(&fleet.manifest("web2"), "after a kill, a resume and a rollback of everything");
         println!("killed at record {at} of {last}: resumed with {exit}, rolled back with {}", back.exit);
     }

@@ -210,8 +210,9 @@ fn a_cable_that_is_out_in_the_apply_and_another_time_in_the_reboot() {
     has_come_back(&ran.journal(&fleet));
     slow("web2", 0);
 
-    // The first batch goes well now, and the second one's reboot is declared; nobody sees its end.
+    // What was rolled back is pinned out; released, it is pending again. It goes well now, and the second one's reboot is declared; nobody sees its end.
     let boot = fleet.on("web2", "cat /proc/sys/kernel/random/boot_id");
+    on_plan(&fleet, "unpin", &plan, &[]).must_end(0);
     let mut window = start(&fleet, &["run", &plan.display().to_string(), "--headless"]);
     window.until("web2 batch 2: applied");
     fleet.until_on("web2", "cat /var/lib/holdpoint/batches/*/timer/declared");

@@ -79,7 +79,7 @@ fn the_story_ssh_works_customers_are_dark_and_it_is_taken_back() {
     assert!(fleet.on("web1", "apt-cache policy hp-net-config").contains("Candidate: 1.0-1"));
     fleet.on("web1", "test ! -e /etc/apt/apt.conf.d/zzzz-holdpoint-paused");
     let names: &[&str] = &["check", &plan];
-    run(&fleet, names).must_say("PINNED     hp-net-config:amd64 2.0-1, pinned out since ");
+    run(&fleet, names).must_say("PINNED     hp-net-config:all 2.0-1, pinned out since ");
     run(&fleet, &["clean", &plan, "--host", "web1", "--look"]).must_end(0).must_say("web1: removable: ");
     run(&fleet, &["clean", &plan, "--host", "web1", "--yes"]).must_end(0).must_say("web1: removed");
     run(&fleet, &["clean", &plan, "--host", "web1"]).must_end(0).must_say("web1: nothing to remove");

@@ -261,8 +261,18 @@ async fn roll_back(
         return line.refuse("it has ended", false).await;
     }
     drop(commands);
-    line.say(Say::Accepted { not_ready: outlook.missing }).await?;
+    line.say(Say::Accepted { not_ready: bounded(outlook.missing) }).await?;
     follow(line, desk, &start, &outlook.batches, records).await
+}
+
+/// The most lines of one answer, and the most characters of one of them: an answer has to fit one line.
+const LINES: usize = 40;
+const LONGEST: usize = 300;
+
+fn bounded(lines: Vec<String>) -> Vec<String> {
+    let more = lines.len().saturating_sub(LINES);
+    let kept = lines.into_iter().take(LINES).map(|line| line.chars().take(LONGEST).collect());
+    kept.chain((more > 0).then(|| format!("and {more} more"))).collect()
 }
 
 async fn follow(
@@ -306,6 +316,9 @@ async fn follow(
                 if outcome == Outcome::Held {
                     notes.splice(0..0, headless::why(&state));
                 }
+                let undone = headless::out_of_reach(&state, asked);
+                let outcome = if undone.is_empty() { outcome } else { Outcome::RollbackIncomplete };
+                let notes = bounded([undone, notes].concat());
                 let ended = state.ended.is_some();
                 return line.say(Say::Done { outcome, ended, text, notes }).await;
             }

@@ -11,7 +11,7 @@ use crate::core::schedule;
 use crate::core::state::{Batch, Phase, State};
 use crate::core::wayback::{self, WayBack};
 use crate::facts::Fact;
-use crate::types::Untrusted;
+use crate::types::{Span, Untrusted};
 
 pub(super) fn judge(state: &State, batch: &Batch) -> Finding {
     let Some(proof) = &batch.proof else {
@@ -58,7 +58,8 @@ pub(super) fn judge(state: &State, batch: &Batch) -> Finding {
         against.push(format!("kernel rollback is not automatic: {}", why.shown()));
     }
     let alone = alone(state, batch);
-    if let (Some(why), true) = (&alone, schedule::reboots(batch)) {
+    let reboots = schedule::reboots(batch) || schedule::reboot(state, &batch.changes).span > Span::ZERO;
+    if let (Some(why), true) = (&alone, reboots) {
         against.push(why.clone());
     }
     if against.is_empty() {

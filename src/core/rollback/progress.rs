@@ -1,6 +1,6 @@
 //! How far the way back is, batch by batch, in the order in which they are taken.
 
-use super::{Wait, in_turn, under_way, waits_for};
+use super::{Wait, boots_back, in_turn, waits_for};
 use crate::core::schedule;
 use crate::core::state::{Batch, Phase, State};
 use crate::types::Time;
@@ -70,8 +70,8 @@ fn step(state: &State, batch: &Batch) -> Option<Step> {
             ends: since + schedule::rollback_pass(state, batch).span,
             again: batch.rebooted_back,
         },
-        Phase::Rebooting if under_way(batch) => Step::Reboots { since },
-        Phase::Rebooted if under_way(batch) => {
+        Phase::Rebooting if boots_back(batch) => Step::Reboots { since },
+        Phase::Rebooted if boots_back(batch) => {
             Step::Runs { since, ends: since + schedule::rollback_pass(state, batch).span, again: true }
         }
         Phase::RolledBack | Phase::Comparing => Step::Compares { since },
@@ -145,6 +145,7 @@ ssh  = "ops@192.0.2.13"
 
     fn told(state: &State) -> String {
         let line = |(batch, step): (&Batch, Step)| match step {
+            Step::Queued(Wait::Fenced) => format!("{} fenced", batch.id),
             Step::Queued(Wait::Nothing) => format!("{} now", batch.id),
             Step::Queued(Wait::Work(phase)) => format!("{} after {}", batch.id, phase.word()),
             Step::Queued(Wait::After(later)) => format!("{} after {later}", batch.id),

@@ -3,6 +3,7 @@
 
 use crate::core::confirm::{self, OldCode};
 use crate::core::event::{BatchEvent, Event};
+use crate::core::fence;
 use crate::core::state::{Batch, DeadMan, Phase, State};
 use crate::types::{Span, Time};
 
@@ -27,18 +28,19 @@ pub(super) fn ask(state: &State, now: Time) -> Vec<Event> {
         // A rollback that failed on the host is tried again there at its next boot.
         let pause = if batch.phase == Phase::RollbackFailed { ASK } else { pause };
         // What runs old code is known only once it was asked after the verifying.
-        let old_code = batch.phase == Phase::Verified
-            && confirm::old_code(state, batch) == OldCode::NotTold
-            && timer.asked_at() <= batch.verified_at;
+        let told = confirm::old_code(state, batch) != OldCode::NotTold;
+        let pause = if batch.phase == Phase::Verified && !told { ASK_DUE } else { pause };
         idle && !back
             && !batch.wanted_back
             && !awaited(batch)
-            && (old_code || timer.asked_at().is_none_or(|at| now >= at + pause))
+            // A clock that was set back must not keep it from being asked.
+            && timer.asked_at().is_none_or(|at| now >= at + pause || now < at)
     });
     due.map(|batch| {
         // Lengthened by nothing, its host lets something watch it again.
         let unwatched = batch.timer.as_ref().is_some_and(DeadMan::unwatched);
-        let extend = unwatched.then_some(Span::ZERO);
+        let ours = fence::of(state, &batch.host).is_none();
+        let extend = (unwatched && ours).then_some(Span::ZERO);
         Event::Batch(BatchEvent::TimerAsked { batch: batch.id.clone(), extend })
     })
     .collect()

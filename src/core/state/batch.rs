@@ -313,6 +313,10 @@ impl Batch {
             (Ok(report), false) => match problem(report) {
                 None => {
                     self.verified_at = Some(at);
+                    // What ran before that says nothing of what runs now.
+                    if let Some(timer) = &mut self.timer {
+                        timer.replaced = None;
+                    }
                     self.enter(Phase::Verified, at);
                 }
                 Some(what) => self.fail(Phase::ApplyFailed, &Failure::new(FailureKind::Failed, what), at),

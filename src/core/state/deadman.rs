@@ -15,8 +15,9 @@ pub struct DeadMan {
     pub said: Option<(Time, Timer)>,
     /// When its host was asked in vain the last time, since it last said something.
     pub unanswered: Option<Time>,
-    /// Which processes still run what the batch replaced, and when its host said so.
-    pub replaced: Option<(Time, Fact<Vec<Replaced>>)>,
+    /// Which processes still run what the batch replaced, once its host has said so since the batch was
+    /// verified.
+    pub replaced: Option<Fact<Vec<Replaced>>>,
 }
 
 impl DeadMan {
@@ -144,7 +145,7 @@ impl Batch {
             known.said = Some((at, timer.clone()));
             known.unanswered = None;
             if let Some(replaced) = &timer.replaced {
-                known.replaced = Some((at, replaced.clone()));
+                known.replaced = Some(replaced.clone());
             }
         }
     }

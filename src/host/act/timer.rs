@@ -69,8 +69,14 @@ impl Task {
         Answer::Timer(match extend {
             None => self.timer_of(&Verb::Timer(batch), 0, WORK).await,
             Some(by) => {
-                let verb = Verb::Extend { batch, token: token.clone(), by };
-                self.timer_of(&verb, on.epoch, Duration::ZERO).await
+                let verb = Verb::Extend { batch: batch.clone(), token: token.clone(), by };
+                let extended = self.timer_of(&verb, on.epoch, Duration::ZERO).await;
+                // How it stands in full, also where it was refused: it may have fired, or was confirmed there.
+                match (self.timer_of(&Verb::Timer(batch), 0, Duration::ZERO).await, extended) {
+                    (Ok(timer), Err(failure)) if timer.state == TimerState::Armed => Err(failure),
+                    (Ok(timer), _) => Ok(timer),
+                    (Err(_), extended) => extended,
+                }
             }
         })
     }

@@ -4,7 +4,8 @@ use super::activity::changes;
 use super::paint::Text;
 use super::sheet::Paper;
 use super::timer;
-use crate::core::{View, confirm};
+use crate::core::View;
+use crate::core::confirm::{self, OldCode};
 use crate::tui::theme::Role;
 use crate::tui::ui::timer::ByWord;
 use crate::types::Time;
@@ -21,8 +22,15 @@ pub(super) fn paper(view: &View, form: &ByWord, now: Time, width: usize) -> Pape
         );
         paper.say("FACT", Role::Strong, &fact, width);
     }
-    if let Some(words) = confirm::old_code(&view.state, batch).words() {
-        let fact = format!("{words}. What the probes have seen there is the code of before.");
+    let old_code = confirm::old_code(&view.state, batch);
+    if let Some(words) = old_code.words() {
+        let fact = match old_code {
+            OldCode::Runs(_) if !confirm::unprobed(&view.state, batch) => {
+                format!("{words}. What the probes have seen there is the code of before.")
+            }
+            OldCode::Runs(_) => format!("{words}: that is the code of before."),
+            OldCode::None | OldCode::NotTold | OldCode::Unknown(_) => words,
+        };
         paper.say("OLD CODE", Role::Strong, &fact, width);
     }
     let then = format!(

@@ -106,6 +106,7 @@ fn progress(paper: &mut Paper, view: &View, now: Time, width: usize) {
 fn words(view: &View, step: &Step, now: Time) -> String {
     let elapsed = |since: Time| Span::between(since, now).clock();
     match step {
+        Step::Queued(Wait::Fenced) => "waits: another cockpit holds its host, ask there".to_owned(),
         Step::Queued(Wait::Nothing) => "begins now".to_owned(),
         Step::Queued(Wait::Work(phase)) => {
             format!("waits: it is {}, which is never cut short", phase.word())
