@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::figures;
 use crate::fleet::{Fleet, Manifest};
 use crate::journal::Journal;
-use crate::program::{plan_within, rehearsed, run, start};
+use crate::program::{on_plan, plan_within, rehearsed, run, start};
 
 /// The timer's state on a host, as its file says.
 fn state(fleet: &Fleet, host: &str) -> String {

@@ -85,7 +85,7 @@ fn the_story_ssh_works_customers_are_dark_and_it_is_taken_back() {
     run(&fleet, &["clean", &plan, "--host", "web1"]).must_end(0).must_say("web1: nothing to remove");
     run(&fleet, &["unpin", &plan, "--host", "web1"])
         .must_end(0)
-        .must_say("web1: released hp-net-config:amd64 2.0-1");
+        .must_say("web1: released hp-net-config:all 2.0-1");
     assert!(fleet.on("web1", "apt-cache policy hp-net-config").contains("Candidate: 2.0-1"));
     let journal = ran.journal(&fleet);
     assert_eq!(journal.outcome(), "rolled-back");

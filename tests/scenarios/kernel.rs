@@ -50,6 +50,8 @@ GRUB_DEFAULT=0 GRUB_CMDLINE_LINUX=
 [ ! -f /etc/default/grub ] || . /etc/default/grub
 for f in /etc/default/grub.d/*.cfg; do [ ! -f "$f" ] || . "$f"; done
 {
+    # As 00_header of GRUB writes it.
+    [ "$GRUB_DEFAULT" != saved ] || GRUB_DEFAULT='${saved_entry}'
     echo "set default=\"$GRUB_DEFAULT\""
     echo "menuentry 'Debian GNU/Linux' --class debian \$menuentry_id_option 'gnulinux-simple-0b1c' {"
     echo "}"
@@ -110,7 +112,7 @@ fn grub(host: &Host) -> (String, String, bool) {
     let environment = host.inside.sh("sort /boot/grub/grubenv");
     let default = host.inside.sh("sed -n 's/^set default=//p' /boot/grub/grub.cfg");
     let panic = host.inside.sh("grep -c panic=30 /boot/grub/grub.cfg || :");
-    (environment, default.trim().replace('"', ""), panic.trim() != "0")
+    (environment, default.trim().replace('"', "").replace("${saved_entry}", "saved"), panic.trim() != "0")
 }
 
 #[test]
