@@ -171,7 +171,7 @@ pub fn judge_one(state: &State, batch: &Batch, gate: GateName, now: Time) -> Jud
         GateName::Rehearsed => rehearsed::judge(state, batch, now),
         GateName::Size => size::judge(state, batch),
         GateName::Proof => proof::judge(state, batch),
-        GateName::Practised => practised::judge(state),
+        GateName::Practised => practised::judge(state, batch),
         GateName::Bake => bake::judge(state, batch),
         GateName::Time => time::judge(state, batch, now),
         GateName::Lock => lock::judge(state, batch, now),
