@@ -242,6 +242,10 @@ hp_watch_leave() {
     fi
     hp_watch_tidy
     rm -f "$HP_STATE/watch.pid"
+    # Where systemd was reloaded since the unit's file went, it knows no more that this status is a success.
+    if hp_has_systemd && [ "$(systemctl show -p LoadState "$HP_UNIT" 2>/dev/null 7>&- 9>&-)" = LoadState=not-found ]; then
+        exit 0
+    fi
     exit "$HP_IDLE"
 }
 
@@ -371,6 +375,12 @@ hp_watch_boot_on() {
     for hp_boot_on_target in emergency.target rescue.target; do
         if systemctl is-active -q "$hp_boot_on_target" 2>/dev/null; then
             hp_say "this boot ended in $hp_boot_on_target: it goes on from there"
+            # What watched ends first: of a unit that is not there any more systemd takes its end for a failure.
+            hp_boot_on_tries=0
+            while [ ! -f "$HP_UNIT_FILE" ] && hp_watch_is_alive && [ "$hp_boot_on_tries" -lt 50 ]; do
+                hp_boot_on_tries=$((hp_boot_on_tries + 1))
+                sleep 0.1
+            done
             systemctl daemon-reload
             # What failed to mount is tried again, or is not asked for any more.
             systemctl reset-failed '*.mount' 2>/dev/null
