@@ -211,6 +211,18 @@ ssh  = "ops@192.0.2.13"
         }
     }
 
+    /// Between the reboot back and the second pass its runtime addresses are missing still.
+    #[test]
+    fn a_peer_waits_until_the_reboot_back_is_over_too() {
+        for phase in [Phase::Rebooting, Phase::Rebooted, Phase::RolledBack] {
+            let mut state = window(&[("web1-1", phase, false), ("web2-1", Phase::Verified, true)]);
+            let mut batch = state.in_order().next().expect("a batch").as_ref().clone();
+            batch.rolled_back = Some(crate::core::event::RollbackReport::default());
+            state.plan_batch(batch);
+            assert_eq!(due(&state), Vec::new(), "{phase:?}");
+        }
+    }
+
     #[test]
     fn a_reboot_belongs_to_the_way_back_only_after_it_began() {
         let rebooting = window(&[("db1-1", Phase::Rebooting, false)]);
