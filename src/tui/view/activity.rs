@@ -128,9 +128,6 @@ fn next(view: &View, now: Time) -> Text {
     let mut text = Text::of(Role::Dim, " NEXT   ")
         .add(Role::Strong, format!("{} of {all}", batch.label()))
         .add(Role::Plain, format!("  {}", changes(batch.changes.len())));
-    if security > 0 {
-        text.push(Role::Security, format!(", {security} security"));
-    }
     let against: Vec<&str> = gate::judge(state, batch, now)
         .iter()
         .filter(|judgement| !judgement.state.passes())
@@ -142,7 +139,11 @@ fn next(view: &View, now: Time) -> Text {
         text = text.add(Role::Dim, "  waits for ").add(Role::Plain, against.join(", "));
     }
     if let Some(cutoff) = schedule::cutoff(state, batch) {
-        text.push(Role::Dim, format!("  start before {}", super::header::stamp(cutoff, now)));
+        text.push(Role::Dim, format!("  start by {}", super::header::stamp(cutoff, now)));
+    }
+    // Last, since a narrow screen cuts the end and the updates count them too.
+    if security > 0 {
+        text.push(Role::Security, format!("  {security} security"));
     }
     if !reading.is_empty() {
         text.push(Role::Dim, format!("  (reading {})", reading.join(", ")));

@@ -216,6 +216,9 @@ fn scope(paper: &mut Paper, view: &View, ui: &Ui, sheet: &RollbackSheet, outlook
         }
         let name = match (reach, sheet.reach == reach, sheet.scope(ui, view)) {
             (Reach::Host, true, crate::core::command::RollbackScope::Host(host)) => format!("[host {host}]"),
+            (Reach::Unconfirmed, true, _) if wants_word(reach, outlook) => {
+                "[last confirmed: nothing is open]".to_owned()
+            }
             // No two hosts are taken together, so the newest wave is the newest host.
             (Reach::Wave, true, _) => format!("[wave: newest host{}]", newest(view, outlook)),
             (reach, true, _) => format!("[{}]", word(reach)),
@@ -254,7 +257,7 @@ fn foot(sheet: &RollbackSheet, outlook: &Rollback) -> Vec<Text> {
         Text::of(Role::Dim, "nothing more to start   ")
     } else if wants_word(sheet.reach, outlook) {
         let rest = "_".repeat(WORD.len().saturating_sub(sheet.word.len()));
-        Text::of(Role::Plain, "confirmed work: type ")
+        Text::of(Role::Plain, "confirmed: type ")
             .add(Role::KeyName, WORD)
             .add(Role::Plain, ", then Enter  ")
             .add(Role::Field, format!("[{}{rest}]", sheet.word))
