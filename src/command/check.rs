@@ -254,8 +254,8 @@ fn print_host(state: &State, host: &Host) {
     if let Some((_, failure)) = &host.read_failed {
         println!("    {}", failure.what.shown());
     }
-    for pin in known(host).iter().flat_map(|known| &known.pins) {
-        println!("    PINNED     {}; release: holdpoint unpin", unpin::words(pin));
+    for line in known(host).map_or_else(Vec::new, |known| unpin::lines(&known.pins)) {
+        println!("    PINNED     {line}; release: holdpoint unpin");
     }
     let Some(rows) = standing::rows(state, host) else { return };
     let quiet = |row: &&standing::Row| row.standing == Standing::Same && !row.way_back.is_no_return();

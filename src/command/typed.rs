@@ -16,7 +16,10 @@ use crate::types::Untrusted;
 pub fn confirm(what: &str, word: &str, instead: &str) -> Result<bool> {
     if !std::io::stdin().is_terminal() {
         return Err(
-            UsageError(format!("{what} wants the word {word} typed on a terminal, or {instead}")).into()
+            UsageError(format!(
+                "not done, since nobody can be asked here: it wants the word {word} typed on a terminal, or {instead}. {what}"
+            ))
+            .into()
         );
     }
     eprint!("{what}\nType {word} to go on, anything else ends here: ");

@@ -57,21 +57,30 @@ fn print(host: &HostName, released: &Released) {
     match released {
         Ok(pins) if pins.is_empty() => println!("{host}: nothing is pinned out"),
         Ok(pins) => {
-            for pin in pins {
-                println!("{host}: released {}", words(pin));
+            for line in lines(pins) {
+                println!("{host}: released {line}");
             }
         }
         Err((why, _)) => eprintln!("{host}: {why}"),
     }
 }
 
-/// `nginx:amd64 1.24.0-3, pinned out since 2026-11-21 13:40Z after the rollback of batch b1`
-pub fn words(pin: &Pin) -> String {
-    let on = pin.since.format("%Y-%m-%d %H:%MZ");
-    format!(
-        "{} {}, pinned out since {on} after the rollback of batch {}",
-        pin.package, pin.version, pin.batch
-    )
+/// A line for each rollback, in the order in which the host names them:
+/// `nginx:amd64 1.24.0-3, libssl3:amd64 3.0.2, pinned out since 2026-11-21 13:40Z after the rollback of batch b1`
+pub fn lines(pins: &[Pin]) -> Vec<String> {
+    let of_one_rollback = |a: &Pin, b: &Pin| a.batch == b.batch && a.since == b.since;
+    pins.chunk_by(of_one_rollback)
+        .map(|pins| {
+            let versions: Vec<String> =
+                pins.iter().map(|pin| format!("{} {}", pin.package, pin.version)).collect();
+            let on = pins[0].since.format("%Y-%m-%d %H:%MZ");
+            format!(
+                "{}, pinned out since {on} after the rollback of batch {}",
+                versions.join(", "),
+                pins[0].batch
+            )
+        })
+        .collect()
 }
 
 pub fn pin_json(pin: &Pin) -> Value {
@@ -94,4 +103,29 @@ fn as_json(all: &[(HostName, Released)]) -> Value {
         Err((why, _)) => json!({ "host": host, "released": [], "error": why }),
     };
     json!({ "format": "holdpoint.unpin/1", "hosts": all.iter().map(host).collect::<Vec<_>>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_rollback_pinned_out_is_one_line() {
+        let pin = |package: &str, batch: &str, minute: u32| Pin {
+            package: package.parse().expect("a package"),
+            version: "2.0-1".parse().expect("a version"),
+            since: format!("2026-11-21T13:{minute}:00Z").parse().expect("a time"),
+            batch: batch.parse().expect("a batch"),
+            by: "timer".into(),
+        };
+        let said =
+            lines(&[pin("nginx:amd64", "b1", 40), pin("curl:amd64", "b1", 40), pin("vim:all", "b2", 41)]);
+        assert_eq!(
+            said,
+            [
+                "nginx:amd64 2.0-1, curl:amd64 2.0-1, pinned out since 2026-11-21 13:40Z after the rollback of batch b1",
+                "vim:all 2.0-1, pinned out since 2026-11-21 13:41Z after the rollback of batch b2",
+            ]
+        );
+    }
 }
