@@ -341,6 +341,31 @@ hp_facts_locks() {
     hp_fact unattended hp_facts_print_unattended
 }
 
+# hp_facts_stores PID: a stage of ours began it, which downloads and simulates and installs nothing. Whatever
+# else of ours is at work counts: that changes packages.
+hp_facts_stores() {
+    hp_f_at=$1
+    hp_f_steps=0
+    while [ "$hp_f_at" -gt 1 ] && [ $((hp_f_steps += 1)) -le 16 ]; do
+        case $({ tr '\0' ' ' <"/proc/$hp_f_at/cmdline"; } 2>/dev/null) in
+            */holdpoint-helper\ *\ 0\ run\ *-stage-*) return 0 ;;
+        esac
+        hp_f_parent=
+        while read -r hp_f_key hp_f_value hp_f_more; do
+            [ "$hp_f_key" != PPid: ] || hp_f_parent=$hp_f_value
+        done 2>/dev/null <"/proc/$hp_f_at/status"
+        hp_is_number "$hp_f_parent" || return 1
+        hp_f_at=$hp_f_parent
+    done
+    return 1
+}
+
+# hp_facts_simulates PID: as apt is asked to by every reading of ours; it takes no lock then.
+hp_facts_simulates() {
+    { tr '\0' '\n' <"/proc/$1/cmdline"; } 2>/dev/null |
+        grep -qxE -e '-s|--(simulate|just-print|dry-run|recon|no-act)'
+}
+
 # Lines PID, lock|running, name (tab separated).
 hp_facts_print_locks() {
     # Where processes of others are hidden, none in sight would mean nothing.
@@ -358,6 +383,7 @@ hp_facts_print_locks() {
         }
         $2 != "->" && ($6 in lock) && !seen[$5]++ { print $5 }' - /proc/locks | while read -r hp_f_pid; do
         hp_facts_comm "$hp_f_pid" || hp_f_comm='a process that is not in sight'
+        hp_facts_stores "$hp_f_pid" && continue
         printf '%s\tlock\t%s\n' "$hp_f_pid" "$hp_f_comm"
     done
     grep -asxE 'apt|apt-get|aptitude|synaptic|dpkg|dpkg-deb|dpkg-preconfigu|unattended-upgr|apt\.systemd\.dai' \
@@ -365,6 +391,7 @@ hp_facts_print_locks() {
         hp_facts_of_host "$hp_f_pid" || continue
         # This one waits for the shutdown, always, and changes nothing until then.
         grep -qs unattended-upgrade-shutdown "/proc/$hp_f_pid/cmdline" && continue
+        hp_facts_simulates "$hp_f_pid" || hp_facts_stores "$hp_f_pid" && continue
         printf '%s\trunning\t%s\n' "$hp_f_pid" "${hp_f_comm#comm:}"
     done
     return 0

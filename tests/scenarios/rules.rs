@@ -28,6 +28,43 @@ fn with_functions(state: &Path, script: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// What a reading takes for a package manager at work: not one that simulates, nor what a stage of ours
+/// downloads with, or `check` beside a window, and a window that reads while it stores, would hold themselves.
+#[test]
+fn a_simulation_and_a_stage_are_no_package_manager_at_work() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shell = fs::canonicalize("/bin/sh").expect("a shell");
+    // By its file a process has its name: this shell is apt-get to whoever looks.
+    let apt = folder.path().join("apt-get");
+    fs::copy(shell, &apt).expect("copied");
+    let apt = apt.display();
+    let ours = folder.path().join("holdpoint-helper");
+    fs::write(&ours, format!("echo $$ >\"$5\"\n{apt} -c 'read -r line; :' \"$6\"\n:\n")).expect("written");
+    let ours = ours.display();
+    let script = format!(
+        "cd '{}' || exit 1
+        mkfifo hold
+        exec 3<>hold
+        {apt} -c 'read -r line; :' <hold & plain=$!
+        {apt} -s <hold & simulates=$!
+        sh {ours} N 0 run b1-stage-17.0 stage.pid mark-stage <hold 2>/dev/null & :
+        sh {ours} N 0 run b1-apply-17.0 apply.pid mark-apply <hold 2>/dev/null & :
+        until [ -s stage.pid ] && [ -s apply.pid ] && grep -qs mark-apply /proc/[0-9]*/cmdline &&
+            grep -qs mark-stage /proc/[0-9]*/cmdline; do sleep 0.05; done
+        pid_of() {{ grep -las \"$1\" /proc/[0-9]*/cmdline | while IFS=/ read -r _ _ pid _; do
+            [ \"$(cat /proc/$pid/comm 2>&1)\" = apt-get ] && echo $pid; done; }}
+        hp_facts_print_locks >seen
+        for one in plain:$plain simulates:$simulates stage:$(pid_of mark-stage) apply:$(pid_of mark-apply); do
+            if grep -q \"^${{one#*:}}\tr\" seen; then echo ${{one%%:*}}; else echo not ${{one%%:*}}; fi
+        done
+        exec 2>/dev/null
+        kill $plain $simulates $(pid_of mark-stage) $(pid_of mark-apply)
+        wait",
+        folder.path().display()
+    );
+    assert_eq!(with_functions(folder.path(), &script), "plain\nnot simulates\nnot stage\napply\n");
+}
+
 /// The host as a script sees it: boot, uptime in seconds, wall clock.
 fn at(boot: &str, uptime: u64, now: u64) -> String {
     format!(
