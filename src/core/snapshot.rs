@@ -87,6 +87,14 @@ pub fn said(state: &State, batch: &Batch) -> Option<(String, bool)> {
     }
     let left = batch.applied.as_ref().and_then(|report| report.snapshot.as_ref());
     match (left, cover(state, batch)) {
+        (Some(SnapshotLeft::There(what)), _) if batch.phase == Phase::RollbackFailed => Some((
+            format!(
+                "{} is kept, never put back by itself; by hand, as `holdpoint-helper console status` on {} says",
+                what.shown(),
+                batch.host
+            ),
+            false,
+        )),
         (Some(SnapshotLeft::There(what)), _) => Some((
             format!(
                 "{}, from before the batch; removed once that is confirmed or back, never put back by itself",
@@ -221,7 +229,7 @@ pub(crate) mod tests {
         let (commands, (words, bad)) =
             left(SnapshotLeft::There("btrfs /var/lib/holdpoint/snapshots/b1".into()));
         assert_eq!((commands, bad), (2, false));
-        assert!(words.ends_with("never put back by itself"), "{words}");
+        assert!(words.contains(" is kept, never put back by itself; by hand, as "), "{words}");
         let (commands, (words, bad)) = left(SnapshotLeft::Invalid("lvm vg/holdpoint-b1".into()));
         assert_eq!((commands, bad), (0, true));
         assert_eq!(words, "lvm vg/holdpoint-b1 took more than fits into it, and holds nothing any more");
