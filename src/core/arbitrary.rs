@@ -595,8 +595,8 @@ fn proof() -> Any<Proof> {
     let kernel =
         (of(untrusted()), of(untrusted())).prop_map(|(keeps, manual)| KernelBack { keeps, manual }).boxed();
     let taking = (select(SnapshotKind::ALL.to_vec()), untrusted(), untrusted(), texts(), texts());
-    let taking =
-        taking.prop_map(|(kind, of, at, apart, back)| Snapshot::Takes(Taking { kind, of, at, apart, back }));
+    let taking = taking
+        .prop_map(|(kind, of, at, apart, back)| Snapshot::Takes(Taking { kind, of, at, apart, back }.into()));
     let snapshot = prop_oneof![taking, untrusted().prop_map(Snapshot::Fails)].boxed();
     let way = (few(unit()), of(tools.boxed()), few(package()), of(kernel), of(snapshot));
     let files = (few(file.boxed()), texts(), texts(), of(untrusted()), any::<u64>(), any::<u64>());

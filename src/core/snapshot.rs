@@ -168,7 +168,7 @@ pub(crate) mod tests {
     #[test]
     fn the_cover_follows_from_the_plan_and_from_what_the_host_found() {
         let fails = || Some(Snapshot::Fails("live data shares it: /srv".into()));
-        let takes = || Some(Snapshot::Takes(taking()));
+        let takes = || Some(Snapshot::Takes(taking().into()));
         for (asks, snapshot, lacking, evidence) in [
             (false, None, Some("the plan asks for no snapshots"), None),
             (
@@ -218,7 +218,7 @@ pub(crate) mod tests {
     #[test]
     fn the_commands_are_for_a_rollback_that_failed_and_a_snapshot_that_holds() {
         let state = asking();
-        let mut failed = batch(Some(Snapshot::Takes(taking())));
+        let mut failed = batch(Some(Snapshot::Takes(taking().into())));
         assert!(by_hand(&state, &failed).is_empty());
         failed.enter(Phase::RollbackFailed, Time::default());
         assert_eq!(by_hand(&state, &failed).len(), 2);

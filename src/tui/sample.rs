@@ -268,7 +268,8 @@ impl Sample {
                 (Work::Stage, Some(batch)) => {
                     let changes = self.state.batches[&batch].changes.clone();
                     let asked = crate::core::snapshot::asked(&self.state);
-                    let snapshot = asked.then(|| Snapshot::Takes(crate::core::snapshot::tests::taking()));
+                    let snapshot =
+                        asked.then(|| Snapshot::Takes(crate::core::snapshot::tests::taking().into()));
                     self.answer(id, Answer::Staged(Ok(Proof { snapshot, ..proof(&changes) })));
                 }
                 (Work::Timer, Some(batch)) => self.answer(id, Answer::Timer(Ok(self.timer(&batch)))),

@@ -29,7 +29,7 @@ fn asking() -> Spec {
 
 fn takes(said: Option<Snapshot>) -> Taking {
     match said {
-        Some(Snapshot::Takes(taking)) => taking,
+        Some(Snapshot::Takes(taking)) => *taking,
         said => panic!("it takes none: {said:?}"),
     }
 }

@@ -41,7 +41,7 @@ pub struct Proof {
 #[serde(rename_all = "kebab-case")]
 pub enum Snapshot {
     /// The host can take one and no live data shares it.
-    Takes(Taking),
+    Takes(Box<Taking>),
     /// It can't, or live data would go back with it; why.
     Fails(Untrusted),
 }

@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn a_snapshot_that_is_taken_stands_in_for_what_it_alone_brings_back() {
         let state = snapshot::tests::asking();
-        let taking = || Some(Snapshot::Takes(snapshot::tests::taking()));
+        let taking = || Some(Snapshot::Takes(snapshot::tests::taking().into()));
         let fails = || Some(Snapshot::Fails("live data shares it: /var/lib/mysql".into()));
         let found = |package: &str, versions: (&str, &str), said: Option<Snapshot>| {
             let mut batch = batch(package, versions.0, versions.1);

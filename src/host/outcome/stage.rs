@@ -250,13 +250,13 @@ impl StageResult {
                         ("ok", None) => {
                             let (kind, of) = key(rest);
                             let kind = SnapshotKind::ALL.into_iter().find(|known| known.word() == kind);
-                            result.snapshot = Some(Snapshot::Takes(Taking {
+                            result.snapshot = Some(Snapshot::Takes(Box::new(Taking {
                                 kind: kind.ok_or_else(|| line.error())?,
                                 of: said(of),
                                 at: said(""),
                                 apart: Vec::new(),
                                 back: Vec::new(),
-                            }));
+                            })));
                         }
                         ("at", Some(Snapshot::Takes(taking))) => taking.at = said(rest),
                         ("apart", Some(Snapshot::Takes(taking))) => taking.apart.push(said(rest)),
