@@ -13,7 +13,7 @@ use crate::cli::{Check, Exit};
 use crate::conductor::clock;
 use crate::core::gate::{self, GateName, GateState, Judgement};
 use crate::core::state::{Batch, Host, Reach, State};
-use crate::core::{Intent, Standing, schedule, standing};
+use crate::core::{Intent, Standing, schedule, snapshot, standing};
 use crate::facts::{Fact, KeptWhy, Updates};
 use crate::plan::Plan;
 use crate::types::{Span, Time, Untrusted};
@@ -139,6 +139,7 @@ impl<'a> Seen<'a> {
             "go": self.go(),
             "hosts": self.state.hosts.values().map(|h| host(h)).collect::<Vec<_>>(),
             "gates": self.judged,
+            "snapshots": snapshot::asked(self.state).then_some("checked-when-staged"),
         })
     }
 
@@ -160,6 +161,9 @@ impl<'a> Seen<'a> {
         }
         for line in &self.late {
             println!("HOLD  time: {line}");
+        }
+        if snapshot::asked(self.state) {
+            println!("snapshots: asked by the plan, checked when staged");
         }
         let word = if self.go() { "GO: nothing would hold" } else { "HOLD" };
         let skipped = "proof is judged when the window has stored the packages";

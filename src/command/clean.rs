@@ -137,6 +137,9 @@ fn print_left(host: &HostName, left: &Result<Left, String>) {
     for batch in &left.batches {
         println!("    {:<24} {:<16} {}", batch.id.as_str(), batch.state.shown(), size(batch.bytes));
     }
+    for snapshot in &left.snapshots {
+        println!("    snapshot {}", snapshot.shown());
+    }
     if !left.pins.is_empty() {
         println!("    {} versions stay pinned out: holdpoint unpin releases them", left.pins.len());
     }
@@ -174,6 +177,7 @@ fn as_json(all: &[One]) -> Value {
             "batches": batches,
             "operations": left.map(|left| left.operations),
             "bytes": left.map(|left| left.bytes),
+            "snapshots": left.map(|left| &left.snapshots),
             "held": left.and_then(|left| left.held.as_ref()),
             "pins": left.map(|left| left.pins.len()),
             "removed": matches!(one.came, Came::Removed),

@@ -594,11 +594,15 @@ fn proof() -> Any<Proof> {
     ];
     let kernel =
         (of(untrusted()), of(untrusted())).prop_map(|(keeps, manual)| KernelBack { keeps, manual }).boxed();
-    let way = (few(unit()), of(tools.boxed()), few(package()), of(kernel));
+    let taking = (select(SnapshotKind::ALL.to_vec()), untrusted(), untrusted(), texts(), texts());
+    let taking = taking
+        .prop_map(|(kind, of, at, apart, back)| Snapshot::Takes(Taking { kind, of, at, apart, back }.into()));
+    let snapshot = prop_oneof![taking, untrusted().prop_map(Snapshot::Fails)].boxed();
+    let way = (few(unit()), of(tools.boxed()), few(package()), of(kernel), of(snapshot));
     let files = (few(file.boxed()), texts(), texts(), of(untrusted()), any::<u64>(), any::<u64>());
     (files, way)
         .prop_map(|((files, missing, beyond, reverse, space_needed, space_free), way)| {
-            let (restarts, tools, stands_on, kernel) = way;
+            let (restarts, tools, stands_on, kernel, snapshot) = way;
             Proof {
                 files,
                 missing,
@@ -610,18 +614,22 @@ fn proof() -> Any<Proof> {
                 tools,
                 stands_on,
                 kernel,
+                snapshot,
             }
         })
         .boxed()
 }
 
 fn apply_report() -> Any<ApplyReport> {
-    (span(), texts(), few(unit()), any::<bool>())
-        .prop_map(|(took, etc_changed, restarted, reboot_required)| ApplyReport {
+    let snapshot =
+        prop_oneof![untrusted().prop_map(SnapshotLeft::There), untrusted().prop_map(SnapshotLeft::Invalid)];
+    (span(), texts(), few(unit()), any::<bool>(), of(snapshot.boxed()))
+        .prop_map(|(took, etc_changed, restarted, reboot_required, snapshot)| ApplyReport {
             took,
             etc_changed,
             restarted,
             reboot_required,
+            snapshot,
         })
         .boxed()
 }

@@ -118,17 +118,20 @@ pub struct OnHost {
     pub epoch: Epoch,
 }
 
-/// Where package files can be had beyond a host's own archive and cache.
+/// What a stage goes by beside the changes: where package files can be had beyond a host's own archive and
+/// cache, and what the plan asks of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Supply {
     /// Hosts of the plan that answer and have a helper, in the order in which they are asked.
     pub peers: Vec<HostName>,
     /// The plan's snapshot archive.
     pub snapshot: Option<SnapshotArchive>,
+    /// Whether the plan asks for a snapshot of the root file system before the first change.
+    pub root_snapshot: bool,
 }
 
 impl Supply {
-    /// Whether there is anything beyond.
+    /// Whether there is nowhere else to ask for files.
     pub fn is_empty(&self) -> bool {
         self.peers.is_empty() && self.snapshot.is_none()
     }
@@ -149,6 +152,7 @@ fn supply(state: &State, host: &HostName) -> Supply {
         peers: peers.into_iter().map(|other| other.name.clone()).collect(),
         // Checked when the plan was read; a journal of an older version may hold another.
         snapshot: template.and_then(|template| SnapshotArchive::parse(template).ok()),
+        root_snapshot: state.plan.as_ref().is_some_and(|plan| plan.policy.snapshots),
     }
 }
 

@@ -25,6 +25,7 @@ pub mod risk;
 pub mod rollback;
 mod rules;
 pub mod schedule;
+pub mod snapshot;
 pub mod standing;
 pub mod state;
 pub mod view;

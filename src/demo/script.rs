@@ -60,6 +60,7 @@ impl Host {
 
     fn stage(&self, mut script: Script, spec: Spec, batch: &BatchId) -> Vec<Step> {
         let near = spec.is_near();
+        let snapshot = spec.asks_for_snapshot();
         let spec = spec.batch();
         let there = self.batches.get(batch);
         let has = |id: &PackageId, version: &Version| {
@@ -180,6 +181,11 @@ impl Host {
             .any(|p| p.from.is_none() && p.package.name.as_str().starts_with("linux-image-6"))
         {
             result.extend(["kernel keeps 6.1.0-28-amd64", "kernel trial"].map(str::to_owned));
+        }
+        if snapshot {
+            script.say(100, "holdpoint: looking whether a snapshot can be taken");
+            let why = "/ is on overlay, and snapshots are taken of btrfs, LVM and ZFS alone";
+            result.push(format!("snapshot fails {why}"));
         }
         script.all(100, Vec::new(), Act::Stage(spec));
         script.end(Kind::Stage, result, 0)

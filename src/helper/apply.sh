@@ -13,14 +13,22 @@ hp_apply() {
         hp_result "refused no-space cannot save what is there now"
         return 2
     }
+    hp_snap_take || {
+        hp_apply_refused no-snapshot "$HP_S_WHY"
+        return 2
+    }
     hp_mark "$HP_BATCH/begun" || {
         hp_result "refused no-space cannot write the mark that the apply begins"
+        hp_snap_drop "$HP_BATCH"
         return 2
     }
     hp_kernel_before || {
         hp_kernel_back
         # What could not be put back there is the rollback's: to it this has begun.
-        [ -f "$HP_BATCH/kernel.trial" ] || rm -f "$HP_BATCH/begun"
+        if [ ! -f "$HP_BATCH/kernel.trial" ]; then
+            rm -f "$HP_BATCH/begun"
+            hp_snap_drop "$HP_BATCH"
+        fi
         hp_result "refused kernel GRUB could not be told to keep the running kernel as its default"
         return 2
     }
@@ -162,6 +170,7 @@ hp_apply_report() {
         hp_result "marks differ"
     fi
     hp_kernel_after || hp_apply_ok=1
+    hp_snap_report
     if [ -e /run/reboot-required ] || [ -f "$HP_BATCH/kernel.trial" ]; then
         hp_result "reboot-required yes"
     else

@@ -163,6 +163,7 @@ hp_verb_confirm() {
         rm -f "$HP_BATCH/kernel.trial"
     fi
     sync "$HP_TIMER" || hp_refuse internal "the disk does not keep it; ask again"
+    hp_snap_drop "$HP_BATCH" || : # What is left of it `left` says, and `clean` takes.
     hp_pause_settle
     hp_timer_answer
 }
@@ -253,6 +254,8 @@ hp_timer_why() {
         ! grep -q '^dependencies unmet' "$HP_OP/result.part" || hp_why="$hp_why; dependencies are unmet"
         ! grep -q '^file-differs ' "$HP_OP/result.part" || hp_why="$hp_why; files of old packages are missing"
     fi
+    hp_why_kept=$(hp_value "$HP_OP/result.part" "snapshot kept")
+    [ -z "$hp_why_kept" ] || hp_why="$hp_why; a snapshot of before is kept: $hp_why_kept"
     printf '%s\n' "$hp_why" | tr -cd ' -~\n' | head -n 1 | cut -c 1-500
 }
 

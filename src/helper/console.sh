@@ -97,6 +97,7 @@ hp_console_status() {
                 echo "  Its log: $hp_status_log"
                 echo "  It is tried again at the next boot. Unattended upgrades stay paused until it comes off. Again now:"
                 echo "    sudo /usr/local/sbin/holdpoint-helper console retry"
+                hp_snap_console "$HP_STATE/batches/$hp_status_batch"
                 ;;
             *) continue ;;
         esac
@@ -133,6 +134,7 @@ hp_console_confirm() {
         echo "holdpoint: NOT confirmed, the timer is: $(hp_timer_state "$HP_TIMER")"
         exit 1
     }
+    hp_snap_drop "$HP_BATCH" || echo "holdpoint: its snapshot could not be removed: $HP_S_AT"
     hp_pause_settle
     echo "holdpoint: batch $HP_PICKED is confirmed"
     exit 0

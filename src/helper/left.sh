@@ -33,6 +33,11 @@ hp_left_lines() {
     done
     echo "operations $(find "$HP_STATE/ops" -mindepth 1 -maxdepth 1 -type d | wc -l)"
     echo "bytes $(hp_left_bytes "$HP_STATE/batches" "$HP_STATE/ops")"
+    for hp_left_dir in "$HP_STATE"/batches/*/snap.taken; do
+        if [ -f "$hp_left_dir" ] && hp_snap_read "$hp_left_dir" && hp_snap_is_there; then
+            echo "snapshot $HP_S_KIND $HP_S_AT"
+        fi
+    done
     hp_pins | sed 's/^/pin /'
     hp_left_held=$(hp_clean_held)
     echo "held ${hp_left_held:--}"

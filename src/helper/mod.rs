@@ -29,6 +29,8 @@ pub const TEXT: &str = concat!(
     "\n",
     include_str!("kernel.sh"),
     "\n",
+    include_str!("snapshot.sh"),
+    "\n",
     include_str!("apply.sh"),
     "\n",
     include_str!("rollback.sh"),
@@ -141,7 +143,8 @@ pub fn enroll_text(user: &SudoUser) -> String {
          # While a batch waits for its confirmation there are also, made and removed by the helper:\n\
          # holdpoint-deadman.service (or /etc/cron.d/holdpoint-deadman where there is no systemd) and\n\
          # /etc/update-motd.d/60-holdpoint, and /etc/apt/apt.conf.d/zzzz-holdpoint-paused, which pauses unattended\n\
-         # upgrades; while a new kernel is on trial, /etc/default/grub.d/holdpoint.cfg. After a rollback\n\
+         # upgrades; where the plan asks for one, a snapshot of before: /var/lib/holdpoint/snapshots/BATCH, the volume\n\
+         # holdpoint-BATCH or the ZFS snapshot @holdpoint-BATCH; while a new kernel is on trial, /etc/default/grub.d/holdpoint.cfg. After a rollback\n\
          # /etc/apt/preferences.d/00-holdpoint-BATCH.pref keeps the versions out that were rolled back, until\n\
          # holdpoint unpin releases them.\n\n\
          {rule}\n\

@@ -237,6 +237,7 @@ hp_verb_run() {
     hp_result "duration-ms $(($(hp_uptime_ms) - HP_BEGAN))"
     hp_say "$hp_run_kind ended with $hp_run_exit"
     if [ "$hp_run_kind" = rollback ]; then
+        hp_snap_after "$hp_run_exit"
         hp_timer_ended "$hp_run_exit"
     fi
     # The disk may be full: what frees space is tried once before the result is given up.
@@ -339,6 +340,9 @@ hp_verb_clean() {
     hp_admit_epoch
     hp_clean_why=$(hp_clean_held)
     [ -z "$hp_clean_why" ] || hp_refuse busy "$hp_clean_why"
+    for hp_clean_dir in "$HP_STATE"/batches/*/; do
+        hp_snap_drop "${hp_clean_dir%/}" || hp_refuse internal "a snapshot could not be removed: $HP_S_AT"
+    done
     rm -rf "${HP_STATE:?}/batches" "${HP_STATE:?}/ops" "$HP_STATE"/spec.* "$HP_STATE"/verify.* \
         "$HP_STATE"/simulate.* "$HP_STATE"/have.* "$HP_STATE"/piece.* || hp_refuse internal "cannot remove everything"
     # A watcher that runs finds nothing to watch and ends.

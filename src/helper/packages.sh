@@ -4,6 +4,7 @@
 # FROM `-`: newly installed. TO `-`: removed. Where the files come from is said by two more:
 #   sources near                 the archive and apt's cache, and nothing else
 #   url NAME ARCH VERSION URL    where the plan's snapshot archive has that file
+# And one that the plan asks for a snapshot of the root file system: snapshot
 # Prints the first line that breaks the pattern, by number.
 hp_spec_fault() {
     awk -F '\t' '
@@ -17,6 +18,7 @@ hp_spec_fault() {
         $1 == "package" && NF == 6 && name($2) && arch($3) && version($4) && version($5) && sha($6) \
             && $4 != $5 && !(($2, $3) in seen) { seen[$2, $3]; n++; next }
         $1 == "sources" && NF == 2 && $2 == "near" && !near { near = 1; next }
+        $0 == "snapshot" && !snapshot { snapshot = 1; next }
         $1 == "url" && NF == 5 && name($2) && arch($3) && $4 != "-" && version($4) && url($5) \
             && !(($2, $3, $4) in seen) { seen[$2, $3, $4]; next }
         { print "line " NR; bad = 1; exit }
@@ -25,8 +27,8 @@ hp_spec_fault() {
 
 hp_spec_is_sound() { [ -z "$(hp_spec_fault "$1")" ]; }
 
-# The batch itself, without the ways in which its files may be had.
-hp_spec_batch() { grep -v -e "^sources$HP_TAB" -e "^url$HP_TAB" "$1"; }
+# The batch itself, without the ways in which its files may be had and what is done beside it.
+hp_spec_batch() { grep -v -e "^sources$HP_TAB" -e "^url$HP_TAB" -e '^snapshot$' "$1"; }
 
 hp_spec_packages() { grep "^package$HP_TAB" "$1"; }
 

@@ -5,6 +5,10 @@ hp_stage() {
         hp_result "failed already-begun this batch was applied; its way back is kept as it is"
         return 1
     fi
+    hp_snap_drop "$HP_BATCH" || {
+        hp_result "failed snapshot one that was taken before could not be removed: $HP_S_AT"
+        return 1
+    }
     if [ -d "$HP_BATCH" ] && ! hp_spec_batch "$HP_OP/spec" | cmp -s - "$HP_BATCH/spec"; then
         case $(hp_timer_state "$HP_BATCH/timer") in
             armed | firing)
@@ -36,6 +40,7 @@ hp_stage() {
     hp_stage_restarts
     hp_stage_feet
     hp_stage_kernel || return 1
+    hp_stage_snap || return 1
     # Package files are flushed before the mark that says they are there.
     find "$HP_BATCH/new" "$HP_BATCH/old" -type f -exec sync {} + || return 1
     sync "$HP_BATCH/new" "$HP_BATCH/old" || return 1

@@ -167,6 +167,7 @@ hp_watch_await() {
 # to try again at the next boot and to say so at each login.
 hp_watch_tidy() {
     ! hp_timers_any "armed armed.new armed.due firing rollback-failed" || return 0
+    hp_snap_settle
     hp_pause_settle
     rm -f "$HP_CRON_FILE" "$HP_MOTD_FILE" "$HP_CRON_FILE.tmp" "$HP_MOTD_FILE.tmp" "$HP_UNIT_FILE.tmp"
     if [ -f "$HP_UNIT_FILE" ]; then

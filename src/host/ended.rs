@@ -4,7 +4,7 @@
 
 use super::outcome::{ApplyResult, OutcomeError, RollbackResult, Side, StageResult, Trouble, named};
 use crate::core::Change;
-use crate::core::event::{ApplyReport, Failure, FailureKind, Proof, ProofFile, RollbackReport};
+use crate::core::event::{ApplyReport, Failure, FailureKind, Proof, ProofFile, RollbackReport, SnapshotLeft};
 use crate::facts::Section;
 use crate::types::{HostName, PackageId, Untrusted};
 
@@ -97,6 +97,7 @@ pub(super) fn staged(ended: &Ended, changes: &[Change]) -> Result<Proof, Failure
         tools: result.tools,
         stands_on: result.stands_on,
         kernel: result.kernel,
+        snapshot: result.snapshot,
     })
 }
 
@@ -113,6 +114,7 @@ pub(super) fn applied(ended: &Ended) -> Result<ApplyReport, Failure> {
         etc_changed: result.etc_changed,
         restarted: result.verified.restarted,
         reboot_required: result.reboot_required.unwrap_or(false),
+        snapshot: result.snapshot,
     })
 }
 
@@ -129,7 +131,14 @@ pub(super) fn rolled_back(ended: &Ended) -> Result<RollbackReport, Failure> {
     if ended.exit != 0 {
         let said = missing.iter().map(|words| ("not as before", words));
         let said = said.chain(result.cautions.iter().map(|words| ("caution", words)));
-        let said = said.map(|(code, words)| Trouble { code: code.into(), words: words.clone() });
+        let snapshot = result.snapshot.as_ref().map(|left| match left {
+            SnapshotLeft::There(what) => ("a snapshot of before is kept", what),
+            SnapshotLeft::Invalid(what) => {
+                ("the snapshot of before is full and holds nothing any more", what)
+            }
+        });
+        let said =
+            said.chain(snapshot).map(|(code, words)| Trouble { code: code.into(), words: words.clone() });
         let troubles: Vec<Trouble> = result.failed.iter().cloned().chain(said).collect();
         return Err(ended.failed("the rollback", &troubles));
     }

@@ -54,19 +54,30 @@ pub struct SpecPackage {
 pub struct Spec {
     packages: Vec<SpecPackage>,
     near: bool,
+    snapshot: bool,
     urls: Vec<(FileOf, String)>,
 }
 
 impl Spec {
     /// A batch of these changes.
     pub fn new(packages: Vec<SpecPackage>) -> Self {
-        Self { packages, near: false, urls: Vec::new() }
+        Self { packages, near: false, snapshot: false, urls: Vec::new() }
     }
 
     /// The same from the host's archive and cache alone: what these don't have is said to be missing,
     /// and nothing is repacked.
     pub fn near(self) -> Self {
         Self { near: true, ..self }
+    }
+
+    /// The same, with a snapshot of the root file system before the first change where `asked`.
+    pub fn with_snapshot(self, asked: bool) -> Self {
+        Self { snapshot: asked, ..self }
+    }
+
+    /// Whether a snapshot of the root file system is asked for.
+    pub fn asks_for_snapshot(&self) -> bool {
+        self.snapshot
     }
 
     /// The same, with where a snapshot archive has these files.
@@ -79,7 +90,7 @@ impl Spec {
         self.near
     }
 
-    /// The batch itself, without the ways in which its files may be had.
+    /// The batch itself, without the ways in which its files may be had and what is done beside it.
     pub fn batch(self) -> Self {
         Self::new(self.packages)
     }
@@ -104,6 +115,9 @@ impl Spec {
         }
         if self.near {
             text.push_str("sources\tnear\n");
+        }
+        if self.snapshot {
+            text.push_str("snapshot\n");
         }
         for (FileOf { package, version }, url) in &self.urls {
             text.push_str(&format!("url\t{}\t{}\t{version}\t{url}\n", package.name, package.arch));
@@ -133,6 +147,10 @@ impl FromStr for Spec {
             match words[..] {
                 ["sources", "near"] if !spec.near => {
                     spec.near = true;
+                    continue;
+                }
+                ["snapshot"] if !spec.snapshot => {
+                    spec.snapshot = true;
                     continue;
                 }
                 ["url", name, arch, version, url] if url.starts_with("http") => {

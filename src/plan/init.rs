@@ -208,7 +208,8 @@ const POLICY: &str = r#"#[policy]
 #second_person     = []
 # The order of hosts, in place of the computed one; name all of them.
 #order             = []
-# Take file system snapshots where a host can.
+# Take a snapshot of the root file system before the first change of each batch, where a host can (btrfs, LVM,
+# ZFS) and no live data shares it. Nothing puts one back by itself.
 #snapshots         = false
 # Where package files are that the archive no longer has: a URL template, fetched by the hosts with apt's
 # own downloader after their archive, their cache and the other hosts of the plan. In braces: filename (as

@@ -9,7 +9,7 @@ use crate::core::command::{Answer, Command, Input, Intent, Sample as Said};
 use crate::core::decide::{Circumstances, Decision, advance, decide};
 use crate::core::event::{
     Actor, ApplyReport, Failure, FailureKind, HelperState, LogLine, LogSource, ProbeId, ProbeOutcome, Proof,
-    ProofFile, Purpose, RollbackReport, Timer, TimerState, TimerWatch, VerifyReport,
+    ProofFile, Purpose, RollbackReport, Snapshot, SnapshotLeft, Timer, TimerState, TimerWatch, VerifyReport,
 };
 use crate::core::state::{Phase, Work};
 use crate::core::{Change, Frozen, JournalHealth, Record, Rehearsal, State, View};
@@ -267,7 +267,10 @@ impl Sample {
             match (pending.work, pending.batch) {
                 (Work::Stage, Some(batch)) => {
                     let changes = self.state.batches[&batch].changes.clone();
-                    self.answer(id, Answer::Staged(Ok(proof(&changes))));
+                    let asked = crate::core::snapshot::asked(&self.state);
+                    let snapshot =
+                        asked.then(|| Snapshot::Takes(crate::core::snapshot::tests::taking().into()));
+                    self.answer(id, Answer::Staged(Ok(Proof { snapshot, ..proof(&changes) })));
                 }
                 (Work::Timer, Some(batch)) => self.answer(id, Answer::Timer(Ok(self.timer(&batch)))),
                 (Work::Confirm, Some(_)) if self.deaf => {
@@ -383,6 +386,7 @@ impl Sample {
         let list = self.updates.get_mut(&name).expect("updates");
         list.pending.retain(|p| !batch.changes.iter().any(|change| change.package == p.package));
         let report = ApplyReport {
+            snapshot: crate::core::snapshot::asked(&self.state).then(|| SnapshotLeft::There(TAKEN.into())),
             took: Span::secs(70),
             etc_changed: vec!["/etc/nginx/nginx.conf".into(), "/etc/default/ifupdown".into()],
             restarted: vec![
@@ -440,6 +444,9 @@ impl Sample {
         View { state: std::sync::Arc::new(self.state.clone()), journal: JournalHealth::Sound, live: true }
     }
 }
+
+/// Where the snapshot is, once it was taken.
+const TAKEN: &str = "btrfs /var/lib/holdpoint/snapshots/b1";
 
 fn proof(changes: &[Change]) -> Proof {
     let file = |change: &Change| ProofFile {

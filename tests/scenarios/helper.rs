@@ -320,7 +320,7 @@ fn every_verb_is_answered_as_its_transcript_says() {
     hold("simulate", &Verb::Simulate(vec![wanted("hpt-data:all=2.0"), wanted("hpt-tool:amd64-")]), 0);
     let b1 = || "b1".parse().expect("an id");
     let token = || TOKEN.parse().expect("a token");
-    let stage = host.start("b1", Work::Stage(updates()));
+    let stage = host.start("b1", Work::Stage(updates().with_snapshot(true)));
     hold("start", &stage, 5);
     host.follow(&stage);
     hold("read", &Verb::Read { operation: id(&stage), offset: 0, wait: 0 }, 0);

@@ -38,7 +38,12 @@ pub struct Asked {
 
 /// A fresh one; `None`, and why, where this machine can't have one.
 pub fn host() -> Option<Host> {
-    match Throwaway::new() {
+    host_in(Throwaway::new())
+}
+
+/// One in that throwaway; `None`, and why, where there is none.
+pub fn host_in(inside: Result<Throwaway, String>) -> Option<Host> {
+    match inside {
         Ok(inside) => {
             inside.sh(include_str!("fleet.sh"));
             let output = inside.run(

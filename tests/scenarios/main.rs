@@ -8,6 +8,7 @@ mod helper;
 mod host;
 mod kernel;
 mod rules;
+mod snapshot;
 mod throwaway;
 mod timer;
 mod transcripts;

@@ -54,6 +54,19 @@ fn packages_are_at_rest() -> bool {
 impl Throwaway {
     /// A fresh one, or why this machine can't have one.
     pub fn new() -> Result<Self, String> {
+        Self::made(SETUP)
+    }
+
+    /// One whose root is a subvolume of a btrfs of its own, with a part of this machine's system copied into
+    /// it; or why this machine can't have one.
+    pub fn on_btrfs() -> Result<Self, String> {
+        if !["/usr/sbin", "/sbin"].iter().any(|dir| PathBuf::from(dir).join("mkfs.btrfs").exists()) {
+            return Err("btrfs-progs is not installed".to_owned());
+        }
+        Self::made(include_str!("btrfs.sh"))
+    }
+
+    fn made(setup: &str) -> Result<Self, String> {
         for tool in ["unshare", "nsenter", "dpkg-deb", "apt-get", "dpkg"] {
             if !["/usr/bin", "/usr/sbin", "/bin"].iter().any(|dir| PathBuf::from(dir).join(tool).exists()) {
                 return Err(format!("{tool} is not installed"));
@@ -79,7 +92,7 @@ impl Throwaway {
                 "private",
                 "sh",
                 "-c",
-                SETUP,
+                setup,
                 "sh",
             ])
             .arg(folder.path())

@@ -24,7 +24,7 @@ pub use probe::{ProbeEvent, ProbeId, ProbeOutcome};
 pub use rehearsal::RehearsalEvent;
 pub use report::{
     ApplyReport, Check, Identity, Inspected, KernelBack, Origin, Pinned, Proof, ProofFile, RollbackReport,
-    Source, Tools, VerifyReport,
+    Snapshot, SnapshotKind, SnapshotLeft, Source, Taking, Tools, VerifyReport,
 };
 pub use samples::{LogLine, LogSource, Samples};
 pub use takeover::{Before, TakeOver, TakeOverWord};

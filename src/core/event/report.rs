@@ -31,6 +31,73 @@ pub struct Proof {
     /// What becomes of the kernel; `None`: the batch has none, or nothing was said of it.
     #[serde(default)]
     pub kernel: Option<KernelBack>,
+    /// The snapshot that the apply takes first; `None`: the plan asks for none, or nothing was said of one.
+    #[serde(default)]
+    pub snapshot: Option<Snapshot>,
+}
+
+/// A snapshot of the root file system, just before the first change of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Snapshot {
+    /// The host can take one and no live data shares it.
+    Takes(Box<Taking>),
+    /// It can't, or live data would go back with it; why.
+    Fails(Untrusted),
+}
+
+/// A snapshot that is to be taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taking {
+    /// By what.
+    pub kind: SnapshotKind,
+    /// Of what: a subvolume, a logical volume, a dataset.
+    pub of: Untrusted,
+    /// Where it will be.
+    pub at: Untrusted,
+    /// Folders on other file systems, which are not in it.
+    pub apart: Vec<Untrusted>,
+    /// What a person does by hand to go back to it, a command each; what begins with `#` is for reading.
+    pub back: Vec<Untrusted>,
+}
+
+/// What takes a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SnapshotKind {
+    /// A read-only snapshot of a btrfs subvolume.
+    Btrfs,
+    /// An LVM snapshot of fixed size: it is lost once more is written than fits in.
+    Lvm,
+    /// A snapshot of a thin LVM volume.
+    LvmThin,
+    /// A snapshot of a ZFS dataset.
+    Zfs,
+}
+
+impl SnapshotKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Btrfs, Self::Lvm, Self::LvmThin, Self::Zfs];
+
+    /// Its word on the wire and on screen.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Btrfs => "btrfs",
+            Self::Lvm => "lvm",
+            Self::LvmThin => "lvm-thin",
+            Self::Zfs => "zfs",
+        }
+    }
+}
+
+/// What the host said of a batch's snapshot afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SnapshotLeft {
+    /// It is there: its kind and where.
+    There(Untrusted),
+    /// It took more than fits in, and holds nothing any more: its kind and where.
+    Invalid(Untrusted),
 }
 
 /// The tools that a rollback stands on (the shell, dpkg, tar, the C library), where the batch changes them.
@@ -164,6 +231,9 @@ pub struct ApplyReport {
     pub restarted: Vec<UnitName>,
     /// Whether the host asks for a reboot now.
     pub reboot_required: bool,
+    /// The snapshot that was taken before the first change; `None`: none, or nothing was said of one.
+    #[serde(default)]
+    pub snapshot: Option<SnapshotLeft>,
 }
 
 /// What a rollback did.

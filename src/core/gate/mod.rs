@@ -182,7 +182,7 @@ pub fn judge_one(state: &State, batch: &Batch, gate: GateName, now: Time) -> Jud
 /// What the proof of a batch will hold for, as far as that is known before anything is stored: changes
 /// without a way back. `None`: nothing is known against it.
 pub fn beforehand(state: &State, batch: &Batch, now: Time) -> Option<Judgement> {
-    proof::beforehand(batch).map(|finding| placed(state, batch, GateName::Proof, now, finding))
+    proof::beforehand(state, batch).map(|finding| placed(state, batch, GateName::Proof, now, finding))
 }
 
 fn placed(state: &State, batch: &Batch, gate: GateName, now: Time, finding: Finding) -> Judgement {

@@ -7,9 +7,9 @@ use super::Finding;
 use super::rehearsed::few;
 use crate::core::change::Change;
 use crate::core::event::{Check, Origin, Proof, ProofFile, Source, Tools};
-use crate::core::schedule;
 use crate::core::state::{Batch, Phase, State};
 use crate::core::wayback::{self, WayBack};
+use crate::core::{schedule, snapshot};
 use crate::facts::Fact;
 use crate::types::{Span, Untrusted};
 
@@ -20,7 +20,8 @@ pub(super) fn judge(state: &State, batch: &Batch) -> Finding {
                 Finding::held("staging did not come off", vec![failure.what.shown()])
             }
             (Phase::Staging, _) => Finding::unknown("packages are being stored and hashed on the host"),
-            (_, _) => Finding::unknown("nothing is stored on the host yet"),
+            (_, _) => Finding::unknown("nothing is stored on the host yet")
+                .with(snapshot::cover(state, batch).evidence()),
         };
     };
     let mut against: Vec<String> = proof.missing.iter().map(Untrusted::shown).collect();
@@ -53,7 +54,7 @@ pub(super) fn judge(state: &State, batch: &Batch) -> Finding {
             proof.space_needed.div_ceil(1 << 20)
         ));
     }
-    against.extend(one_way(batch));
+    against.extend(one_way(state, batch));
     if let Some(why) = proof.kernel.as_ref().and_then(|kernel| kernel.manual.as_ref()) {
         against.push(format!("kernel rollback is not automatic: {}", why.shown()));
     }
@@ -65,7 +66,8 @@ pub(super) fn judge(state: &State, batch: &Batch) -> Finding {
     if against.is_empty() {
         // No reboot is meant; one that comes all the same would be a long one.
         let alone = alone.into_iter().collect();
-        let evidence = [alone, evidence(proof), origins(&proof.files)].concat();
+        let taken = snapshot::cover(state, batch).evidence();
+        let evidence = [alone, taken, evidence(proof), origins(&proof.files)].concat();
         Finding::clear(format!("{}, both ways simulated", stored(&proof.files))).with(evidence)
     } else {
         // The whole of it: a waiver is given for what stands here, and for nothing that comes later.
@@ -109,17 +111,19 @@ fn origins(files: &[ProofFile]) -> Vec<String> {
 }
 
 /// What of it is known before anything is stored: changes that have no way back.
-pub(super) fn beforehand(batch: &Batch) -> Option<Finding> {
-    let against = one_way(batch);
+pub(super) fn beforehand(state: &State, batch: &Batch) -> Option<Finding> {
+    let against = one_way(state, batch);
     (!against.is_empty()).then(|| Finding::held(against.join("; "), against))
 }
 
-/// Changes that putting the old packages back does not undo.
-fn one_way(batch: &Batch) -> Vec<String> {
+/// Changes that putting the old packages back does not undo, and no snapshot that is taken either.
+fn one_way(state: &State, batch: &Batch) -> Vec<String> {
+    let lacking = snapshot::cover(state, batch).lacking();
     let words = |(change, class): &(&Change, WayBack)| match class {
         WayBack::Reversible => None,
         WayBack::SnapshotOnly(why) => {
-            Some(format!("{}: snapshot only, and no snapshot is taken: {why}", change.package.name))
+            let lacking = lacking.as_ref()?;
+            Some(format!("{}: snapshot only, and {lacking}: {why}", change.package.name))
         }
         WayBack::NoReturn(why) => {
             Some(format!("{}: NO RETURN: {why}; wants a backup, then a waiver", change.package.name))
@@ -163,7 +167,7 @@ fn word(version: &Option<crate::types::Version>) -> String {
 mod tests {
     use super::*;
     use crate::core::change::Standing;
-    use crate::core::event::{ApplyReport, KernelBack};
+    use crate::core::event::{ApplyReport, KernelBack, Snapshot};
     use crate::core::gate::GateState;
     use crate::facts::{Aged, Boot};
     use crate::plan::Class;
@@ -247,10 +251,12 @@ mod tests {
         assert_eq!(state, GateState::Held);
         assert!(words.starts_with("mysql-server-8.0: NO RETURN: MySQL refuses"), "{words}");
         assert!(words.contains("wants a backup, then a waiver"), "{words}");
-        assert!(beforehand(&mysql).is_some_and(|finding| finding.state == GateState::Held));
+        assert!(
+            beforehand(&State::default(), &mysql).is_some_and(|finding| finding.state == GateState::Held)
+        );
         let nginx = batch("nginx", "1.22.1-9", "1.22.1-10");
         assert_eq!(found(&nginx).0, GateState::Clear);
-        assert!(beforehand(&nginx).is_none());
+        assert!(beforehand(&State::default(), &nginx).is_none());
     }
 
     #[test]
@@ -265,13 +271,50 @@ mod tests {
         };
         let (state, words) = say(Some(Tools::Fail("tar is no program of its own here".into())), true);
         assert_eq!(state, GateState::Held);
-        assert!(words.starts_with("libc6: snapshot only, and no snapshot is taken: "), "{words}");
+        let unasked = "libc6: snapshot only, and the plan asks for no snapshots (policy.snapshots): ";
+        assert!(words.starts_with(unasked), "{words}");
         assert!(words.contains("tar is no program of its own here"), "{words}");
         let (state, words) = say(Some(Tools::Run(43)), true);
         assert_eq!(state, GateState::Clear);
         assert!(words.contains("it changes libc6: 43 tools copied beside it"), "{words}");
         assert_eq!(say(Some(Tools::Unneeded), false).0, GateState::Clear);
         assert_eq!(say(None, false).0, GateState::Clear, "a recording from before");
+    }
+
+    #[test]
+    fn a_snapshot_that_is_taken_stands_in_for_what_it_alone_brings_back() {
+        let state = snapshot::tests::asking();
+        let taking = || Some(Snapshot::Takes(snapshot::tests::taking().into()));
+        let fails = || Some(Snapshot::Fails("live data shares it: /var/lib/mysql".into()));
+        let found = |package: &str, versions: (&str, &str), said: Option<Snapshot>| {
+            let mut batch = batch(package, versions.0, versions.1);
+            if let Some(proof) = &mut batch.proof {
+                proof.stands_on = vec![batch.changes[0].package.clone()];
+                proof.tools = Some(Tools::Fail("tar is no program of its own here".into()));
+                proof.snapshot = said;
+            }
+            let finding = judge(&state, &batch);
+            (finding.state, [vec![finding.reason], finding.evidence].concat().join(" | "))
+        };
+        let libc = ("2.36-9+deb12u8", "2.36-9+deb12u10");
+        let (gate, words) = found("libc6", libc, taking());
+        assert_eq!(gate, GateState::Clear, "{words}");
+        assert!(words.contains("snapshot of /@rootfs is taken before the first change"), "{words}");
+        assert!(words.contains("no process writes data there"), "{words}");
+        let (gate, words) = found("libc6", libc, fails());
+        assert_eq!(gate, GateState::Held);
+        let why = "libc6: snapshot only, and no snapshot can be taken: live data shares it: /var/lib/mysql: ";
+        assert!(words.starts_with(why), "{words}");
+        let (gate, words) = found("libc6", libc, None);
+        assert_eq!(gate, GateState::Held);
+        assert!(
+            words.starts_with("libc6: snapshot only, and the host said nothing of a snapshot: "),
+            "{words}"
+        );
+        // What a snapshot must not hold it does not bring back.
+        let (gate, words) = found("mysql-server-8.0", ("8.0.36-1", "8.0.41-1"), taking());
+        assert_eq!(gate, GateState::Held);
+        assert!(words.starts_with("mysql-server-8.0: NO RETURN: "), "{words}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ impl Task {
         changes: &[Change],
         supply: &Supply,
     ) -> Result<Proof, Failure> {
-        let spec = spec(changes);
+        let spec = spec(changes).with_snapshot(supply.root_snapshot);
         let spec = if supply.is_empty() { spec } else { spec.near() };
         let first = self.operate(on, VerbWork::Stage(spec)).await?;
         if supply.is_empty() {
@@ -166,5 +166,5 @@ fn further(changes: &[Change], wanted: &[Wanted], supply: &Supply) -> Spec {
             Some((file.clone(), archive.url(&file.package, &file.version, &change.source)?))
         })
     });
-    spec(changes).with_urls(urls.collect())
+    spec(changes).with_urls(urls.collect()).with_snapshot(supply.root_snapshot)
 }

@@ -2,7 +2,7 @@
 //! connection or a clock.
 
 use super::{Line, OutcomeError, Trouble, key, named, said, text_lines};
-use crate::core::event::Pinned;
+use crate::core::event::{Pinned, SnapshotLeft};
 use crate::facts::Section;
 use crate::types::{IfName, PackageId, Span, UnitName, Untrusted, Version};
 
@@ -66,6 +66,15 @@ impl Verified {
     }
 }
 
+/// What is said of a snapshot once it was taken.
+fn snapshot(line: &Line<'_>, rest: &str) -> Result<SnapshotLeft, OutcomeError> {
+    match key(rest) {
+        ("taken" | "kept", what) => Ok(SnapshotLeft::There(said(what))),
+        ("invalid", what) => Ok(SnapshotLeft::Invalid(said(what))),
+        _ => Err(line.error()),
+    }
+}
+
 /// What an apply came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ApplyResult {
@@ -77,6 +86,8 @@ pub struct ApplyResult {
     pub apt_exit: Option<i32>,
     /// Whether `/run/reboot-required` is there; `None`: not reached.
     pub reboot_required: Option<bool>,
+    /// The snapshot that was taken before the first change.
+    pub snapshot: Option<SnapshotLeft>,
     /// Why nothing was touched.
     pub refused: Option<Trouble>,
     /// Why it failed otherwise.
@@ -99,6 +110,7 @@ impl ApplyResult {
                 "etc-changed" => result.etc_changed.push(said(rest)),
                 "apt-exit" => result.apt_exit = Some(line.read(rest)?),
                 "reboot-required" => result.reboot_required = Some(line.yes(rest)?),
+                "snapshot" => result.snapshot = Some(snapshot(&line, rest)?),
                 "refused" => result.refused = Some(Trouble::read(rest)),
                 "failed" => result.failed.push(Trouble::read(rest)),
                 _ => return Err(line.error()),
@@ -134,6 +146,8 @@ pub struct RollbackResult {
     pub cautions: Vec<Untrusted>,
     /// The versions that are pinned out now.
     pub pinned: Vec<Pinned>,
+    /// The snapshot of before the batch, where the rollback failed and there is one.
+    pub snapshot: Option<SnapshotLeft>,
     /// Why it failed otherwise.
     pub failed: Vec<Trouble>,
 }
@@ -172,6 +186,7 @@ impl RollbackResult {
                     let (package, version) = (line.read(&package)?, line.read(&version)?);
                     result.pinned.push(Pinned { package, version });
                 }
+                "snapshot" => result.snapshot = Some(snapshot(&line, rest)?),
                 "failed" => result.failed.push(Trouble::read(rest)),
                 _ => return Err(line.error()),
             }

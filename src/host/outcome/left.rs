@@ -13,6 +13,8 @@ pub struct Left {
     pub operations: u64,
     /// What all of it takes, in bytes.
     pub bytes: u64,
+    /// Snapshots of before a batch that are kept there: kind and where.
+    pub snapshots: Vec<Untrusted>,
     /// What is pinned out there: `unpin` releases it, `clean` does not.
     pub pins: Vec<Pin>,
     /// Why `clean` would refuse now.
@@ -41,7 +43,7 @@ impl Left {
     /// # Errors
     /// The first line that breaks the contract, or a line that is missing.
     pub fn parse(section: &Section) -> Result<Self, OutcomeError> {
-        let (mut batches, mut pins) = (Vec::new(), Vec::new());
+        let (mut batches, mut snapshots, mut pins) = (Vec::new(), Vec::new(), Vec::new());
         let (mut operations, mut bytes, mut held) = (None, None, None);
         for line in text_lines(section)? {
             let (word, rest) = key(&line.text);
@@ -53,6 +55,7 @@ impl Left {
                 }
                 "operations" => operations = Some(line.read(rest)?),
                 "bytes" => bytes = Some(line.read(rest)?),
+                "snapshot" => snapshots.push(said(rest)),
                 "pin" => pins.push(pin(rest).map_err(|_| line.error())?),
                 "held" => held = Some((rest != "-").then(|| said(rest))),
                 _ => return Err(line.error()),
@@ -63,6 +66,7 @@ impl Left {
             batches,
             operations: operations.ok_or_else(|| missing("operations"))?,
             bytes: bytes.ok_or_else(|| missing("bytes"))?,
+            snapshots,
             pins,
             held: held.ok_or_else(|| missing("held"))?,
         })

@@ -1,7 +1,9 @@
 //! What a stage came to. Nothing here may know a connection or a clock.
 
 use super::{OutcomeError, Trouble, key, said, text_lines};
-use crate::core::event::{Check, KernelBack, Origin, Source, TimerWatch, Tools};
+use crate::core::event::{
+    Check, KernelBack, Origin, Snapshot, SnapshotKind, Source, Taking, TimerWatch, Tools,
+};
 use crate::facts::Section;
 use crate::types::{PackageId, Sha256, Span, UnitName, Untrusted, Version};
 
@@ -110,6 +112,8 @@ pub struct StageResult {
     pub stands_on: Vec<PackageId>,
     /// What becomes of the kernel, where the batch has one.
     pub kernel: Option<KernelBack>,
+    /// The snapshot that the apply takes first, or why it can't, where one was asked for.
+    pub snapshot: Option<Snapshot>,
     /// Why the stage failed.
     pub failed: Vec<Trouble>,
     /// How long it took.
@@ -236,6 +240,27 @@ impl StageResult {
                         ("trial", "") => kernel.manual = None,
                         ("keeps", release) => kernel.keeps = Some(said(release)),
                         ("manual", why) => kernel.manual = Some(said(why)),
+                        _ => return Err(line.error()),
+                    }
+                }
+                "snapshot" => {
+                    let (verdict, rest) = key(rest);
+                    match (verdict, &mut result.snapshot) {
+                        ("fails", None) => result.snapshot = Some(Snapshot::Fails(said(rest))),
+                        ("ok", None) => {
+                            let (kind, of) = key(rest);
+                            let kind = SnapshotKind::ALL.into_iter().find(|known| known.word() == kind);
+                            result.snapshot = Some(Snapshot::Takes(Box::new(Taking {
+                                kind: kind.ok_or_else(|| line.error())?,
+                                of: said(of),
+                                at: said(""),
+                                apart: Vec::new(),
+                                back: Vec::new(),
+                            })));
+                        }
+                        ("at", Some(Snapshot::Takes(taking))) => taking.at = said(rest),
+                        ("apart", Some(Snapshot::Takes(taking))) => taking.apart.push(said(rest)),
+                        ("back", Some(Snapshot::Takes(taking))) => taking.back.push(said(rest)),
                         _ => return Err(line.error()),
                     }
                 }

@@ -118,6 +118,31 @@ impl Sample {
         sample
     }
 
+    /// The plan asks for snapshots: one is to be taken before web2's first change.
+    pub(crate) fn snapshot() -> Self {
+        let mut sample = Self::of(&PLAN.replace("[policy]", "[policy]\nsnapshots = true"));
+        sample.to(at("02:00:10"));
+        sample.probe_all("02:00:12");
+        sample
+    }
+
+    /// It was taken, and web2's rollback does not come off.
+    pub(crate) fn fell_short() -> Self {
+        let mut sample = Self::snapshot();
+        sample.go("web2", "02:01:10");
+        sample.applied("web2", "02:01:40");
+        sample.to(at("02:02:50"));
+        sample.ask(Intent::Rollback {
+            scope: RollbackScope::Unconfirmed,
+            why: "asked for at the cockpit".into(),
+        });
+        sample.to(at("02:04:10"));
+        let why = format!("web2: the rollback did not come off: a snapshot of before is kept: {TAKEN}");
+        let failure = Failure::new(FailureKind::Failed, why);
+        sample.answer(sample.waiting(Work::Rollback), Answer::RolledBack(Err(failure)));
+        sample
+    }
+
     /// web3's batch is verified and watched; all its customers are served.
     pub(crate) fn baking() -> Self {
         let mut sample = Self::applying();

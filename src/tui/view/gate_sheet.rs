@@ -13,6 +13,7 @@ use crate::core::View;
 use crate::core::command::RollbackScope;
 use crate::core::event::HoldScope;
 use crate::core::gate::{self, GateName, GateState, Judgement};
+use crate::core::snapshot::{self, Cover};
 use crate::core::state::Batch;
 use crate::core::wayback::{self, WayBack};
 use crate::core::{rollback, schedule};
@@ -55,13 +56,20 @@ pub(super) fn paper(theme: &Theme, view: &View, sheet: &GateSheet, now: Time, wi
         paper.say("", Role::Dim, line, width);
     }
     paper.say("IF GO", Role::Plain, &if_go(view, batch, now), width);
+    let cover = snapshot::cover(&view.state, batch);
+    if let Cover::Takes(taking) = cover {
+        paper.say("SNAPSHOT", Role::Plain, &snapshot::will(taking), width);
+    }
     for (change, class) in wayback::against(batch) {
         let package = &change.package.name;
         match class {
             WayBack::Reversible => {}
-            WayBack::SnapshotOnly(why) => {
-                paper.say("SNAPSHOT", Role::Warn, &format!("{package}, and none is taken: {why}"), width);
-            }
+            WayBack::SnapshotOnly(why) => match cover.lacking() {
+                Some(lacking) => {
+                    paper.say("SNAPSHOT", Role::Warn, &format!("{package}, and {lacking}: {why}"), width);
+                }
+                None => paper.say("", Role::Plain, &format!("{package} is covered by it: {why}"), width),
+            },
             WayBack::NoReturn(why) => {
                 paper.say("NO RETURN", Role::NotReady, &format!("{package}: {why}"), width);
             }

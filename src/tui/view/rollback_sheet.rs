@@ -10,6 +10,7 @@ use super::sheet::Paper;
 use super::timer;
 use crate::core::View;
 use crate::core::rollback::{self, Rollback, Step, Wait};
+use crate::core::snapshot;
 use crate::core::state::{Batch, Phase, Unattended};
 use crate::core::wayback::{self, WayBack};
 use crate::tui::theme::Role;
@@ -45,7 +46,8 @@ pub(super) fn paper(view: &View, ui: &Ui, sheet: &RollbackSheet, now: Time, widt
     scope(&mut paper, view, ui, sheet, &outlook, width);
     if !chosen.is_empty() {
         paper.say("KEEPS", Role::Plain, "database writes; nothing under /var/lib is put back", width);
-        no_return(&mut paper, &chosen, width);
+        no_return(&mut paper, view, &chosen, width);
+        snapshots(&mut paper, view, &chosen, width);
     }
     if !outlook.missing.is_empty() {
         by_hand(&mut paper, &outlook, &chosen, width);
@@ -135,15 +137,18 @@ fn words(view: &View, step: &Step, now: Time) -> String {
 }
 
 /// What is not back as it was, even with every package back: in words, package by package.
-fn no_return(paper: &mut Paper, chosen: &[&Batch], width: usize) {
+fn no_return(paper: &mut Paper, view: &View, chosen: &[&Batch], width: usize) {
     let mut one_way = Vec::new();
-    let mut snapshot = Vec::new();
+    let mut wanted = Vec::new();
     for batch in chosen {
         for (change, class) in wayback::against(batch) {
             let package = &change.package.name;
             match class {
                 WayBack::Reversible => {}
-                WayBack::SnapshotOnly(why) => snapshot.push(format!("{package}: {why}")),
+                WayBack::SnapshotOnly(why) => {
+                    let lacking = snapshot::cover(&view.state, batch).lacking();
+                    wanted.extend(lacking.map(|lacking| format!("{package}: {why}; {lacking}")));
+                }
                 WayBack::NoReturn(why) => one_way.push(format!("{package}: {why}")),
             }
         }
@@ -154,8 +159,23 @@ fn no_return(paper: &mut Paper, chosen: &[&Batch], width: usize) {
     } else {
         paper.say("NO RETURN", Role::NotReady, &one_way.join("; "), width);
     }
-    if !snapshot.is_empty() {
-        paper.say("SNAPSHOT", Role::Warn, &format!("would be wanted: {}", snapshot.join("; ")), width);
+    if !wanted.is_empty() {
+        paper.say("SNAPSHOT", Role::Warn, &format!("would be wanted: {}", wanted.join("; ")), width);
+    }
+}
+
+/// Snapshots of before; and what a person does with one where the rollback did not come off.
+fn snapshots(paper: &mut Paper, view: &View, chosen: &[&Batch], width: usize) {
+    for batch in chosen {
+        let Some((text, bad)) = snapshot::said(&view.state, batch) else { continue };
+        let role = if bad { Role::NotReady } else { Role::Plain };
+        paper.say("SNAPSHOT", role, &format!("{}: {text}", batch.label()), width);
+        let commands = snapshot::by_hand(&view.state, batch);
+        let mut label = "BY HAND";
+        for command in commands {
+            paper.say(label, Role::Plain, &command.shown(), width);
+            label = "";
+        }
     }
 }
 

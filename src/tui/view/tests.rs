@@ -72,6 +72,8 @@ fn all_views() -> Vec<(&'static str, Sample, &'static str)> {
         ("baking_confirm", Sample::baking(), ":confirm web3\n"),
         ("rolling", Sample::rolling(), "gjj4"),
         ("all_back", Sample::all_back(), "\u{12}"),
+        ("fell_short", Sample::fell_short(), "\u{12}"),
+        ("snapshot_gate", Sample::snapshot(), "gjc\t\t"),
         ("back", Sample::back(), "gjj"),
         ("palette", Sample::held(), ":re"),
         ("help", Sample::held(), "?"),
