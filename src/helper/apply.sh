@@ -40,7 +40,7 @@ hp_install_new() {
 
 # What a run of apply and rollback leaves in the batch's folder.
 hp_forget_run() {
-    (cd "$HP_BATCH" && rm -f rolled-back marks.* extended_states.* versions.* addresses.* routes?.* units.* files.* etc.* tools/restored && sync .)
+    (cd "$HP_BATCH" && rm -f rolled-back boot-back marks.* extended_states.* versions.* addresses.* routes?.* units.* files.* etc.* tools/restored && sync .)
 }
 
 hp_apply_refused() {

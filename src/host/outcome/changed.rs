@@ -134,6 +134,8 @@ pub struct RollbackResult {
     pub cautions: Vec<Untrusted>,
     /// The versions that are pinned out now.
     pub pinned: Vec<Pinned>,
+    /// The kernel that is booted before anything is put back: it goes on after that, by an operation of its own.
+    pub boots_back: Option<Untrusted>,
     /// Why it failed otherwise.
     pub failed: Vec<Trouble>,
 }
@@ -172,6 +174,7 @@ impl RollbackResult {
                     let (package, version) = (line.read(&package)?, line.read(&version)?);
                     result.pinned.push(Pinned { package, version });
                 }
+                "boots-back" => result.boots_back = Some(said(rest)),
                 "failed" => result.failed.push(Trouble::read(rest)),
                 _ => return Err(line.error()),
             }
