@@ -594,11 +594,11 @@ fn proof() -> Any<Proof> {
     ];
     let kernel =
         (of(untrusted()), of(untrusted())).prop_map(|(keeps, manual)| KernelBack { keeps, manual }).boxed();
-    let way = (few(unit()), of(tools.boxed()), few(package()), of(kernel));
+    let way = (few(unit()), of(tools.boxed()), few(package()), of(kernel), of(untrusted()));
     let files = (few(file.boxed()), texts(), texts(), of(untrusted()), any::<u64>(), any::<u64>());
     (files, way)
         .prop_map(|((files, missing, beyond, reverse, space_needed, space_free), way)| {
-            let (restarts, tools, stands_on, kernel) = way;
+            let (restarts, tools, stands_on, kernel, offline) = way;
             Proof {
                 files,
                 missing,
@@ -610,6 +610,7 @@ fn proof() -> Any<Proof> {
                 tools,
                 stands_on,
                 kernel,
+                offline,
             }
         })
         .boxed()
@@ -628,7 +629,7 @@ fn apply_report() -> Any<ApplyReport> {
 
 fn rollback_report() -> Any<RollbackReport> {
     let pinned = (package(), version()).prop_map(|(package, version)| Pinned { package, version });
-    let said = (of(any::<bool>()), texts(), texts(), few(pinned.boxed()));
+    let said = (of(any::<bool>()), texts(), texts(), few(pinned.boxed()), of(boot()), of(span()));
     (span(), texts(), texts(), texts(), few(unit()), said)
         .prop_map(|(took, etc_restored, etc_left, network_restored, restarted, said)| RollbackReport {
             took,
@@ -640,6 +641,8 @@ fn rollback_report() -> Any<RollbackReport> {
             missing: said.1,
             cautions: said.2,
             pinned: said.3,
+            boot: said.4,
+            booted: said.5,
         })
         .boxed()
 }

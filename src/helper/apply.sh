@@ -66,6 +66,12 @@ hp_apply_check() {
         hp_apply_refused "$hp_paused_why"
         return
     }
+    # What is prepared and not yet triggered does nothing at a boot; what is was named at stage, or came since.
+    hp_offline_why=$(hp_offline_against)
+    [ -z "$hp_offline_why" ] || {
+        hp_apply_refused offline-update "$hp_offline_why"
+        return
+    }
     hp_audit_is_clean || {
         hp_apply_refused audit "dpkg says that packages are half done already"
         return

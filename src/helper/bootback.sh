@@ -107,6 +107,8 @@ hp_bootback_against() {
         echo "this host waits for a disk passphrase at boot (${hp_bootback_names% }), and nobody may be there"
     elif ! hp_audit_is_clean; then
         echo "packages are half done, and are repaired before any boot"
+    elif [ -n "$(hp_offline_against)" ]; then
+        hp_offline_against
     elif hp_reboot_is_inhibited; then
         echo "reboots are inhibited here"
     elif ! hp_bootback_watched; then

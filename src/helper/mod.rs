@@ -41,6 +41,8 @@ pub const TEXT: &str = concat!(
     "\n",
     include_str!("pause.sh"),
     "\n",
+    include_str!("offline.sh"),
+    "\n",
     include_str!("timer.sh"),
     "\n",
     include_str!("arm.sh"),

@@ -376,6 +376,8 @@ hp_verb_reboot() {
     if hp_dpkg_is_held; then
         hp_refuse busy "a package manager is at work"
     fi
+    hp_offline_why=$(hp_offline_against)
+    [ -z "$hp_offline_why" ] || hp_refuse internal "$hp_offline_why"
     hp_timers_declare || hp_refuse no-space "cannot tell the timers that the reboot is meant"
     sync
     hp_reboot_words

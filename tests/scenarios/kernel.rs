@@ -168,7 +168,7 @@ mkdir -p /etc/cron.d
 cp /bin/sleep /tmp/cron; setsid /tmp/cron 6000 </dev/null >/dev/null 2>&1 &
 printf '#!/bin/sh\n[ ! -f /stub/refuses ] || exit 1\necho ordered >>/stub/reboots\n' >/usr/sbin/reboot
 chmod 755 /usr/sbin/reboot
-sleep 0.2
+until grep -qsx cron /proc/[0-9]*/comm; do sleep 0.05; done
 "#;
 
 /// The host boots that kernel: another boot id, no process of before, and what cron starts.
@@ -312,6 +312,60 @@ fn a_kernel_that_runs_and_cannot_be_booted_away_keeps_its_packages() {
         assert_eq!((kernels(&host).as_str(), grub(&host)), ("linux-image-6.1.0-1-hpt installed\n", before.1.clone()));
         host.is_as(&before.0, why);
     }
+}
+
+/// A copy of an image that a full disk or a kill cut off is seen, and never put back over a whole one.
+#[test]
+fn half_an_image_is_never_used() {
+    let Some(host) = with_grub() else { return };
+    let images = "sha256sum /boot/vmlinuz-* /boot/initrd.img-*";
+    let (before, was) = (host.portrait(), host.inside.sh(images));
+    let same = || Spec::new(vec![change("linux-image-6.1.0-1-hpt:amd64", "6.1.1-1", "6.1.2-1")]);
+    host.inside.sh("cp /usr/bin/cp /stub/cp");
+    // The first copy out of /boot writes half of it and then fails, or its helper is killed.
+    for (batch, then) in [("full", "exit 1"), ("killed", "kill -9 $PPID; exit 1")] {
+        let (state, _, log) = host.stage(batch, same());
+        assert_eq!(state, OperationState::Done(0), "{log}");
+        host.inside.sh(&format!(
+            "cat >/usr/bin/cp.new <<'SH'
+#!/bin/sh
+case \"$*\" in
+    *\"-a /boot/\"*) head -c 4 \"$2\" >\"$3/${{2##*/}}\"; {then} ;;
+esac
+exec /stub/cp \"$@\"
+SH
+             chmod 755 /usr/bin/cp.new; mv -f /usr/bin/cp.new /usr/bin/cp"
+        ));
+        let folder = format!("/var/lib/holdpoint/batches/{batch}");
+        if batch == "full" {
+            let (state, applied, log) = host.apply(batch);
+            assert_eq!(state, OperationState::Done(2), "{applied:#?}\n{log}");
+            assert_eq!(applied.refused.expect("refused").code.raw(), "kernel");
+        } else {
+            let start = host.start_armed(batch);
+            host.ask(&start);
+            assert_eq!(host.follow(&start).0, OperationState::Unknown);
+            assert_eq!(
+                host.inside.sh(&format!("ls {folder}/boot.part")),
+                "vmlinuz-6.1.0-1-hpt\n",
+                "half is there"
+            );
+        }
+        assert_eq!(host.inside.sh(&format!("ls -d {folder}/boot 2>/dev/null || :")), "", "{batch}");
+        host.inside.sh("/stub/cp /stub/cp /usr/bin/cp.new; mv -f /usr/bin/cp.new /usr/bin/cp");
+        let (state, back, log) = host.rollback(batch);
+        assert_eq!((state, back.identical), (OperationState::Done(0), Some(true)), "{back:#?}\n{log}");
+        assert!(!log.contains("putting back /boot"), "{log}");
+        assert_eq!(host.inside.sh(images), was, "{batch}");
+        host.is_as(&before, batch);
+    }
+    // The next apply takes whole ones, whatever was left.
+    assert_eq!(host.stage("killed", same()).0, OperationState::Done(0));
+    let (state, _, log) = host.apply("killed");
+    assert_eq!(state, OperationState::Done(0), "{log}");
+    let (state, back, log) = host.rollback("killed");
+    assert_eq!((state, back.identical), (OperationState::Done(0), Some(true)), "{back:#?}\n{log}");
+    assert_eq!(host.inside.sh(images), was);
 }
 
 #[test]

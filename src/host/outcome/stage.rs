@@ -110,6 +110,8 @@ pub struct StageResult {
     pub stands_on: Vec<PackageId>,
     /// What becomes of the kernel, where the batch has one.
     pub kernel: Option<KernelBack>,
+    /// An offline update that is prepared there, for its next boot.
+    pub offline: Option<Untrusted>,
     /// Why the stage failed.
     pub failed: Vec<Trouble>,
     /// How long it took.
@@ -186,6 +188,7 @@ impl StageResult {
                     };
                     result.sources.push(read().ok_or_else(|| line.error())?);
                 }
+                "offline-update" => result.offline = Some(said(rest)),
                 "repacked" => result.repacked.push(line.read(rest)?),
                 "forward" => result.forward.push(install()?),
                 "forward-remove" => result.forward_removes.push(line.read(rest)?),
