@@ -104,19 +104,10 @@ fn against(probe: &ProbeState, since: Time, now: Time) -> Option<Untrusted> {
 mod tests {
     use super::*;
     use crate::core::decide::outcome;
-    use crate::core::describe;
     use crate::core::event::{Outcome, ProbeId};
+    use crate::core::{describe, fixture};
 
-    const PLAN: &str = r#"[window]
-name   = "November security updates"
-opens  = 2026-11-21T22:00:00Z
-closes = 2026-11-22T00:00:00Z
-
-[[host]]
-name = "web1"
-ssh  = "ops@192.0.2.11"
-
-[[customer]]
+    const ACME: &str = r#"[[customer]]
 name    = "acme"
 host    = "web1"
 weight  = 400
@@ -126,18 +117,14 @@ probes  = [{ probe = "tcp:443", every = "5s", timeout = "3s", fails = "3 of 5" }
 
     /// So many seconds after the batch came to where it is.
     fn at(secs: i64) -> Time {
-        let since: Time = "2026-11-21T22:30:00Z".parse().expect("a time");
-        since + chrono::TimeDelta::seconds(secs)
+        fixture::opens() + chrono::TimeDelta::seconds(1_800 + secs)
     }
 
     /// A window with one batch in this phase since 0 s, and what the customer's probe said when: `+`
     /// it passed, `-` it failed, `?` it could not be made.
     fn window(phase: Phase, said: &[(i64, char)]) -> State {
-        let mut state = State { purpose: Some(Purpose::Run), ..State::default() };
-        let plan = crate::plan::read("window.toml", PLAN).expect("a plan");
-        state.open(Purpose::Run, &plan, None, at(-1_800));
-        let host = "web1".parse().expect("a host");
-        let mut batch = Batch::new("b1".parse().expect("a batch"), host, 1, Vec::new(), at(-600));
+        let mut state = fixture::window(2, &["web1"], ACME);
+        let mut batch = fixture::batch("b1", "web1", 1);
         batch.enter(phase, at(0));
         state.plan_batch(batch);
         let id = ProbeId { customer: "acme".parse().expect("a customer"), index: 0 };

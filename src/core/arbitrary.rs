@@ -598,11 +598,11 @@ fn proof() -> Any<Proof> {
     let taking = taking
         .prop_map(|(kind, of, at, apart, back)| Snapshot::Takes(Taking { kind, of, at, apart, back }.into()));
     let snapshot = prop_oneof![taking, untrusted().prop_map(Snapshot::Fails)].boxed();
-    let way = (few(unit()), of(tools.boxed()), few(package()), of(kernel), of(snapshot));
+    let way = (few(unit()), of(tools.boxed()), few(package()), of(kernel), of(snapshot), of(untrusted()));
     let files = (few(file.boxed()), texts(), texts(), of(untrusted()), any::<u64>(), any::<u64>());
     (files, way)
         .prop_map(|((files, missing, beyond, reverse, space_needed, space_free), way)| {
-            let (restarts, tools, stands_on, kernel, snapshot) = way;
+            let (restarts, tools, stands_on, kernel, snapshot, offline) = way;
             Proof {
                 files,
                 missing,
@@ -615,6 +615,7 @@ fn proof() -> Any<Proof> {
                 stands_on,
                 kernel,
                 snapshot,
+                offline,
             }
         })
         .boxed()
@@ -636,7 +637,7 @@ fn apply_report() -> Any<ApplyReport> {
 
 fn rollback_report() -> Any<RollbackReport> {
     let pinned = (package(), version()).prop_map(|(package, version)| Pinned { package, version });
-    let said = (of(any::<bool>()), texts(), texts(), few(pinned.boxed()));
+    let said = (of(any::<bool>()), texts(), texts(), few(pinned.boxed()), of(boot()), of(span()));
     (span(), texts(), texts(), texts(), few(unit()), said)
         .prop_map(|(took, etc_restored, etc_left, network_restored, restarted, said)| RollbackReport {
             took,
@@ -648,6 +649,8 @@ fn rollback_report() -> Any<RollbackReport> {
             missing: said.1,
             cautions: said.2,
             pinned: said.3,
+            boot: said.4,
+            booted: said.5,
         })
         .boxed()
 }

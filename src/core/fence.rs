@@ -101,10 +101,7 @@ mod tests {
     use crate::core::command::RollbackScope;
     use crate::core::decide::{Circumstances, advance, decide};
     use crate::core::event::{Actor, HelperState, HostEvent, Record, Samples, WindowEvent};
-    use crate::core::{Command, Effect, Input, Intent, effect};
-
-    const PLAN: &str = "[window]\nname = \"n\"\nticket = \"t\"\nopens = 2026-11-21T22:00:00Z\n\
-        closes = 2026-11-22T04:00:00Z\n[[host]]\nname = \"web1\"\nssh = \"web1\"\n";
+    use crate::core::{Command, Effect, Input, Intent, effect, fixture};
 
     fn now() -> Time {
         "2026-11-21T22:10:31Z".parse().expect("a time")
@@ -125,7 +122,7 @@ mod tests {
     /// One batch is applied, under epoch 5, and the host has epoch 9.
     fn overtaken(purpose: Purpose) -> State {
         let mut state = State::default();
-        let plan = Box::new(crate::plan::read("window.toml", PLAN).expect("a plan"));
+        let plan = Box::new(fixture::plan(6, &["web1"], ""));
         let opened = WindowEvent::Opened { purpose, plan, rehearsal: None, program: "test".to_owned() };
         add(&mut state, 5, Event::Window(opened));
         add(&mut state, 5, greeted(5));

@@ -93,6 +93,8 @@ pub(super) fn both(first: &RollbackReport, last: &RollbackReport) -> RollbackRep
         missing: last.missing.clone(),
         cautions: all(&first.cautions, &last.cautions, &[]),
         pinned: all(&first.pinned, &last.pinned, &[]),
+        boot: last.boot.clone(),
+        booted: first.booted.or(last.booted),
     }
 }
 
@@ -239,6 +241,7 @@ mod tests {
                 package: "nginx:amd64".parse().expect("a package"),
                 version: "1.24.0-3".parse().expect("a version"),
             }],
+            ..RollbackReport::default()
         };
         let last = RollbackReport {
             took: Span::secs(3),

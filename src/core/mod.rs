@@ -7,6 +7,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod aftermath;
+pub mod alone;
 #[cfg(test)]
 pub(crate) mod arbitrary;
 pub mod change;
@@ -18,6 +19,8 @@ pub mod describe;
 pub mod effect;
 pub mod event;
 pub mod fence;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod gate;
 pub mod identity;
 pub mod pilot;

@@ -6,7 +6,7 @@ use super::event::{HoldScope, Purpose};
 use super::gate::{self, GateState};
 use super::rules::ORDERS;
 use super::state::{Batch, Health, Phase, State};
-use super::{aftermath, confirm, effect, fence, schedule};
+use super::{aftermath, alone, confirm, effect, fence, schedule};
 use crate::plan::AutoRollback;
 use crate::types::{Span, Time, Untrusted};
 
@@ -67,6 +67,8 @@ pub fn next(state: &State, now: Time) -> Option<Intent> {
 /// A batch that has to be taken back, and why.
 fn failing(state: &State, now: Time) -> Option<(&Batch, String)> {
     fence::ours(state).map(AsRef::as_ref).find_map(|batch: &Batch| match batch.phase {
+        // With nobody to say that somebody is there at its boot.
+        Phase::Applied => alone::waits(state, batch, now).map(|why| (batch, why)),
         Phase::ApplyFailed | Phase::Unknown | Phase::RollbackFailed => {
             let why = batch.failure.as_ref().map_or_else(|| "it failed".to_owned(), |f| f.what.shown());
             Some((batch, why))
@@ -77,7 +79,6 @@ fn failing(state: &State, now: Time) -> Option<(&Batch, String)> {
         | Phase::Staged
         | Phase::StageFailed
         | Phase::Applying
-        | Phase::Applied
         | Phase::Rebooting
         | Phase::Rebooted
         | Phase::Verifying

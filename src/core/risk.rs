@@ -7,6 +7,14 @@ use crate::core::change::{Change, Standing};
 use crate::plan::Class;
 use crate::types::PackageName;
 
+/// Whether a package is the image of one kernel, which it is named after: `linux-image-6.1.0-31-amd64`, and not
+/// the metapackage that leads to it.
+pub fn is_image(name: &PackageName) -> bool {
+    let release =
+        ["linux-image-unsigned-", "linux-image-"].iter().find_map(|kind| name.as_str().strip_prefix(kind));
+    release.is_some_and(|release| release.starts_with(|first: char| first.is_ascii_digit()))
+}
+
 /// Names (whole, or a prefix ending in `*`) of each class, the first that fits counts.
 const CLASSES: &[(Class, &[&str])] = &[
     (

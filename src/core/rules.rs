@@ -7,7 +7,7 @@ use super::change::{Change, Frozen, Rehearsal};
 use super::decide::Circumstances;
 use super::event::{BatchEvent, Event, HostEvent, Outcome, ProbeEvent, Purpose, RehearsalEvent, WindowEvent};
 use super::state::{Batch, DeadMan, Host, Phase, Reach, Round, State, Work};
-use super::{cut, effect, fence, gate, rollback, schedule, standing};
+use super::{alone, cut, effect, fence, gate, rollback, schedule, standing};
 use crate::types::{BatchId, OperationId, Span, Time, Untrusted};
 
 /// A host that could not be read is tried again after this long.
@@ -150,7 +150,7 @@ fn compare(state: &State) -> Vec<Event> {
 
 /// After an apply: reboot where it is asked for, then verify. A hold lets what runs finish, and a
 /// reboot is something new.
-fn carry_on(state: &State, _now: Time) -> Vec<Event> {
+fn carry_on(state: &State, now: Time) -> Vec<Event> {
     let mut events = Vec::new();
     // Its host is taking it back: there is nothing to carry on with. One that was taken back goes on.
     let fired =
@@ -160,7 +160,9 @@ fn carry_on(state: &State, _now: Time) -> Vec<Event> {
         match batch.phase {
             Phase::Applied if reboot => {
                 let boot = state.hosts.get(&batch.host).and_then(|host| host.facts.boot.as_ref()?.known());
-                if let (false, Some(boot)) = (state.is_held(batch), boot) {
+                // From a host that may wait for somebody at boot it waits for a word, here as at the gate.
+                let waits = alone::waits(state, batch, now).is_some();
+                if let (false, false, Some(boot)) = (state.is_held(batch), waits, boot) {
                     let was = boot.boot_id.clone();
                     events.push(Event::Batch(BatchEvent::RebootStarted { batch: batch.id.clone(), was }));
                 }
@@ -370,8 +372,9 @@ fn freeze(state: &State, host: &Host, first: &[&Batch], second: &[&Batch], now: 
         })
         .collect();
     set.sort_by(|a, b| a.package.cmp(&b.package));
-    let reboots =
-        first.iter().chain(second).filter_map(|batch| batch.rebooted.as_ref().map(|(_, took)| *took));
+    let to = first.iter().chain(second).filter_map(|batch| batch.rebooted.as_ref().map(|(_, took)| *took));
+    let back = first.iter().filter_map(|batch| batch.rolled_back.as_ref()?.booted);
+    let reboots = to.chain(back);
     let rehearsal = Rehearsal {
         baseline: host.name.clone(),
         at: now,
@@ -396,4 +399,49 @@ fn probe(state: &State) -> Vec<Event> {
         return vec![Event::Probe(ProbeEvent::WatchStarted)];
     }
     Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::event::{Actor, Record, RollbackReport};
+    use crate::core::fixture;
+
+    /// A way back goes on to its end with a journal that can't be written: the reboot back, the second pass after
+    /// it and the comparison, each an effect that passes every queue. Nothing else begins.
+    #[test]
+    fn a_way_back_goes_on_without_a_journal_through_its_reboot_and_second_pass() {
+        let under = Circumstances { now: fixture::opens(), journal_sound: false };
+        let trial = || Some((fixture::boot_id(), Span::secs(50)));
+        for (phase, rebooted, back, wanted) in [
+            (Phase::RolledBack, trial(), false, "reboot"),
+            (Phase::Rebooted, trial(), true, "rollback"),
+            (Phase::RolledBack, trial(), true, "compare"),
+            (Phase::RolledBack, None, false, "compare"),
+            (Phase::Applied, None, false, "nothing"),
+        ] {
+            let mut state = fixture::window(4, &["web1"], "");
+            fixture::booted(&mut state, "web1", Some(crate::facts::Fact::Known(fixture::boot(&[]))));
+            let mut batch = fixture::batch("b1", "web1", 1);
+            batch.rolled_back = (phase != Phase::Applied).then(RollbackReport::default);
+            (batch.rebooted, batch.rebooted_back) = (rebooted, back);
+            batch.enter(phase, fixture::opens());
+            state.plan_batch(batch);
+            let events = due(&state, under);
+            let found = match &events[..] {
+                [Event::Batch(BatchEvent::RebootStarted { .. })] => "reboot",
+                [Event::Batch(BatchEvent::RollbackStarted { .. })] => "rollback",
+                [Event::Batch(BatchEvent::VerifyStarted { after_rollback: true, .. })] => "compare",
+                [] => "nothing",
+                other => panic!("{phase:?}: {other:?}"),
+            };
+            assert_eq!(found, wanted, "{phase:?} {back}");
+            for event in events {
+                let (seq, at, session) = (state.seq + 1, under.now, "test".to_owned());
+                let record = Record { seq, at, actor: Actor::Holdpoint, session, epoch: 1, event };
+                state.apply(&record);
+                assert!(effect::of(&state, &record).expect("an effect").effect.urgent(), "{wanted}");
+            }
+        }
+    }
 }

@@ -82,10 +82,31 @@ pub fn apply(state: &State, changes: &[Change]) -> Estimate {
 /// and after that the rollback is run once more: both count from when it is known that there is one.
 pub fn rollback(state: &State, batch: &Batch) -> Estimate {
     let pass = rollback_pass(state, batch);
-    if batch.rebooted_back || !reboots(batch) {
-        return pass;
+    match boots_back(batch) {
+        None => pass,
+        // Once its host runs what is to be removed, the reboot is the pass's first part.
+        Some(BootsBack::First) if batch.rebooted.is_some() => pass,
+        Some(BootsBack::First) => pass.then(one_reboot(state)),
+        Some(BootsBack::After) => pass.then(one_reboot(state)).then(second_pass(state)),
     }
-    pass.then(one_reboot(state)).then(second_pass(state))
+}
+
+/// The reboot that belongs to a way back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BootsBack {
+    /// Before anything is put back, by the host itself: it runs a kernel that the batch brought.
+    First,
+    /// After it, and it is run once more then: what was booted for the batch runs still.
+    After,
+}
+
+/// Whether a reboot belongs to the way back of a batch that is still to come, and when it is.
+pub fn boots_back(batch: &Batch) -> Option<BootsBack> {
+    if batch.rebooted_back || !reboots(batch) {
+        return None;
+    }
+    let brings = |change: &Change| change.from.is_none() && risk::is_image(&change.package.name);
+    Some(if batch.changes.iter().any(brings) { BootsBack::First } else { BootsBack::After })
 }
 
 /// How long the pass of a batch's rollback takes that runs, or is next.
@@ -93,7 +114,11 @@ pub fn rollback_pass(state: &State, batch: &Batch) -> Estimate {
     if batch.rebooted_back {
         return second_pass(state);
     }
-    measured(state, &batch.changes, |rehearsal| rehearsal.rollback)
+    let pass = measured(state, &batch.changes, |rehearsal| rehearsal.rollback);
+    match (boots_back(batch), &batch.rebooted) {
+        (Some(BootsBack::First), Some(_)) => one_reboot(state).then(pass),
+        (Some(BootsBack::First | BootsBack::After) | None, _) => pass,
+    }
 }
 
 /// The pass after the reboot finds the packages back already: it has the fixed part alone.
@@ -286,48 +311,21 @@ pub(super) fn turns(plan: &Plan) -> Vec<HostName> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::change::{Rehearsal, Standing};
+    use crate::core::change::Rehearsal;
     use crate::core::command::RollbackScope;
     use crate::core::event::{ApplyReport, Purpose};
+    use crate::core::fixture;
     use crate::core::rollback::outlook;
     use crate::plan::Class;
 
-    const PLAN: &str = r#"[window]
-name   = "November security updates"
-opens  = 2026-11-21T22:00:00Z
-closes = 2026-11-22T00:00:00Z
-
-[[host]]
-name = "web1"
-ssh  = "ops@192.0.2.11"
-"#;
-
     fn change(class: Class) -> Change {
-        Change {
-            package: "linux-image-amd64:amd64".parse().expect("a package"),
-            from: Some("6.1.128-1".parse().expect("a version")),
-            to: "6.1.129-1".parse().expect("a version"),
-            sha256: None,
-            rehearsed: None,
-            standing: Standing::Untested,
-            security: true,
-            source: "linux".parse().expect("a name"),
-            class,
-            size: None,
-            needs: Vec::new(),
-            origin: "Debian-Security:12/stable-security".into(),
-        }
-    }
-
-    fn boot() -> crate::types::BootId {
-        "0a0a0a0a-1111-4222-8333-444444444444".parse().expect("a boot id")
+        fixture::change("linux-image-amd64", "6.1.128-1", "6.1.129-1", class)
     }
 
     /// A window with one batch of one change on web1.
     fn window(class: Class, rehearsed: Option<Option<Span>>, shape: fn(&mut Batch)) -> State {
         let mut state = State::default();
-        let plan = crate::plan::read("window.toml", PLAN).expect("a plan");
-        let opened = plan.window.opens;
+        let opened = fixture::opens();
         let rehearsal = rehearsed.map(|reboot| Rehearsal {
             baseline: "test1".parse().expect("a host"),
             at: opened,
@@ -344,10 +342,9 @@ ssh  = "ops@192.0.2.11"
             verify: Span::secs(10),
             identical: true,
         });
-        state.open(Purpose::Run, &plan, rehearsal.as_ref(), opened);
-        let host = "web1".parse().expect("a host");
-        let changes = vec![change(class)];
-        let mut batch = Batch::new("b1".parse().expect("a batch"), host, 1, changes, opened);
+        state.open(Purpose::Run, &fixture::plan(2, &["web1"], ""), rehearsal.as_ref(), opened);
+        let mut batch = fixture::batch("b1", "web1", 1);
+        batch.changes = vec![change(class)];
         batch.enter(Phase::Verified, opened);
         shape(&mut batch);
         state.plan_batch(batch);
@@ -362,9 +359,9 @@ ssh  = "ops@192.0.2.11"
         let wants: fn(&mut Batch) = |batch| {
             batch.applied = Some(ApplyReport { reboot_required: true, ..ApplyReport::default() });
         };
-        let rebooted: fn(&mut Batch) = |batch| batch.rebooted = Some((boot(), Span::secs(50)));
+        let rebooted: fn(&mut Batch) = |batch| batch.rebooted = Some((fixture::boot_id(), Span::secs(50)));
         let back: fn(&mut Batch) = |batch| {
-            batch.rebooted = Some((boot(), Span::secs(50)));
+            batch.rebooted = Some((fixture::boot_id(), Span::secs(50)));
             batch.rebooted_back = true;
         };
         // Unmeasured a pass is 45 s and 8 s for each package, a reboot 4 min. Measured, one batch of the
@@ -401,6 +398,26 @@ ssh  = "ops@192.0.2.11"
                 + verify(&state).span
                 + bake(&state);
             assert_eq!(cutoff(&state, batch), Some(by.at - work), "{told}");
+        }
+    }
+
+    #[test]
+    fn away_from_a_kernel_that_the_batch_brought_the_reboot_is_the_first_part() {
+        let mut state = window(Class::Kernel, Some(Some(Span::secs(50))), |_| {});
+        let mut batch = state.in_order().next().expect("a batch").as_ref().clone();
+        batch.changes.push(fixture::change("linux-image-6.1.0-31-amd64", "-", "6.1.129-1", Class::Kernel));
+        // A batch of two of a set of one: 40 s fixed and 80 s; a reboot of 50 s is counted as 100 s.
+        for (rebooted, back, pass, whole, boots) in [
+            (false, false, 120, 220, Some(BootsBack::First)),
+            (true, false, 220, 220, Some(BootsBack::First)),
+            (true, true, 40, 40, None),
+        ] {
+            batch.rebooted = rebooted.then(|| (fixture::boot_id(), Span::secs(50)));
+            batch.rebooted_back = back;
+            state.plan_batch(batch.clone());
+            let found =
+                (rollback_pass(&state, &batch).span, rollback(&state, &batch).span, boots_back(&batch));
+            assert_eq!(found, (Span::secs(pass), Span::secs(whole), boots), "{rebooted} {back}");
         }
     }
 

@@ -78,6 +78,8 @@ pub(super) struct Host {
     boots: u64,
     /// The kernel that runs.
     pub kernel: String,
+    /// The kernel that it boots next, where that is not the newest.
+    pub(super) boots_next: Option<String>,
     /// Who asked for a reboot since the last one.
     pub reboot_asked: BTreeSet<PackageName>,
     epoch: Epoch,
@@ -156,6 +158,7 @@ impl Host {
             etc: BTreeMap::new(),
             boots: 1,
             kernel: String::new(),
+            boots_next: None,
             reboot_asked: BTreeSet::new(),
             epoch: 0,
             state: false,
@@ -508,11 +511,12 @@ impl Host {
         text.parse().unwrap()
     }
 
-    /// The host comes up: the newest kernel, and the network as it is stored.
+    /// The host comes up: the newest kernel or the one that was named, and the network as it is stored.
     pub(super) fn boot(&mut self, now: Time) {
         self.boots += 1;
         self.timers_boot(now);
-        self.kernel = self.kernels().pop().unwrap_or_default();
+        let newest = self.kernels().pop().unwrap_or_default();
+        self.kernel = self.boots_next.take().unwrap_or(newest);
         self.reboot_asked.clear();
         self.reload_network();
     }

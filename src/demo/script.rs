@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::apt;
 use super::archive::{sha256, size};
+use super::bootback::GOES_ON;
 use super::model::Host;
 use super::timer::WATCH;
 use super::work::{Act, Batch, FREE, Step};
@@ -296,6 +297,13 @@ impl Host {
                 "holdpoint: rolled back before: only addresses and routes are put back, and all is verified";
             script.all(300, vec![words.to_owned()], Act::RestoreNetwork);
             return script.end(Kind::Rollback, Vec::new(), 0);
+        }
+        if let Some(old) = self.boots_back(batch) {
+            script.say(
+                100,
+                format!("holdpoint: kernel {} of this batch runs: booting {old} first", self.kernel),
+            );
+            return script.end(Kind::Rollback, vec![format!("boots-back {old}")], GOES_ON);
         }
         let there = |id: &PackageId| self.installed.get(id).map(|here| &here.version);
         let changes: Vec<apt::Change> = batch

@@ -239,6 +239,9 @@ impl Server {
                 host.sync_doors(true);
                 host.news.notify_waiters();
             }
+            if host.model().reboots_itself() {
+                host.reboot();
+            }
         });
     }
 

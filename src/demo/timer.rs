@@ -247,6 +247,15 @@ impl Host {
         }
     }
 
+    /// A rollback of this batch goes on after a boot: its timer fires until then, also where it was confirmed.
+    pub(super) fn fires(&mut self, batch: &BatchId, operation: &OperationId) {
+        if let Some(timer) = self.timers.get_mut(batch)
+            && timer.state != TimerState::Firing
+        {
+            timer.begins(operation);
+        }
+    }
+
     /// A rollback of this batch is over, whoever started it.
     pub(super) fn rollback_ended(&mut self, id: &BatchId, exit: i32) {
         // What never began is not to begin any more.
@@ -294,11 +303,17 @@ impl Host {
         let mut operations = Vec::new();
         for batch in begin {
             let Some(id) = self.deadman_id(&batch) else { continue };
+            let before = self.timers.get(&batch).and_then(|timer| timer.operation.clone());
             if let Some(timer) = self.timers.get_mut(&batch) {
                 timer.begins(&id);
             }
             let (kind, boot) = (Kind::Rollback, boot.clone());
-            let (spec, log, pins) = (String::new(), Vec::new(), Some((now, left::TIMER)));
+            let (spec, log) = (String::new(), Vec::new());
+            // Whether versions are pinned out is as it was for the one before.
+            let pins = match before.and_then(|before| self.operations.get(&before)) {
+                Some(before) => before.pins.map(|_| (now, left::TIMER)),
+                None => Some((now, left::TIMER)),
+            };
             let operation = Operation { kind, batch, spec, boot, log, pins, done: None };
             self.operations.insert(id.clone(), operation);
             operations.push(id);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use super::bootback::GOES_ON;
 use super::model::{Here, Host};
 use crate::host::operation::{Kind, Spec};
 use crate::types::{BatchId, OperationId, PackageId, Version};
@@ -127,6 +128,7 @@ impl Host {
             Act::End { mut result, exit, took } => {
                 if let Some(account) = self.operations.get(id).and_then(|operation| operation.pins)
                     && kind == Kind::Rollback
+                    && exit != GOES_ON
                 {
                     self.pin(&batch, account);
                 }
@@ -138,8 +140,10 @@ impl Host {
                 if let Some(operation) = self.operations.get_mut(id) {
                     operation.done = Some((result, exit));
                 }
-                if kind == Kind::Rollback {
-                    self.rollback_ended(&batch, exit);
+                match kind {
+                    Kind::Rollback if exit == GOES_ON => self.goes_on(&batch, id),
+                    Kind::Rollback => self.rollback_ended(&batch, exit),
+                    Kind::Stage | Kind::Apply => {}
                 }
             }
         }

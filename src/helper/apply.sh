@@ -48,7 +48,7 @@ hp_install_new() {
 
 # What a run of apply and rollback leaves in the batch's folder.
 hp_forget_run() {
-    (cd "$HP_BATCH" && rm -f rolled-back marks.* extended_states.* versions.* addresses.* routes?.* units.* files.* etc.* tools/restored && sync .)
+    (cd "$HP_BATCH" && rm -f rolled-back boot-back marks.* extended_states.* versions.* addresses.* routes?.* units.* files.* etc.* tools/restored && sync .)
 }
 
 hp_apply_refused() {
@@ -72,6 +72,12 @@ hp_apply_check() {
     }
     hp_paused_within 120 || {
         hp_apply_refused "$hp_paused_why"
+        return
+    }
+    # What is prepared and not yet triggered does nothing at a boot; what is was named at stage, or came since.
+    hp_offline_why=$(hp_offline_against)
+    [ -z "$hp_offline_why" ] || {
+        hp_apply_refused offline-update "$hp_offline_why"
         return
     }
     hp_audit_is_clean || {

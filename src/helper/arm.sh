@@ -232,7 +232,8 @@ hp_timer_rollback() {
 # hp_timer_ended EXIT: at the end of a rollback, whoever started it, and before it says so.
 hp_timer_ended() {
     HP_TIMER=$HP_BATCH/timer
-    [ -d "$HP_TIMER" ] || return 0
+    # It goes on after the boot that is to come: until then it fires still.
+    [ -d "$HP_TIMER" ] && [ "$1" != "$HP_GOES_ON" ] || return 0
     if [ "$1" = 0 ]; then
         # Confirmed before, and rolled back all the same: it may be armed for another round.
         hp_timer_move "$HP_TIMER" rolled-back firing rollback-failed confirmed && rm -f "$HP_TIMER/why"

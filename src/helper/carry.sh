@@ -95,7 +95,25 @@ hp_deb_is_installed() {
         "$HP_BATCH"/carried/*)
             ! dpkg-deb --fsys-tarfile "$1" 2>/dev/null | tar -C / --compare -f - 2>&1 |
                 grep -vE '^(tar: )?\./(lib|lib32|lib64|libx32|bin|sbin)/?: ' |
-                grep -qE ': (File type|Mode|Uid|Gid|Symlink) differs|: Not linked to' || return 1
+                grep -qE ': (File type|Mode|Uid|Gid|Symlink) differs|: Not linked to|: Cannot readlink' || return 1
+            # Nor may it hold a link where the record has a sum, which is a file's.
+            dpkg-deb --fsys-tarfile "$1" 2>/dev/null | tar --quoting-style=literal -tv 2>/dev/null | awk '
+                /^l/ {
+                    for (i = 0; i < 5; i++) sub(/^[^ ]+ +/, "")
+                    sub(/ -> .*/, "")
+                    sub(/^\.?\//, "")
+                    print
+                }' >"$HP_BATCH/sums.links"
+            ! cut -c 35- "$(hp_deb_info "$2" "$3").md5sums" 2>/dev/null | grep -qxFf "$HP_BATCH/sums.links" || return 1
+            # Nor may it hold a name that is not on record: what is not here can't be compared with anything.
+            dpkg-deb --fsys-tarfile "$1" 2>/dev/null | tar --quoting-style=literal -t 2>/dev/null |
+                sed -e 's,^\./,/,' -e 's,^\([^/]\),/\1,' -e 's,\(.\)/$,\1,' -e 's,^/$,/.,' >"$HP_BATCH/sums.held"
+            [ -s "$HP_BATCH/sums.held" ] && [ -f "$(hp_deb_info "$2" "$3").list" ] &&
+                ! grep -qvxFf "$(hp_deb_info "$2" "$3").list" "$HP_BATCH/sums.held" || return 1
+            # Nor what runs as somebody else, where the host itself leaves that name out.
+            dpkg-deb --fsys-tarfile "$1" 2>/dev/null | tar --quoting-style=literal -tv 2>/dev/null |
+                awk '$1 ~ /^[bcp]|[sS]/ { exit 1 }' ||
+                ! dpkg-deb --fsys-tarfile "$1" 2>/dev/null | tar -C / --compare -f - 2>&1 | grep -q 'Cannot ' || return 1
             ;;
     esac
     hp_same_info=$(hp_deb_info "$2" "$3")

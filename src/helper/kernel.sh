@@ -15,10 +15,11 @@ hp_kernel_snippet() {
     echo 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX panic=30"'
 }
 
-# Images of the batch: HP_K_NEW, the newest release that comes beside the others; HP_K_SAME, releases whose own
-# image is overwritten.
+# Images of the batch: HP_K_ADDED, releases that come beside the others, and HP_K_NEW, the newest of them;
+# HP_K_SAME, releases whose own image is overwritten.
 hp_kernel_find() {
     HP_K_NEW=
+    HP_K_ADDED=' '
     HP_K_SAME=
     HP_K_GONE=' '
     while IFS=$HP_TAB read -r _ hp_n _ hp_f hp_t _; do
@@ -31,6 +32,7 @@ hp_kernel_find() {
         if [ "$hp_t" = - ]; then
             HP_K_GONE="$HP_K_GONE$hp_k_release "
         elif [ "$hp_f" = - ]; then
+            HP_K_ADDED="$HP_K_ADDED$hp_k_release "
             HP_K_NEW=$(printf '%s\n' "$HP_K_NEW" "$hp_k_release" | sort -V | tail -n 1)
         else
             HP_K_SAME="$HP_K_SAME$hp_k_release "
@@ -70,20 +72,8 @@ hp_stage_kernel() {
 
 # hp_kernel_can RELEASE: whether a trial boot from that kernel can be set up here; else HP_K_WHY.
 hp_kernel_can() {
-    if systemd-detect-virt -cq 2>/dev/null; then
-        HP_K_WHY="this is a container, its kernel is not its own"
-        return
-    fi
-    for hp_k_tool in grub-reboot grub-set-default grub-editenv grub-probe update-grub; do
-        command -v "$hp_k_tool" >/dev/null 2>&1 || {
-            HP_K_WHY="there is no $hp_k_tool"
-            return
-        }
-    done
-    if [ ! -f "$HP_GRUB_CFG" ] || ! grub-editenv "$HP_GRUB_ENV" list >/dev/null 2>&1; then
-        HP_K_WHY="GRUB has no menu or no environment block in /boot/grub"
-        return
-    fi
+    hp_kernel_can_be_default "$1" grub-reboot grub-probe
+    [ -z "$HP_K_WHY" ] || return
     # As grub-reboot and 00_header have it: what GRUB reads and can't write.
     if ! hp_k_below=$(grub-probe --target=abstraction "$HP_GRUB_ENV" 2>/dev/null) ||
         ! hp_k_fs=$(grub-probe --target=fs "$HP_GRUB_ENV" 2>/dev/null); then
@@ -98,9 +88,33 @@ hp_kernel_can() {
         ,*) ;;
         *) HP_K_WHY="GRUB cannot write its environment on ${hp_k_below% }" ;;
     esac
-    [ -z "$HP_K_WHY" ] || return
-    if [ -z "$(hp_kernel_entry "$1")" ]; then
-        HP_K_WHY="GRUB's menu has no entry for $1, which runs"
+}
+
+# hp_kernel_can_be_default RELEASE TOOL...: whether that kernel can be made GRUB's default here, which it has to
+# read alone, with those tools more; else HP_K_WHY.
+hp_kernel_can_be_default() {
+    hp_k_release=$1
+    shift
+    if systemd-detect-virt -cq 2>/dev/null; then
+        HP_K_WHY="this is a container, its kernel is not its own"
+        return
+    fi
+    for hp_k_tool in "$@" grub-set-default grub-editenv update-grub; do
+        command -v "$hp_k_tool" >/dev/null 2>&1 || {
+            HP_K_WHY="there is no $hp_k_tool"
+            return
+        }
+    done
+    if [ ! -f "$HP_GRUB_CFG" ] || ! grub-editenv "$HP_GRUB_ENV" list >/dev/null 2>&1; then
+        HP_K_WHY="GRUB has no menu or no environment block in /boot/grub"
+        return
+    fi
+    if [ -z "$(hp_kernel_entry "$hp_k_release")" ]; then
+        if [ "$hp_k_release" = "$(uname -r)" ]; then
+            HP_K_WHY="GRUB's menu has no entry for $hp_k_release, which runs"
+        else
+            HP_K_WHY="GRUB's menu has no entry for $hp_k_release"
+        fi
     elif ! hp_can_write "${HP_GRUB_SNIPPET%/*}" && { [ -d "${HP_GRUB_SNIPPET%/*}" ] || ! hp_can_write /etc/default; }; then
         HP_K_WHY="${HP_GRUB_SNIPPET%/*} cannot be written"
     fi
@@ -153,19 +167,30 @@ hp_kernel_before() {
         find "$HP_BATCH/boot.part" -exec sync {} + && mv -fT "$HP_BATCH/boot.part" "$HP_BATCH/boot" &&
             sync "$HP_BATCH" || return 1
     fi
+    if [ -n "$HP_K_NEW" ]; then
+        uname -r | hp_write "$HP_BATCH/kernel.was" || return 1
+    fi
     [ -f "$HP_BATCH/kernel" ] || return 0
     hp_say "the running kernel becomes GRUB's default until this is confirmed"
-    hp_k_old=$(hp_kernel_entry "$(hp_value "$HP_BATCH/kernel" old)")
+    hp_kernel_hold "$(hp_value "$HP_BATCH/kernel" old)" "$(hp_value "$HP_BATCH/kernel" new)"
+}
+
+# hp_kernel_hold RELEASE NEW: that kernel is GRUB's default, whatever is newer, and none is named for one boot.
+# How it was before is kept once: a second time it is as the first one left it.
+hp_kernel_hold() {
+    hp_k_old=$(hp_kernel_entry "$1")
     [ -n "$hp_k_old" ] || return 1
-    {
-        cat "$HP_BATCH/kernel"
-        echo "default $(hp_kernel_default)"
-        echo "saved $(hp_kernel_env saved_entry)"
-        [ -d "${HP_GRUB_SNIPPET%/*}" ] || echo "made yes"
-    } | hp_write "$HP_BATCH/kernel.trial" || return 1
+    if [ ! -f "$HP_BATCH/kernel.trial" ]; then
+        {
+            printf 'old %s\nnew %s\n' "$1" "$2"
+            echo "default $(hp_kernel_default)"
+            echo "saved $(hp_kernel_env saved_entry)"
+            [ -d "${HP_GRUB_SNIPPET%/*}" ] || echo "made yes"
+        } | hp_write "$HP_BATCH/kernel.trial" || return 1
+    fi
     [ -d "${HP_GRUB_SNIPPET%/*}" ] || (umask 022 && mkdir "${HP_GRUB_SNIPPET%/*}") || return 1
     hp_kernel_snippet | hp_place "$HP_GRUB_SNIPPET" 0644 && hp_kernel_menu && hp_kernel_on_trial && grub-set-default "$hp_k_old" &&
-        [ "$(hp_kernel_env saved_entry)" = "$hp_k_old" ] && sync -f /boot
+        grub-editenv "$HP_GRUB_ENV" unset next_entry && [ "$(hp_kernel_env saved_entry)" = "$hp_k_old" ] && sync -f /boot
 }
 
 # What GRUB_DEFAULT is by the files that grub-mkconfig reads, in its order.
@@ -241,11 +266,8 @@ hp_kernel_back() {
             hp_kernel_caution "/boot/${hp_k_file##*/} could not be put back; it is kept in $HP_BATCH/boot"
         }
     done
-    hp_kernel_find
-    if [ -n "$HP_K_NEW" ] && [ "$(uname -r)" = "$HP_K_NEW" ]; then
-        hp_kernel_caution "kernel $HP_K_NEW runs until the next boot, and its modules are gone: reboot"
-    fi
-    [ -f "$HP_BATCH/kernel.trial" ] || return 0
+    # While the batch's own kernel stays, the one of before stays the default: the next boot ends in that.
+    [ -z "$HP_STAYS" ] && [ -f "$HP_BATCH/kernel.trial" ] || return 0
     if hp_kernel_settle "$HP_BATCH" "$(hp_value "$HP_BATCH/kernel.trial" saved)"; then
         rm -f "$HP_BATCH/kernel.trial"
     else

@@ -242,6 +242,9 @@ hp_verb_run() {
     fi
     # The disk may be full: what frees space is tried once before the result is given up.
     hp_finish || { rm -f "$HP_BATCH/reserve" && hp_finish; } || exit 1
+    if [ "$hp_run_exit" = "$HP_GOES_ON" ]; then
+        hp_bootback_reboot
+    fi
     if [ "$hp_run_kind$hp_run_exit" = rollback0 ]; then
         hp_watch_boot_on
     fi
@@ -352,6 +355,14 @@ hp_verb_clean() {
     hp_done 0
 }
 
+hp_reboot_words() {
+    if hp_has_systemd; then
+        hp_reboot_how="systemctl -i reboot"
+    else
+        hp_reboot_how=reboot
+    fi
+}
+
 # The boot id that the caller saw makes asking twice harmless: once the host has rebooted, the
 # same words find another id and do nothing.
 hp_verb_reboot() {
@@ -369,13 +380,11 @@ hp_verb_reboot() {
     if hp_dpkg_is_held; then
         hp_refuse busy "a package manager is at work"
     fi
+    hp_offline_why=$(hp_offline_against)
+    [ -z "$hp_offline_why" ] || hp_refuse internal "$hp_offline_why"
     hp_timers_declare || hp_refuse no-space "cannot tell the timers that the reboot is meant"
     sync
-    if hp_has_systemd; then
-        hp_reboot_how="systemctl -i reboot"
-    else
-        hp_reboot_how=reboot
-    fi
+    hp_reboot_words
     # One that is refused was announced for nothing; one that never happens the watcher takes back.
     # shellcheck disable=SC2016
     setsid sh -c 'sleep 1; $1 || rm -f "$2"/*/timer/declared' sh "$hp_reboot_how" "$HP_STATE/batches" \

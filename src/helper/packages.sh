@@ -63,6 +63,7 @@ hp_all_are_at() {
         hp_all=0
         while IFS=$HP_TAB read -r _ hp_n hp_a hp_f hp_t _; do
             if [ "$1" = 4 ]; then hp_v=$hp_f; else hp_v=$hp_t; fi
+            [ "$1" != 4 ] || ! hp_stays "$hp_n" "$hp_f" || continue
             hp_is_at "$hp_n" "$hp_a" "$hp_v" || hp_all=1
         done
         return "$hp_all"

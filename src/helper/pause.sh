@@ -21,12 +21,14 @@ CONF
 hp_pause_is_ours() { [ ! -L "$HP_PAUSE_FILE" ] && head -n 1 "$HP_PAUSE_FILE" 2>/dev/null | grep -q '^// holdpoint: '; }
 
 hp_pause_keep() {
+    hp_offline_keep
     [ -e "$HP_PAUSE_FILE" ] || [ -L "$HP_PAUSE_FILE" ] ||
         { hp_pause_text | hp_place "$HP_PAUSE_FILE" 0644; } 2>/dev/null
 }
 
 # The watcher's look at it. Under the lock, or it would come back in the moment in which it is taken away.
 hp_pause_watch() {
+    hp_offline_watch
     [ ! -e "$HP_PAUSE_FILE" ] && [ ! -L "$HP_PAUSE_FILE" ] || return 0
     (exec 9>>"$HP_STATE/lock" && flock -n 9 && hp_timers_any "armed armed.new armed.due firing" &&
         hp_pause_keep) 2>/dev/null || :
@@ -42,6 +44,7 @@ hp_is_paused() {
 hp_pause_settle() {
     ! hp_timers_any "armed armed.new armed.due firing rollback-failed" || return 0
     rm -f "$HP_PAUSE_FILE.tmp"
+    hp_offline_settle
     if hp_pause_is_ours; then
         rm -f "$HP_PAUSE_FILE" && sync "${HP_PAUSE_FILE%/*}"
     fi

@@ -31,6 +31,8 @@ hp_rollback() {
         # Changed once more since: what is there now is the start of another way back.
         (cd "$HP_BATCH" && rm -f rolled-back etc.start etc.plan etc.desired etc.others.tar units.start) || return 1
     fi
+    # Before anything is put back: from the kernel that would be removed the host boots first, and goes on then.
+    hp_bootback || return "$HP_GOES_ON"
     hp_rollback_start || hp_result "caution the state at the start could not be saved whole"
     hp_pin_batch || hp_say "the versions of the batch could not be pinned out yet"
     hp_rollback_packages
@@ -99,7 +101,9 @@ hp_stored() {
 hp_transaction_left() {
     while IFS=$HP_TAB read -r _ hp_n hp_a hp_f _; do
         hp_is_at "$hp_n" "$hp_a" "$hp_f" && continue
-        if [ "$hp_f" = - ]; then
+        if hp_stays "$hp_n" "$hp_f"; then
+            continue
+        elif [ "$hp_f" = - ]; then
             echo "$hp_n:$hp_a-"
         else
             hp_stored old "$hp_n" "$hp_a" "$hp_f"
@@ -123,7 +127,7 @@ hp_repair() {
             hp_say "dpkg could not install all of them"
     fi
     while IFS=$HP_TAB read -r _ hp_n hp_a hp_f hp_t _; do
-        [ "$hp_f" = - ] || continue
+        [ "$hp_f" = - ] && ! hp_stays "$hp_n" "$hp_f" || continue
         hp_is_at "$hp_n" "$hp_a" - && continue
         # shellcheck disable=SC2086
         hp_dpkg --force-remove-reinstreq $hp_repair_force --remove "$hp_n:$hp_a" && continue
@@ -418,6 +422,12 @@ hp_rollback_report() {
         hp_sound=1
     fi
     if ! { hp_audit_is_clean && hp_all_are_at 4; }; then
+        hp_sound=1
+    fi
+    if [ -n "$HP_STAYS" ]; then
+        hp_result "failed kernel $HP_STAYS runs, so its packages stay: $HP_STAYS_WHY; $HP_STAYS_THEN"
+        # With all else back, what is there at the next try is the start of that, and may be days from now.
+        [ "$hp_sound" != 0 ] || (cd "$HP_BATCH" && rm -f etc.start etc.plan etc.desired etc.others.tar units.start)
         hp_sound=1
     fi
     [ "$hp_sound" = 0 ] || hp_same=no

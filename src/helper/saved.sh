@@ -88,7 +88,7 @@ LIST
 # What /etc is, a line for each path: PATH TYPE MODE OWNER HASH-or-target, tab separated, by path.
 # Names with control characters are left out, they would break the lines; so is what no package's
 # change is to be undone in: the linker's cache is made anew by ldconfig, locks are nobody's, and what
-# stands for the dead-man timer, the pause, the pins or a kernel's trial comes and goes by itself.
+# stands for the dead-man timer, the pauses, the pins or a kernel's trial comes and goes by itself.
 hp_etc_manifest() {
     (
         cd / || exit 1
@@ -103,6 +103,7 @@ hp_etc_manifest() {
         $1 ~ /^etc\/apt\/(apt\.conf\.d\/zzzz-holdpoint-paused|preferences\.d\/00-holdpoint-[^\/]*\.pref)(\.tmp)?$/ { next }
         $1 ~ /^etc\/(cron\.d\/holdpoint-deadman|update-motd\.d\/60-holdpoint)(\.tmp)?$/ { next }
         $1 ~ /^etc\/systemd\/system\/([a-z-]+\.target\.wants\/)?holdpoint-deadman\.service(\.tmp)?$/ { next }
+        $1 ~ /^etc\/systemd\/system-generators(\/systemd-system-update-generator)?$/ && ($2 == "d" || $2 == "l") { next }
         $1 ~ /^etc\/systemd\/system\/(multi-user|emergency|rescue)\.target\.wants$/ && $2 == "d" { next }
         !meta && $0 == "" { meta = 1; next }
         !meta { hash[substr($0, 67)] = substr($0, 1, 64); next }

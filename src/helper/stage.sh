@@ -28,6 +28,7 @@ hp_stage() {
     hp_stage_forget_repacked
     hp_stage_sizes || return 1
     hp_stage_timer
+    hp_stage_offline
     HP_STAGE_FAILED=0
     hp_stage_new
     hp_stage_old

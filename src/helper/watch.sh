@@ -399,20 +399,27 @@ hp_watch_firing() {
         case $(hp_operation_status "$hp_firing_op") in
             running) return ;;
             "done")
-                # It ended and was cut off before it said so here.
-                if [ "$(cat "$HP_STATE/ops/$hp_firing_op/exit")" = 0 ]; then
-                    hp_timer_move "$1" rolled-back firing
-                else
-                    hp_note "$1/tried" "$(hp_boot_word)"
-                    hp_timer_move "$1" rollback-failed firing
-                fi
-                return
+                # It ended and was cut off before it said so here; or it goes on, by another one.
+                case $(cat "$HP_STATE/ops/$hp_firing_op/exit") in
+                    "$HP_GOES_ON") ! hp_bootback_comes "$HP_STATE/batches/$2" || return ;;
+                    0)
+                        hp_timer_move "$1" rolled-back firing
+                        return
+                        ;;
+                    *)
+                        hp_note "$1/tried" "$(hp_boot_word)"
+                        hp_timer_move "$1" rollback-failed firing
+                        return
+                        ;;
+                esac
                 ;;
         esac
     fi
     # Between the two looks it may have ended, and moved the timer as its last step.
     [ -f "$1/firing" ] || return
     hp_watch_writable
+    # Whether versions are pinned out is as it was for the one before.
+    HP_PINS_WANTED=$(hp_value "$HP_STATE/ops/${hp_firing_op:--}/intent" pins)
     hp_firing_op=$2-deadman
     hp_firing_number=1
     while [ -e "$HP_STATE/ops/$hp_firing_op/intent" ]; do

@@ -3,6 +3,7 @@
 //! A lost connection is no answer: the work on the host goes on, so it is waited for, and the loop is
 //! told that the host is lost and back. Nothing here decides what is done.
 
+mod bootback; // a rollback that goes on after a boot
 mod carry; // a stage, and package files that other hosts have
 mod timer; // the dead-man timer's part
 
@@ -13,7 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ask::Asker;
-use super::ended::{Ended, applied, rolled_back};
+use super::ended::{Ended, applied};
 use super::frame::Answer as Frames;
 use super::operation::{OperationReport, OperationState, Spec, SpecPackage};
 use super::outcome::VerifyResult;
@@ -113,7 +114,10 @@ impl Task {
             Effect::Confirm { on, arming } => self.confirm(&on, &arming).await,
             Effect::Rollback(on, rehearsed) => {
                 let work = if rehearsed { VerbWork::RehearsedRollback } else { VerbWork::Rollback };
-                Answer::RolledBack(self.operate(&on, work).await.and_then(|e| rolled_back(&e)))
+                Answer::RolledBack(match self.operate(&on, work).await {
+                    Ok(ended) => self.rolled_back(&on, ended).await,
+                    Err(failure) => Err(failure),
+                })
             }
             Effect::Reboot { on, was, .. } => Answer::Rebooted(self.reboot(&on, &was).await),
             Effect::Verify { on, after_rollback, changes } => {
@@ -244,7 +248,8 @@ impl Task {
                     let answer = self.ask_until(&Verb::Result(operation.clone()), 0, WORK).await?;
                     let section = answer.section("result").cloned();
                     let section = section.ok_or_else(|| self.malformed("the operation has no result"))?;
-                    return Ok(Followed::Ended(Ended { host: self.asker.host().clone(), exit, section }));
+                    let (host, boot) = (self.asker.host().clone(), report.boot);
+                    return Ok(Followed::Ended(Ended { host, exit, boot, section }));
                 }
             }
         }
@@ -406,7 +411,7 @@ impl Task {
                 | Work::Inspect
                 | Work::Timer
                 | Work::Confirm
-                | Work::Probe => Answer::RolledBack(rolled_back(&ended)),
+                | Work::Probe => Answer::RolledBack(self.rolled_back(on, ended).await),
             },
             Ok(Followed::Unknown) => {
                 let why = format!("{}: {} is gone and left no result", on.host, on.operation);

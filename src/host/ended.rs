@@ -6,7 +6,7 @@ use super::outcome::{ApplyResult, OutcomeError, RollbackResult, Side, StageResul
 use crate::core::Change;
 use crate::core::event::{ApplyReport, Failure, FailureKind, Proof, ProofFile, RollbackReport, SnapshotLeft};
 use crate::facts::Section;
-use crate::types::{HostName, PackageId, Untrusted};
+use crate::types::{BootId, HostName, PackageId, Span, Untrusted};
 
 /// An operation that has ended.
 pub(super) struct Ended {
@@ -14,6 +14,8 @@ pub(super) struct Ended {
     pub host: HostName,
     /// Its exit status.
     pub exit: i32,
+    /// The boot in which it was done.
+    pub boot: BootId,
     /// Its result.
     pub section: Section,
 }
@@ -98,6 +100,7 @@ pub(super) fn staged(ended: &Ended, changes: &[Change]) -> Result<Proof, Failure
         stands_on: result.stands_on,
         kernel: result.kernel,
         snapshot: result.snapshot,
+        offline: result.offline,
     })
 }
 
@@ -116,6 +119,20 @@ pub(super) fn applied(ended: &Ended) -> Result<ApplyReport, Failure> {
         reboot_required: result.reboot_required.unwrap_or(false),
         snapshot: result.snapshot,
     })
+}
+
+/// The exit status of a rollback that goes on after a boot, by an operation of its own.
+const GOES_ON: i32 = 75;
+
+/// Where a rollback goes on after a boot: the kernel that is booted, and how long it has taken so far.
+pub(super) fn boots_back(ended: &Ended) -> Result<Option<(Untrusted, Span)>, Failure> {
+    if ended.exit != GOES_ON {
+        return Ok(None);
+    }
+    let result = RollbackResult::parse(&ended.section).map_err(|e| ended.unread(&e))?;
+    // A second press of the key finds the boot on its way.
+    let kernel = result.boots_back.unwrap_or_else(|| "of before".into());
+    Ok(Some((kernel, result.verified.duration)))
 }
 
 /// What a rollback did, and what it found not as before.
@@ -155,6 +172,8 @@ pub(super) fn rolled_back(ended: &Ended) -> Result<RollbackReport, Failure> {
         missing,
         cautions: result.cautions,
         pinned: result.pinned,
+        boot: Some(ended.boot.clone()),
+        booted: None,
     })
 }
 
@@ -165,7 +184,8 @@ mod tests {
     fn ended(exit: i32, text: &str) -> Ended {
         let lines = text.lines().map(|line| line.as_bytes().to_vec()).collect();
         let section = Section { name: "result".into(), lines, status: 0 };
-        Ended { host: "web1".parse().expect("a name"), exit, section }
+        let boot = "0a0a0a0a-1111-4222-8333-444444444444".parse().expect("a boot id");
+        Ended { host: "web1".parse().expect("a name"), exit, boot, section }
     }
 
     const SAID: &str = "caution the state at the start could not be saved whole
@@ -194,6 +214,16 @@ identical no
              not as before: file of libc6:amd64: usr/lib/x: Mod time differs; \
              caution: the state at the start could not be saved whole"
         );
+    }
+
+    #[test]
+    fn a_rollback_that_goes_on_after_a_boot_is_no_end() {
+        let (kernel, took) = boots_back(&ended(75, "boots-back 6.1.0-28-amd64\nduration-ms 900\n"))
+            .expect("reads")
+            .expect("goes on");
+        assert_eq!((kernel.raw(), took), ("6.1.0-28-amd64", Span::ms(900)));
+        assert_eq!(boots_back(&ended(0, "identical yes\n")).expect("reads"), None);
+        assert_eq!(boots_back(&ended(1, "boots-back 6.1.0-28-amd64\n")).expect("reads"), None);
     }
 
     #[test]

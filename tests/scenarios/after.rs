@@ -264,6 +264,84 @@ fn unattended_upgrades_are_paused_from_arming_to_every_end() {
     }
 }
 
+const MASK: &str = "/etc/systemd/system-generators/systemd-system-update-generator";
+
+/// An offline update that was prepared is named at the stage, and no boot of an open batch installs it; at every
+/// end it is as it was.
+#[test]
+fn a_prepared_offline_update_is_named_and_waits_until_the_batch_is_over() {
+    let Some(host) = host() else { return };
+    host.inside.sh(
+        "for f in /usr/lib/systemd/system-generators/systemd-system-update-generator; do mkdir -p ${f%/*}; [ -e $f ] || : >$f; done
+         rm -rf /etc/systemd/system-generators
+         printf '#!/bin/sh\necho ordered >>/reboots\n' >/usr/sbin/reboot; chmod 755 /usr/sbin/reboot",
+    );
+    assert_eq!(host.stage("none", updates()).1.offline, None);
+    for link in ["/system-update", "/etc/system-update"] {
+        host.inside.sh(&format!("mkdir -p /var/lib/PackageKit; ln -s /var/lib/PackageKit {link}"));
+        let (state, staged, log) = host.stage("named", updates());
+        assert_eq!(state, OperationState::Done(0), "{log}");
+        let said = staged.offline.expect("named");
+        assert_eq!(said.raw(), format!("{link} -> /var/lib/PackageKit"));
+        host.inside.sh(&format!("rm {link}"));
+    }
+    host.inside.sh("ln -s /var/lib/PackageKit /system-update");
+    let before = host.portrait();
+    let reboot = || {
+        let boot = host.inside.sh("cat /proc/sys/kernel/random/boot_id").trim().parse().expect("a boot id");
+        Verb::Reboot { batch: "b1".parse().expect("an id"), boot }
+    };
+    // Waived, it is applied; and the boot that it is asked for does not go to what was prepared.
+    for end in ["confirmed", "rolled back", "expired"] {
+        host.stage_all("b1");
+        assert_eq!(host.refused(&reboot(), 5), RefusalCode::Internal, "nothing keeps this boot from it");
+        let (state, _, log) = host.apply("b1");
+        assert_eq!(state, OperationState::Done(0), "{log}");
+        assert_eq!(host.inside.sh(&format!("readlink {MASK}")), "/dev/null\n");
+        host.inside.sh("rm -f /reboots");
+        host.ask(&reboot());
+        host.until("the reboot is ordered", |host| host.exists("/reboots"));
+        match end {
+            "confirmed" => {
+                host.ask(&host.confirm_of("b1"));
+            }
+            "rolled back" => {
+                host.inside.sh(&format!("rm {MASK}"));
+                host.until("the watcher sees to it", |host| host.exists(MASK));
+            }
+            _ => {
+                host.ask(&host.arm_for("b1", 1));
+                assert_eq!(host.over("b1").state, TimerState::RolledBack);
+            }
+        }
+        if end != "expired" {
+            host.rollback("b1");
+        }
+        assert!(!host.exists("/etc/systemd/system-generators"), "{end}");
+        assert_eq!(
+            host.inside.sh("readlink /system-update"),
+            "/var/lib/PackageKit\n",
+            "it is its owner's: {end}"
+        );
+        host.is_as(&before, end);
+    }
+    // What somebody else has put there is left, and then nothing is applied and no boot ordered.
+    host.inside
+        .sh(&format!("mkdir -p /etc/systemd/system-generators; echo '#!/bin/sh' >{MASK}; rm -f /reboots"));
+    host.stage_all("b1");
+    let (state, applied, _) = host.apply("b1");
+    let refused = applied.refused.expect("a reason");
+    assert_eq!((state, refused.code.raw()), (OperationState::Done(2), "offline-update"));
+    assert!(
+        refused.words.raw().contains("/system-update -> /var/lib/PackageKit"),
+        "{}",
+        refused.words.shown()
+    );
+    assert_eq!(host.refused(&reboot(), 5), RefusalCode::Internal);
+    host.rollback("b1");
+    assert_eq!(host.inside.sh(&format!("cat {MASK}; ls /reboots 2>/dev/null || :")), "#!/bin/sh\n");
+}
+
 #[test]
 fn after_a_rollback_that_failed_the_pause_stays_until_one_comes_off() {
     let Some(host) = host() else { return };

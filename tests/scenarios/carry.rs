@@ -243,6 +243,46 @@ fn an_old_file_that_is_not_what_is_installed_is_never_used() {
     assert_eq!(origin(&staged, Side::Old), &Origin { source: Source::Cache, check: Check::Unverified });
 }
 
+/// What another host gave may say all the right things in its lists, and hold what no list has a sum for.
+#[test]
+fn a_carried_file_holds_nothing_that_is_not_on_record() {
+    let Some(host) = host() else { return };
+    host.inside.sh(&format!("cp /archive/hpt-data_1.0_all.deb /true.deb\n{GONE}"));
+    let (state, staged, _) = host.stage("b1", data().near());
+    assert_eq!((state, staged.missing_old.len()), (OperationState::Done(1), 1), "{staged:#?}");
+    let folder = "/var/lib/holdpoint/batches/b1/carried";
+    let give = format!(
+        "mkdir -p {folder}; dpkg-deb -Znone -b /forged {folder}/hpt-data_1.0_all.deb >/dev/null
+         echo web2 >{folder}/hpt-data_1.0_all.deb.from"
+    );
+    let share = "/forged/usr/share/hpt-data";
+    for (what, forge) in [
+        ("a file that runs as root", format!("chmod 4755 {share}/data")),
+        ("a file for everybody to write", format!("chmod 666 {share}/data")),
+        ("another owner", format!("chown 1234 {share}/data")),
+        (
+            "a link in a file's place",
+            format!("cp {share}/data /same; rm {share}/data; ln -s /same {share}/data"),
+        ),
+        ("a link more", format!("ln -s /etc/shadow {share}/more")),
+        ("a link more to a folder", format!("ln -s /etc {share}/more")),
+        ("a hard link more", format!("ln {share}/data {share}/more")),
+        ("a device more", format!("mknod {share}/more c 1 3")),
+        ("a pipe more", format!("mkfifo {share}/more")),
+        ("a folder more", format!("mkdir -m 1777 {share}/more")),
+        ("a folder with its group's right", format!("chmod 2775 {share}")),
+    ] {
+        host.inside.sh(&format!("rm -rf /forged {folder}; dpkg-deb -R /true.deb /forged; {forge}; {give}"));
+        let (_, staged, log) = host.stage("b1", data());
+        assert_eq!(staged.missing_old.len(), 1, "{what}: {staged:#?}\n{log}");
+        assert_eq!((staged.packages[0].old, staged.reverse_ok), (None, Some(false)), "{what}");
+    }
+    host.inside.sh(&format!("rm -rf /forged {folder}; dpkg-deb -R /true.deb /forged; {give}"));
+    let (state, staged, log) = host.stage("b1", data());
+    assert_eq!((state, staged.reverse_ok), (OperationState::Done(0), Some(true)), "{staged:#?}\n{log}");
+    assert_eq!(origin(&staged, Side::Old).check, Check::Installed);
+}
+
 /// What stands in for dpkg-repack: the file as it was, so that a rollback of it can be judged.
 const REPACK: &str = r#"
 printf '#!/bin/sh\ncp /true.deb hpt-data_1.0_all.deb\n' >/usr/bin/dpkg-repack

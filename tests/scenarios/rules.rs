@@ -303,6 +303,55 @@ fn confirm_and_expiry_have_exactly_one_winner() {
     );
 }
 
+/// The base's old files are unpacked whole before any of them is put anywhere: what a full disk cut off is not.
+#[test]
+fn half_a_file_of_the_base_is_never_put_in_place() {
+    let state = tempfile::tempdir().expect("a folder");
+    let restore = |ends: &str| {
+        let script = format!(
+            "HP_FEET=$HP_STATE/tools; mkdir -p $HP_FEET $HP_STATE/bin
+             printf '#!/bin/sh\\n' >$HP_STATE/bin/ldconfig; chmod 755 $HP_STATE/bin/ldconfig
+             PATH=$HP_STATE/bin:$PATH
+             echo $HP_STATE/libc6_1_amd64.deb >$HP_FEET/debs; echo dash >$HP_FEET/sh.link
+             hp_say() {{ echo \"say $*\"; }}; hp_result() {{ :; }}; sync() {{ :; }}
+             hp_feet() {{ :; }}; hp_feet_try() {{ :; }}; hp_feet_sound() {{ return 1; }}
+             tar() {{ mkdir -p $HP_FEET/out/lib; printf half >$HP_FEET/out/lib/libc.so.6; return {ends}; }}
+             hp_feet_put() {{ echo \"put $1\"; }}
+             hp_feet_restore; ls $HP_FEET"
+        );
+        with_functions(state.path(), &script)
+    };
+    let whole = restore("0");
+    assert!(whole.contains("put lib/libc.so.6\n"), "{whole}");
+    let half = restore("2");
+    assert!(!half.contains("put lib") && half.contains("could not be unpacked: libc6_1_amd64.deb"), "{half}");
+    assert!(!half.lines().any(|line| line == "out"), "nothing of it is left over: {half}");
+}
+
+/// Copies of the base's tools count once they are proven and flushed; a stage that was killed on the way left
+/// none that are used, and one that changed since is seen before an apply.
+#[test]
+fn half_a_copy_of_the_base_is_never_stood_on() {
+    let state = tempfile::tempdir().expect("a folder");
+    let script = "
+        HP_BATCH=$HP_STATE/batches/b1; mkdir -p $HP_BATCH/tools/bin $HP_BATCH/tools/lib $HP_STATE/ops/o1
+        echo 'batch b1' >$HP_STATE/ops/o1/intent
+        printf whole >$HP_BATCH/tools/bin/tar; (cd $HP_BATCH/tools && sha256sum bin/tar >sums)
+        hp_feet_quick() { return 1; }; hp_feet_on() { echo on; }; hp_feet_sound() { return 1; }; hp_wait_for_dpkg() { :; }
+        hp_feet_restore() { echo restored; }; hp_feet_off() { :; }
+        hp_feet_begin o1; hp_feet_stand; HP_FEET_ON=; echo unproven
+        : >$HP_BATCH/tools/ok
+        hp_feet_begin o1; hp_feet_stand; echo proven
+        hp_feet_intact && echo intact
+        printf who >$HP_BATCH/tools/bin/tar; hp_feet_intact || echo 'seen'
+        rm $HP_BATCH/tools/bin/tar; hp_feet_intact 2>/dev/null || echo 'seen'";
+    let said = with_functions(state.path(), script);
+    assert_eq!(
+        said.lines().collect::<Vec<_>>(),
+        ["unproven", "on", "on", "restored", "proven", "intact", "seen", "seen"]
+    );
+}
+
 #[test]
 fn volumes_that_wait_for_a_passphrase_are_told_from_those_that_do_not() {
     let state = tempfile::tempdir().expect("a folder");

@@ -114,6 +114,34 @@ fn what_runs_the_replaced_code_is_named_until_it_is_started_anew() {
     assert_eq!(host.timer("b1").replaced, None, "it is confirmed");
 }
 
+/// Set back or forward while it is armed, the wall clock neither extends it nor lets it expire, nor does an
+/// extension under such a clock come to more than was asked for.
+#[test]
+fn a_clock_that_is_set_while_it_is_armed_changes_nothing() {
+    let Some(host) = host() else { return };
+    host.inside.sh("mkdir /stub; cp /usr/bin/date /stub/date");
+    for (batch, shift) in [("back", "-1 hour"), ("forward", "+1 hour")] {
+        host.staged_and_applied(batch);
+        host.ask(&host.arm_for(batch, 7));
+        host.inside.sh(&format!(
+            "printf '#!/bin/sh\\nexec /stub/date -d \"%s\" \"$@\"\\n' '{shift}' >/usr/bin/date.new
+             chmod 755 /usr/bin/date.new; mv -f /usr/bin/date.new /usr/bin/date"
+        ));
+        let there = host.inside.sh("expr $(date +%s) - $(/stub/date +%s) || :");
+        assert!(there.trim().trim_start_matches('-').starts_with("3"), "the clock is set: {there}");
+        std::thread::sleep(Duration::from_secs(1));
+        let timer = host.timer(batch);
+        assert!(timer.is_armed() && timer.left <= Span::secs(6), "{shift}: {timer:?}");
+        let timer = host.timer_of(&host.extend(batch, 3));
+        assert!(timer.is_armed() && timer.left <= Span::secs(9), "{shift}: {timer:?}");
+        let timer = host.over(batch);
+        assert_eq!(timer.state, TimerState::RolledBack, "{}", host.traces());
+        let late = host.late(batch, timer.operation.expect("one").as_str());
+        assert!((0..5_000).contains(&late), "{shift}: {late} ms after its deadline");
+        host.inside.sh("cp /stub/date /usr/bin/date.new; mv -f /usr/bin/date.new /usr/bin/date");
+    }
+}
+
 #[test]
 fn what_nobody_confirms_is_rolled_back_in_time() {
     let Some(host) = host() else { return };

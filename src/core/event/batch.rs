@@ -393,6 +393,12 @@ impl BatchEvent {
                         Some(first) => identity::both(first, report),
                         None => report.clone(),
                     });
+                    // The host may have booted for it by itself, or been booted by others since.
+                    if let (Some(done), Some((trial, _))) = (&report.boot, &batch.rebooted)
+                        && done != trial
+                    {
+                        batch.rebooted_back = true;
+                    }
                     batch.enter(Phase::RolledBack, at);
                 }
                 Err(failure) => batch.fail(Phase::RollbackFailed, failure, at),

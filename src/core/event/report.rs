@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{HostName, PackageId, Sha256, Span, UnitName, Untrusted, Version};
+use crate::types::{BootId, HostName, PackageId, Sha256, Span, UnitName, Untrusted, Version};
 
 /// The evidence that a rollback will work, as the host gave it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub struct Proof {
     /// The snapshot that the apply takes first; `None`: the plan asks for none, or nothing was said of one.
     #[serde(default)]
     pub snapshot: Option<Snapshot>,
+    /// An offline update that is prepared on the host: its next boot would install what nobody rehearsed.
+    #[serde(default)]
+    pub offline: Option<Untrusted>,
 }
 
 /// A snapshot of the root file system, just before the first change of a batch.
@@ -262,6 +265,12 @@ pub struct RollbackReport {
     /// The versions that are pinned out on the host now, until `holdpoint unpin` releases them.
     #[serde(default)]
     pub pinned: Vec<Pinned>,
+    /// The boot in which it was done; `None` in recordings of versions that did not say it.
+    #[serde(default)]
+    pub boot: Option<BootId>,
+    /// Where the host booted first, away from a kernel that the batch brought: how long that took.
+    #[serde(default)]
+    pub booted: Option<Span>,
 }
 
 /// One version of one package that a rollback pinned out.

@@ -9,8 +9,7 @@ use crate::core::change::Change;
 use crate::core::event::{Check, Origin, Proof, ProofFile, Source, Tools};
 use crate::core::state::{Batch, Phase, State};
 use crate::core::wayback::{self, WayBack};
-use crate::core::{schedule, snapshot};
-use crate::facts::Fact;
+use crate::core::{alone, schedule, snapshot};
 use crate::types::{Span, Untrusted};
 
 pub(super) fn judge(state: &State, batch: &Batch) -> Finding {
@@ -58,7 +57,13 @@ pub(super) fn judge(state: &State, batch: &Batch) -> Finding {
     if let Some(why) = proof.kernel.as_ref().and_then(|kernel| kernel.manual.as_ref()) {
         against.push(format!("kernel rollback is not automatic: {}", why.shown()));
     }
-    let alone = alone(state, batch);
+    if let Some(what) = &proof.offline {
+        against.push(format!(
+            "an offline update is prepared ({}): the next boot would install what was not rehearsed; cancel it there, then :restage",
+            what.shown()
+        ));
+    }
+    let alone = alone::against(state, batch);
     let reboots = schedule::reboots(batch) || schedule::reboot(state, &batch.changes).span > Span::ZERO;
     if let (Some(why), true) = (&alone, reboots) {
         against.push(why.clone());
@@ -141,22 +146,11 @@ fn evidence(proof: &Proof) -> Vec<String> {
     }
     if let Some(kernel) = &proof.kernel {
         let keeps = kernel.keeps.as_ref().map_or_else(String::new, |old| format!("; {} stays", old.shown()));
-        lines.push(format!("the new kernel is booted once, on trial{keeps}"));
+        lines.push(format!(
+            "the new kernel is booted once, on trial{keeps}; once it runs, a rollback boots the old one first"
+        ));
     }
     lines
-}
-
-/// Whether its host would not come back from a boot by itself, and why.
-fn alone(state: &State, batch: &Batch) -> Option<String> {
-    let Fact::Known(boot) = &state.hosts.get(&batch.host)?.facts.boot.as_ref()?.fact else { return None };
-    let names: Vec<String> = boot.passphrases.iter().map(Untrusted::shown).collect();
-    (!names.is_empty()).then(|| {
-        format!(
-            "{} waits for a disk passphrase at boot ({}): it does not come back alone",
-            batch.host,
-            names.join(", ")
-        )
-    })
 }
 
 fn word(version: &Option<crate::types::Version>) -> String {
@@ -166,12 +160,12 @@ fn word(version: &Option<crate::types::Version>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::change::Standing;
     use crate::core::event::{ApplyReport, KernelBack, Snapshot};
+    use crate::core::fixture;
     use crate::core::gate::GateState;
-    use crate::facts::{Aged, Boot};
+    use crate::facts::Fact;
     use crate::plan::Class;
-    use crate::types::{BatchId, HostName, Sha256, Time};
+    use crate::types::Sha256;
 
     fn file(new: Option<Source>, old: Option<(Source, Check)>) -> ProofFile {
         let word = "a word of its type";
@@ -208,21 +202,7 @@ mod tests {
     }
 
     fn batch(package: &str, from: &str, to: &str) -> Batch {
-        let change = Change {
-            package: format!("{package}:amd64").parse().expect("a package"),
-            from: Some(from.parse().expect("a version")),
-            to: to.parse().expect("a version"),
-            sha256: None,
-            rehearsed: None,
-            standing: Standing::Untested,
-            security: false,
-            source: package.parse().expect("a name"),
-            class: Class::Leaf,
-            size: None,
-            needs: Vec::new(),
-            origin: "".into(),
-        };
-        let (id, host): (BatchId, HostName) = ("b1".parse().expect("an id"), "web1".parse().expect("a host"));
+        let change = fixture::change(package, from, to, Class::Leaf);
         let file = ProofFile {
             package: change.package.clone(),
             from: change.from.clone(),
@@ -232,15 +212,17 @@ mod tests {
             new_from: None,
             old_from: None,
         };
-        let proof = Proof { files: vec![file], space_free: 1, ..Proof::default() };
-        let mut batch = Batch::new(id, host, 1, vec![change], Time::default());
-        batch.enter(Phase::Staged, Time::default());
-        batch.proof = Some(proof);
+        let mut batch = fixture::batch("b1", "web1", 1);
+        batch.changes = vec![change];
+        batch.enter(Phase::Staged, fixture::opens());
+        batch.proof = Some(Proof { files: vec![file], space_free: 1, ..Proof::default() });
         batch
     }
 
     fn found(batch: &Batch) -> (GateState, String) {
-        let finding = judge(&State::default(), batch);
+        let mut state = fixture::window(4, &["web1"], "");
+        fixture::booted(&mut state, "web1", Some(Fact::Known(fixture::boot(&[]))));
+        let finding = judge(&state, batch);
         (finding.state, [vec![finding.reason], finding.evidence].concat().join(" | "))
     }
 
@@ -333,38 +315,49 @@ mod tests {
         assert!(words.starts_with(held), "{words}");
         let (state, words) = say(None);
         assert_eq!(state, GateState::Clear);
-        assert!(words.ends_with("booted once, on trial; 6.1.0-28-amd64 stays"), "{words}");
+        let said =
+            "booted once, on trial; 6.1.0-28-amd64 stays; once it runs, a rollback boots the old one first";
+        assert!(words.contains(said), "{words}");
     }
 
-    const PLAN: &str = "[window]\nname = \"Updates\"\nopens = 2026-11-21T22:00:00Z\n\
-        closes = 2026-11-22T02:00:00Z\n[[host]]\nname = \"web1\"\nssh = \"web1\"\n";
-
     #[test]
-    fn a_host_that_waits_for_a_passphrase_is_held_where_it_is_rebooted() {
-        let plan = crate::plan::read("window.toml", PLAN).expect("a plan");
-        let now = plan.window.opens;
-        let mut state = State::default();
-        state.open(crate::core::event::Purpose::Run, &plan, None, now);
-        let id = "0a0a0a0a-1111-4222-8333-444444444444".parse().expect("a boot id");
-        let boot = Boot {
-            boot_id: id,
-            init_started: 1,
-            kernel: "6.1".into(),
-            kernels: Vec::new(),
-            reboot_required: None,
-            reboot_asked_by: Vec::new(),
-            passphrases: vec!["sda3_crypt".into()],
-        };
-        let host = state.hosts.values_mut().next().expect("web1");
-        std::sync::Arc::make_mut(host).facts.boot = Some(Aged { at: now, fact: Fact::Known(boot) });
-        let (batch, web1) = ("b1".parse().expect("an id"), "web1".parse().expect("a host"));
-        let mut batch = Batch::new(batch, web1, 1, Vec::new(), now);
-        batch.proof = Some(crate::core::event::Proof::default());
-        let said = "web1 waits for a disk passphrase at boot (sda3_crypt): it does not come back alone";
-        let finding = judge(&state, &batch);
-        assert_eq!((finding.state, finding.evidence), (GateState::Clear, vec![said.to_owned()]));
-        batch.applied = Some(ApplyReport { reboot_required: true, ..ApplyReport::default() });
-        let finding = judge(&state, &batch);
-        assert_eq!((finding.state, finding.reason), (GateState::Held, said.to_owned()));
+    fn a_prepared_offline_update_holds_and_is_named() {
+        let mut nginx = batch("nginx", "1.22.1-9", "1.22.1-10");
+        let what = "/system-update -> /var/lib/PackageKit";
+        if let Some(proof) = &mut nginx.proof {
+            proof.offline = Some(what.into());
+        }
+        let (state, words) = found(&nginx);
+        assert_eq!(state, GateState::Held);
+        assert!(words.contains(what) && words.contains(":restage"), "{words}");
+    }
+
+    /// What is known of a host's boot, and whether it is rebooted: the gate, and what it says.
+    #[test]
+    fn a_host_that_may_wait_for_a_passphrase_is_held_where_it_is_rebooted() {
+        let waits = "web1 waits for a disk passphrase at boot (sda3_crypt): it does not come back alone";
+        let unread = "whether web1 comes back from a boot alone is unknown: nothing was read of its boot; \
+                      :refresh web1 reads it";
+        let unknown =
+            "whether web1 comes back from a boot alone is unknown (needs root); :refresh web1 reads it again";
+        for (boot, said) in [
+            (Some(Fact::Known(fixture::boot(&["sda3_crypt"]))), Some(waits)),
+            (Some(Fact::Known(fixture::boot(&[]))), None),
+            (Some(Fact::Unknown("needs root".into())), Some(unknown)),
+            (None, Some(unread)),
+        ] {
+            let mut state = fixture::window(4, &["web1"], "");
+            fixture::booted(&mut state, "web1", boot);
+            let mut batch = fixture::batch("b1", "web1", 1);
+            batch.proof = Some(Proof::default());
+            let told = said.map(str::to_owned);
+            let finding = judge(&state, &batch);
+            assert_eq!((finding.state, finding.evidence), (GateState::Clear, told.iter().cloned().collect()));
+            batch.applied = Some(ApplyReport { reboot_required: true, ..ApplyReport::default() });
+            let finding = judge(&state, &batch);
+            let wanted = if said.is_some() { GateState::Held } else { GateState::Clear };
+            assert_eq!(finding.state, wanted, "{told:?}");
+            assert!(told.as_ref().is_none_or(|told| *told == finding.reason), "{}", finding.reason);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! How far the way back is, batch by batch, in the order in which they are taken.
 
 use super::{Wait, boots_back, in_turn, waits_for};
-use crate::core::schedule;
+use crate::core::schedule::{self, BootsBack};
 use crate::core::state::{Batch, Phase, State};
 use crate::types::Time;
 
@@ -18,6 +18,8 @@ pub enum Step {
         ends: Time,
         /// Whether it is the pass after the host was booted back.
         again: bool,
+        /// Whether the host boots first, away from a kernel that the batch brought, and then puts back.
+        boots: bool,
     },
     /// Its packages are back, and what was booted for it is booted away.
     Reboots {
@@ -69,11 +71,15 @@ fn step(state: &State, batch: &Batch) -> Option<Step> {
             since,
             ends: since + schedule::rollback_pass(state, batch).span,
             again: batch.rebooted_back,
+            boots: batch.rebooted.is_some() && schedule::boots_back(batch) == Some(BootsBack::First),
         },
         Phase::Rebooting if boots_back(batch) => Step::Reboots { since },
-        Phase::Rebooted if boots_back(batch) => {
-            Step::Runs { since, ends: since + schedule::rollback_pass(state, batch).span, again: true }
-        }
+        Phase::Rebooted if boots_back(batch) => Step::Runs {
+            since,
+            ends: since + schedule::rollback_pass(state, batch).span,
+            again: true,
+            boots: false,
+        },
         Phase::RolledBack | Phase::Comparing => Step::Compares { since },
         Phase::Back => Step::Back { at: since },
         Phase::BackDiffers | Phase::RollbackFailed => Step::Incomplete { at: since },
@@ -97,45 +103,19 @@ fn step(state: &State, batch: &Batch) -> Option<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::event::Purpose;
+    use crate::core::event::{BatchEvent, RollbackReport};
+    use crate::core::fixture::{self, opens};
     use crate::core::rollback::due;
-    use crate::core::state::State;
-    use crate::types::{Span, Time};
-
-    const PLAN: &str = r#"[window]
-name   = "November security updates"
-opens  = 2026-11-21T22:00:00Z
-closes = 2026-11-22T00:00:00Z
-
-[[host]]
-name  = "web1"
-ssh   = "ops@192.0.2.11"
-group = "web"
-
-[[host]]
-name  = "web2"
-ssh   = "ops@192.0.2.12"
-group = "web"
-
-[[host]]
-name = "db1"
-ssh  = "ops@192.0.2.13"
-"#;
-
-    fn opened() -> Time {
-        "2026-11-21T22:00:00Z".parse().expect("a moment")
-    }
+    use crate::plan::Class;
+    use crate::types::Span;
 
     /// Batches as HOST-NUMBER, applied in this order, each with its phase and whether it is asked back.
     fn window(batches: &[(&str, Phase, bool)]) -> State {
-        let mut state = State::default();
-        let plan = crate::plan::read("window.toml", PLAN).expect("a plan");
-        state.open(Purpose::Run, &plan, None, opened());
+        let mut state = fixture::window(2, &["web1 web", "web2 web", "db1"], "");
         for (nth, (id, phase, wanted)) in batches.iter().enumerate() {
             let (host, number) = id.split_once('-').expect("HOST-NUMBER");
-            let (host, number) = (host.parse().expect("a host"), number.parse().expect("a number"));
-            let mut batch = Batch::new(id.parse().expect("an id"), host, number, Vec::new(), opened());
-            batch.enter(*phase, opened() + Span::secs(nth as u64));
+            let mut batch = fixture::batch(id, host, number.parse().expect("a number"));
+            batch.enter(*phase, opens() + Span::secs(nth as u64));
             batch.applied_as = 10 + nth as u64;
             batch.wanted_back = *wanted;
             state.plan_batch(batch);
@@ -150,13 +130,10 @@ ssh  = "ops@192.0.2.13"
             Step::Queued(Wait::Work(phase)) => format!("{} after {}", batch.id, phase.word()),
             Step::Queued(Wait::After(later)) => format!("{} after {later}", batch.id),
             Step::Queued(Wait::Group(host)) => format!("{} not with {host}", batch.id),
-            Step::Runs { ends, again, .. } => {
-                format!(
-                    "{} runs until {}{}",
-                    batch.id,
-                    ends.format("%H:%M:%S"),
-                    if again { " again" } else { "" }
-                )
+            Step::Runs { ends, again, boots, .. } => {
+                let how = if again { " again" } else { "" };
+                let first = if boots { " boots and" } else { "" };
+                format!("{}{first} runs until {}{how}", batch.id, ends.format("%H:%M:%S"))
             }
             Step::Reboots { .. } => format!("{} reboots", batch.id),
             Step::Compares { .. } => format!("{} compares", batch.id),
@@ -217,7 +194,7 @@ ssh  = "ops@192.0.2.13"
         for phase in [Phase::Rebooting, Phase::Rebooted, Phase::RolledBack] {
             let mut state = window(&[("web1-1", phase, false), ("web2-1", Phase::Verified, true)]);
             let mut batch = state.in_order().next().expect("a batch").as_ref().clone();
-            batch.rolled_back = Some(crate::core::event::RollbackReport::default());
+            batch.rolled_back = Some(RollbackReport::default());
             state.plan_batch(batch);
             assert_eq!(due(&state), Vec::new(), "{phase:?}");
         }
@@ -229,12 +206,34 @@ ssh  = "ops@192.0.2.13"
         assert_eq!(told(&rebooting), "");
         let mut state = rebooting;
         let mut batch = state.in_order().next().expect("a batch").as_ref().clone();
-        batch.rolled_back = Some(crate::core::event::RollbackReport::default());
+        batch.rolled_back = Some(RollbackReport::default());
         state.plan_batch(batch.clone());
         assert_eq!(told(&state), "db1-1 reboots");
         batch.rebooted_back = true;
-        batch.enter(Phase::RollingBack, opened());
+        batch.enter(Phase::RollingBack, opens());
         state.plan_batch(batch);
         assert_eq!(told(&state), "db1-1 runs until 22:00:45 again");
+    }
+    /// Its host runs a kernel that the batch brought: it boots before anything is put back, and the time says so.
+    #[test]
+    fn a_boot_before_anything_is_put_back_is_said_and_counted() {
+        let mut state = window(&[("db1-1", Phase::RollingBack, false)]);
+        let mut batch = state.in_order().next().expect("a batch").as_ref().clone();
+        batch.changes = vec![fixture::change("linux-image-6.1.0-31-amd64", "-", "6.1.129-1", Class::Kernel)];
+        state.plan_batch(batch.clone());
+        assert_eq!(told(&state), "db1-1 runs until 22:00:53", "it was not booted yet");
+        batch.rebooted = Some((fixture::boot_id(), Span::secs(50)));
+        state.plan_batch(batch.clone());
+        assert_eq!(told(&state), "db1-1 boots and runs until 22:04:53");
+        // It ended in another boot than the trial's: nothing is rebooted for it once more.
+        let other = "0b0b0b0b-1111-4222-8333-444444444444".parse().expect("a boot id");
+        for (boot, back) in [(other, true), (fixture::boot_id(), false)] {
+            let report = RollbackReport { boot: Some(boot), ..RollbackReport::default() };
+            let mut state = state.clone();
+            let ended = BatchEvent::RolledBack { batch: batch.id.clone(), started: 1, result: Ok(report) };
+            ended.apply(&mut state, 2, opens());
+            let batch = state.in_order().next().expect("a batch");
+            assert_eq!((batch.phase, batch.rebooted_back), (Phase::RolledBack, back));
+        }
     }
 }

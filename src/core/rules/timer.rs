@@ -67,20 +67,13 @@ pub(super) fn confirm_baked(state: &State, now: Time) -> Vec<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::event::{Purpose, Timer, TimerState, TimerWatch};
-    use crate::core::{decide, schedule};
-
-    const PLAN: &str = "[window]\nname = \"Updates\"\nopens = 2026-11-21T22:00:00Z\n\
-        closes = 2026-11-22T02:00:00Z\n[[host]]\nname = \"web1\"\nssh = \"web1\"\n";
+    use crate::core::event::{Timer, TimerState, TimerWatch};
+    use crate::core::{decide, fixture, schedule};
 
     /// Web1 has a verified batch, whose timer is set and watched by that.
     fn watched(by: TimerWatch, timer: TimerState) -> (State, Time) {
-        let mut state = State::default();
-        let plan = crate::plan::read("window.toml", PLAN).expect("a plan");
-        let now = plan.window.opens;
-        state.open(Purpose::Run, &plan, None, now);
-        let (id, host) = ("b1".parse().expect("an id"), "web1".parse().expect("a host"));
-        let mut batch = Batch::new(id, host, 1, Vec::new(), now);
+        let (mut state, now) = (fixture::window(4, &["web1"], ""), fixture::opens());
+        let mut batch = fixture::batch("b1", "web1", 1);
         let operation = "b1-apply-1".parse().expect("an id");
         batch.timer = schedule::arming(&state, &batch, now, &operation).map(DeadMan::new);
         batch.enter(Phase::Verified, now);
@@ -106,6 +99,27 @@ mod tests {
                 panic!("{by:?} {timer:?}: {asked:?}")
             };
             assert_eq!(*said, extend, "{by:?} {timer:?}");
+        }
+    }
+
+    /// Set back by an hour the clock keeps nothing from being asked, and set forward it asks at once.
+    #[test]
+    fn a_clock_that_was_set_back_keeps_nothing_from_being_asked() {
+        let (state, now) = watched(TimerWatch::Systemd, TimerState::Armed);
+        for (at, asks) in [
+            (now + Span::secs(1), false),
+            (now + ASK, true),
+            (now - Span::secs(3_600), true),
+            (now + Span::secs(3_600), true),
+        ] {
+            // What it runs is told once: what is left is how it stands.
+            let mut state = state.clone();
+            let mut batch = state.in_order().next().expect("a batch").as_ref().clone();
+            if let Some(timer) = &mut batch.timer {
+                timer.replaced = Some(crate::facts::Fact::Known(Vec::new()));
+            }
+            state.plan_batch(batch);
+            assert_eq!(!ask(&state, at).is_empty(), asks, "{at}");
         }
     }
 

@@ -65,45 +65,18 @@ fn fires_by(state: &State, batch: &Batch, now: Time) -> Option<Time> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::event::{Purpose, Timer, TimerState, TimerWatch};
+    use crate::core::event::{Timer, TimerState, TimerWatch};
+    use crate::core::fixture;
     use crate::core::state::{DeadMan, Phase};
-
-    const PLAN: &str = r#"[window]
-name   = "November security updates"
-opens  = 2026-11-21T22:00:00Z
-closes = 2026-11-22T02:00:00Z
-
-[policy]
-margin = "5m"
-
-[[host]]
-name = "web1"
-ssh  = "ops@192.0.2.11"
-group = "web"
-
-[[host]]
-name = "web2"
-ssh  = "ops@192.0.2.12"
-group = "web"
-
-[[host]]
-name = "db1"
-ssh  = "ops@192.0.2.13"
-"#;
 
     /// What `db1` or `web2` is armed with while web1 stands like that, against what it would be alone.
     fn armed(host: &str, peer: Phase, said: Option<(TimerState, u64)>) -> (Arming, Arming) {
-        let mut state = State::default();
-        let plan = crate::plan::read("window.toml", PLAN).expect("a plan");
-        let now = plan.window.opens;
-        state.open(Purpose::Run, &plan, None, now);
+        let hosts = ["web1 web", "web2 web", "db1"];
+        let (mut state, now) = (fixture::window(4, &hosts, "[policy]\nmargin = \"5m\"\n"), fixture::opens());
         let operation = "b2-apply-1".parse().expect("an id");
-        let batch = |id: &str, host: &str| {
-            Batch::new(id.parse().expect("an id"), host.parse().expect("a host"), 1, Vec::new(), now)
-        };
-        let this = batch("b2", host);
+        let this = fixture::batch("b2", host, 1);
         let alone = arming(&state, &this, now, &operation).expect("a plan");
-        let mut web1 = batch("b1", "web1");
+        let mut web1 = fixture::batch("b1", "web1", 1);
         web1.apply_started = Some(now);
         web1.phase = peer;
         web1.timer = Some(DeadMan::new(alone.clone()));

@@ -101,7 +101,12 @@ impl Task {
         Answer::Confirmed(answer)
     }
 
-    async fn timer_of(&self, verb: &Verb, epoch: u64, patience: Duration) -> Result<Timer, Failure> {
+    pub(super) async fn timer_of(
+        &self,
+        verb: &Verb,
+        epoch: u64,
+        patience: Duration,
+    ) -> Result<Timer, Failure> {
         let answer = self.ask_until(verb, epoch, patience).await?;
         parse_timer(&answer.sections)
             .map_err(|e| Failure::new(FailureKind::Malformed, format!("{}: {e}", self.asker.host())))

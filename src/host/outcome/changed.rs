@@ -148,6 +148,8 @@ pub struct RollbackResult {
     pub pinned: Vec<Pinned>,
     /// The snapshot of before the batch, where the rollback failed and there is one.
     pub snapshot: Option<SnapshotLeft>,
+    /// The kernel that is booted before anything is put back: it goes on after that, by an operation of its own.
+    pub boots_back: Option<Untrusted>,
     /// Why it failed otherwise.
     pub failed: Vec<Trouble>,
 }
@@ -187,6 +189,7 @@ impl RollbackResult {
                     result.pinned.push(Pinned { package, version });
                 }
                 "snapshot" => result.snapshot = Some(snapshot(&line, rest)?),
+                "boots-back" => result.boots_back = Some(said(rest)),
                 "failed" => result.failed.push(Trouble::read(rest)),
                 _ => return Err(line.error()),
             }

@@ -114,6 +114,8 @@ pub struct StageResult {
     pub kernel: Option<KernelBack>,
     /// The snapshot that the apply takes first, or why it can't, where one was asked for.
     pub snapshot: Option<Snapshot>,
+    /// An offline update that is prepared there, for its next boot.
+    pub offline: Option<Untrusted>,
     /// Why the stage failed.
     pub failed: Vec<Trouble>,
     /// How long it took.
@@ -190,6 +192,7 @@ impl StageResult {
                     };
                     result.sources.push(read().ok_or_else(|| line.error())?);
                 }
+                "offline-update" => result.offline = Some(said(rest)),
                 "repacked" => result.repacked.push(line.read(rest)?),
                 "forward" => result.forward.push(install()?),
                 "forward-remove" => result.forward_removes.push(line.read(rest)?),

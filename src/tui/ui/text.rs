@@ -7,7 +7,7 @@ use super::act::mark;
 use super::panes::Pane;
 use super::{Action, Press, Sheet, Ui};
 use crate::core::gate::{self, GateName, GateState};
-use crate::core::{Intent, View, schedule};
+use crate::core::{Intent, View, alone, schedule};
 use crate::tui::input::Key;
 use crate::tui::palette;
 use crate::types::{BatchId, Span, Time, Untrusted};
@@ -78,13 +78,17 @@ pub(in crate::tui) const QUESTIONS: [&str; 3] =
     ["why it is right to go on", "what will be watched", "for how long"];
 
 impl Waive {
-    /// The form for a gate of the batch that is next, or why there is none.
+    /// The form for a gate of the batch that is next, or of one whose reboot waits for it; or why there is none.
     pub(super) fn of(word: &str, view: &View, now: Time) -> Result<Self, String> {
         let Some(gate) = gate::GATES.into_iter().find(|gate| gate.word() == word) else {
             let names: Vec<&str> = gate::GATES.iter().map(|gate| gate.word()).collect();
             return Err(format!("there are the gates {}", names.join(", ")));
         };
-        let Some(batch) = schedule::next(&view.state) else { return Err("no batch waits".to_owned()) };
+        let boot = alone::waiting(&view.state, now).map(|(batch, _)| batch);
+        let boot = boot.filter(|_| gate == GateName::Proof);
+        let Some(batch) = boot.or_else(|| schedule::next(&view.state)) else {
+            return Err("no batch waits".to_owned());
+        };
         let judgement = gate::judge_one(&view.state, batch, gate, now);
         if !gate.waivable() {
             return Err(format!("gate {gate} can't be waived: without it nothing could be done or undone"));

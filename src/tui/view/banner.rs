@@ -14,7 +14,7 @@ use crate::core::event::{HoldScope, ProbeOutcome};
 use crate::core::rollback::goes_back;
 use crate::core::schedule::{self, WindowPhase};
 use crate::core::state::{Batch, Health, Phase, ProbeState, Reach};
-use crate::core::{JournalHealth, State, View, fence};
+use crate::core::{JournalHealth, State, View, alone, fence};
 use crate::tui::theme::Role;
 use crate::tui::ui::Ui;
 use crate::types::{BatchId, HostName, Span, Time};
@@ -38,12 +38,13 @@ pub(in crate::tui) fn of(view: &View, now: Time) -> Option<Banner> {
 
 /// Every banner, the most important first.
 fn all(view: &View, now: Time) -> Vec<Banner> {
-    let sources: [fn(&View, Time) -> Vec<Banner>; 11] = [
+    let sources: [fn(&View, Time) -> Vec<Banner>; 12] = [
         journal,
         overtaken,
         rollback_failed,
         rolling,
         failing,
+        boot_waits,
         timer::banners,
         past,
         lost,
@@ -211,6 +212,23 @@ fn failing(view: &View, now: Time) -> Vec<Banner> {
         });
     }
     banners
+}
+
+/// A reboot that is asked for and that its host may not come back from alone.
+fn boot_waits(view: &View, now: Time) -> Vec<Banner> {
+    let waiting = alone::waiting(&view.state, now);
+    waiting
+        .map(|(batch, why)| Banner {
+            role: Role::Alarm,
+            key: format!("boot {}", batch.id),
+            fact: format!("{} asks for a reboot, HELD: {why}", batch.label()),
+            then: format!(
+                ":waive proof boots it, with somebody at its console{}; R rolls back   no answer: its timer does",
+                console(view, batch)
+            ),
+        })
+        .into_iter()
+        .collect()
 }
 
 fn past(view: &View, now: Time) -> Vec<Banner> {

@@ -8,11 +8,11 @@ use super::header::stamp;
 use super::paint::Text;
 use super::sheet::Paper;
 use super::timer;
-use crate::core::View;
 use crate::core::rollback::{self, Rollback, Step, Wait};
-use crate::core::snapshot;
+use crate::core::schedule::{self, BootsBack};
 use crate::core::state::{Batch, Phase, Unattended};
 use crate::core::wayback::{self, WayBack};
+use crate::core::{View, alone, snapshot};
 use crate::tui::theme::Role;
 use crate::tui::ui::Ui;
 use crate::tui::ui::rollback::{Reach, RollbackSheet, WORD, wants_word};
@@ -40,6 +40,7 @@ pub(super) fn paper(view: &View, ui: &Ui, sheet: &RollbackSheet, now: Time, widt
         paper.say("WILL", Role::Plain, "nothing more: all of this scope is on its way back", width);
     } else {
         paper.say("WILL", Role::Strong, &will(view, &outlook, &chosen, now), width);
+        boots(&mut paper, view, &chosen, width);
         waits(&mut paper, &chosen, width);
         unpressed(&mut paper, &chosen, now, width);
     }
@@ -119,10 +120,14 @@ fn words(view: &View, step: &Step, now: Time) -> String {
             format!("waits: {later} goes first")
         }
         Step::Queued(Wait::Group(host)) => format!("waits for {host}: never two of a group at once"),
-        Step::Runs { since, ends, again: false } => {
+        Step::Runs { since, ends, boots: true, .. } => {
+            let ends = stamp(*ends, now);
+            format!("boots its old kernel, then puts back, {} so far, about {ends}", elapsed(*since))
+        }
+        Step::Runs { since, ends, again: false, .. } => {
             format!("puts back, {} so far, about {}", elapsed(*since), stamp(*ends, now))
         }
-        Step::Runs { since, ends, again: true } => {
+        Step::Runs { since, ends, again: true, .. } => {
             format!(
                 "puts back once more after its boot, {} so far, about {}",
                 elapsed(*since),
@@ -190,6 +195,26 @@ fn restarts(chosen: &[&Batch]) -> String {
     match units.len() {
         0 => "restarts".to_owned(),
         _ => format!("restarts {}", units_named(units.iter())),
+    }
+}
+
+/// The reboots that belong to it, and where a host may not make its own.
+fn boots(paper: &mut Paper, view: &View, chosen: &[&Batch], width: usize) {
+    let mut label = "BOOTS";
+    for batch in chosen {
+        let host = &batch.host;
+        let (role, text) = match (schedule::boots_back(batch), alone::against(&view.state, batch)) {
+            (None, _) => continue,
+            (Some(BootsBack::After), _) => (Role::Plain, format!("{host} once its packages are back")),
+            (Some(BootsBack::First), None) => {
+                (Role::Plain, format!("{host} into its old kernel before the new one is removed, by itself"))
+            }
+            (Some(BootsBack::First), Some(why)) => {
+                (Role::Warn, format!("{why}; a new kernel that runs stays until somebody boots it"))
+            }
+        };
+        paper.say(label, role, &text, width);
+        label = "";
     }
 }
 
