@@ -205,7 +205,12 @@ pub struct Rollback {
     /// How far; without it what is unconfirmed
     #[arg(long, value_enum)]
     pub scope: Option<Scope>,
-    /// Don't ask for the typed word, also where another cockpit may still run
+    /// Don't ask for the typed word; from a cockpit that holds the window and does not answer nothing is
+    /// taken over
+    #[arg(long)]
+    pub yes: bool,
+    /// Don't ask for any typed word, and take over from a cockpit that holds the window and does not take the
+    /// rollback
     #[arg(long)]
     pub take_over: bool,
     /// Where the journal is damaged: go by what is sound before the damage

@@ -2,6 +2,7 @@
 
 mod cli;
 mod map;
+mod pty;
 mod readme;
 mod socket;
 mod ssh;
