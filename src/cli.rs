@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::core::event::Outcome;
-use crate::types::HostName;
+use crate::types::{BatchId, HostName};
 
 /// A terminal cockpit for a maintenance window.
 ///
@@ -299,6 +299,10 @@ pub struct Clean {
     /// Show what is there and remove nothing
     #[arg(long, conflicts_with = "yes")]
     pub look: bool,
+    /// This batch is given up: it was never begun, and its window, whose recording is not here, is over; can be
+    /// given more than once
+    #[arg(long, value_name = "BATCH")]
+    pub abandon: Vec<BatchId>,
     /// Don't ask for the typed word
     #[arg(long)]
     pub yes: bool,

@@ -31,6 +31,7 @@ hp_rollback() {
         # Changed once more since: what is there now is the start of another way back.
         (cd "$HP_BATCH" && rm -f rolled-back etc.start etc.plan etc.desired etc.others.tar units.start) || return 1
     fi
+    hp_pin_releases_settle || hp_say "what was released of its pins could not be looked at"
     hp_rollback_start || hp_result "caution the state at the start could not be saved whole"
     hp_pin_batch || hp_say "the versions of the batch could not be pinned out yet"
     hp_rollback_packages

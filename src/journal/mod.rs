@@ -15,7 +15,7 @@ mod storage;
 mod upcast;
 
 pub use file::{FileLog, Unwritten};
-pub use find::{Found, find_rehearsal, rehearsal_in};
+pub use find::{Found, find_rehearsal, recordings, rehearsal_in};
 pub use format::{FORMAT, Header, LINE_MAX};
 pub use holder::{Held, Holder, machine};
 pub use memory::MemoryLog;

@@ -167,7 +167,7 @@ fn a_rollback_pins_the_bad_versions_alone_until_they_are_released() {
     assert_eq!((again.pinned.len(), host.inside.sh(&format!("cat {PIN}"))), (6, file));
     assert_eq!(host.refused(&Verb::Unpin, 4), RefusalCode::StaleEpoch);
     assert_eq!(host.left().pins.len(), 6);
-    assert_eq!(host.ask_at(&Verb::Clean, 5).answer.end, holdpoint::host::frame::End::Done(0));
+    assert_eq!(host.ask_at(&Verb::Clean(Vec::new()), 5).answer.end, holdpoint::host::frame::End::Done(0));
     assert_eq!((host.left().pins.len(), host.left().is_empty()), (6, true), "clean releases no pin");
     match Verb::Unpin.read(&host.ask(&Verb::Unpin)) {
         Ok(Said::Unpinned(released)) => assert_eq!(released.len(), 6),
@@ -278,7 +278,7 @@ fn after_a_rollback_that_failed_the_pause_stays_until_one_comes_off() {
     let text = host.inside.sh("run-parts --lsbsysinit /etc/update-motd.d");
     assert!(text.contains("Unattended upgrades stay paused until it comes off."), "{text}");
     assert!(host.left().held.is_some());
-    assert_eq!(host.refused(&Verb::Clean, 5), RefusalCode::Busy);
+    assert_eq!(host.refused(&Verb::Clean(Vec::new()), 5), RefusalCode::Busy);
     host.inside.sh("rmdir /var/lib/holdpoint/batches/b1/old; mv /old /var/lib/holdpoint/batches/b1/old");
     let (state, _, log) = host.rollback("b1");
     assert_eq!(state, OperationState::Done(0), "{log}");
@@ -296,7 +296,7 @@ fn what_can_not_be_paused_is_not_applied_to_and_what_is_not_ours_stays() {
     assert_eq!((state, refused.code.raw()), (OperationState::Done(2), "unpaused"));
     assert!(refused.words.raw().contains(PAUSE), "{}", refused.words.shown());
     host.rollback("b1");
-    host.ask(&Verb::Clean);
+    host.ask(&Verb::Clean(Vec::new()));
     assert_eq!(host.inside.sh(&format!("cat {PAUSE}")), "APT::Periodic::Verbose \"1\";\n");
     host.inside.sh(&format!("rm {PAUSE}"));
 

@@ -50,7 +50,8 @@ fn every_verb() -> Vec<Verb> {
         Verb::Timer(batch),
         Verb::Claim,
         Verb::Left,
-        Verb::Clean,
+        Verb::Clean(Vec::new()),
+        Verb::Clean(vec!["b1".parse().expect("an id")]),
         Verb::Unpin,
     ]
 }
