@@ -109,12 +109,10 @@ async fn take_over(args: &Rollback, scope: &RollbackScope, what: &str, silent: S
     let silent = match take::look(&args.recording).await? {
         Now::Nobody => None,
         Now::Silent(silent) => Some(silent),
-        Now::Alive(alive) => {
-            match socket::roll_back(&args.recording, scope, &mut std::io::stdout()).await? {
-                Asked::Ended(exit) => return Ok(Pressed::Ended(exit)),
-                Asked::NotTaken(why) => Some(Silent::tongue_tied(&alive, &why)),
-            }
-        }
+        Now::Alive(alive) => match socket::roll_back(&args.recording, scope, &mut std::io::stdout()).await? {
+            Asked::Ended(exit) => return Ok(Pressed::Ended(exit)),
+            Asked::NotTaken(why) => Some(Silent::tongue_tied(&alive, &why)),
+        },
     };
     Ok(Pressed::Take { word, silent })
 }

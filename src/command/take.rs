@@ -50,7 +50,11 @@ impl Silent {
             || "no sign of life is known".to_owned(),
             |at| {
                 let ago = (clock::now() - at).num_milliseconds().max(0).unsigned_abs();
-                format!("its last sign of life is of {}, {} ago", at.format("%H:%M:%SZ"), Span::ms(ago).brief())
+                format!(
+                    "its last sign of life is of {}, {} ago",
+                    at.format("%H:%M:%SZ"),
+                    Span::ms(ago).brief()
+                )
             },
         );
         format!("{} holds it and {}; {sign}", self.who, self.why)

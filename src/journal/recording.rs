@@ -202,7 +202,8 @@ impl Recording {
         match file.try_lock_shared() {
             Ok(()) => Ok(None),
             Err(TryLockError::WouldBlock) => {
-                let written = |found: io::Result<fs::Metadata>| Some(Time::from(found.ok()?.modified().ok()?));
+                let written =
+                    |found: io::Result<fs::Metadata>| Some(Time::from(found.ok()?.modified().ok()?));
                 Ok(Some(Held {
                     words: holder::read(&file).unwrap_or_else(|| NOT_WRITTEN.into()),
                     since: written(file.metadata()),

@@ -197,7 +197,11 @@ fn every_verb_of_the_timer_refuses_what_it_should() {
     assert_eq!(host.refused(&host.confirm("b1"), 4), RefusalCode::StaleEpoch);
     assert_eq!(host.refused(&host.extend("b1", 9), 4), RefusalCode::StaleEpoch);
     assert_eq!(host.refused(&Verb::Claim, 4), RefusalCode::StaleEpoch);
-    assert_eq!(host.refused(&Verb::Clean(Vec::new()), 5), RefusalCode::Busy, "armed timers are not cleaned away");
+    assert_eq!(
+        host.refused(&Verb::Clean(Vec::new()), 5),
+        RefusalCode::Busy,
+        "armed timers are not cleaned away"
+    );
     // Longer, and up to the cap (2 h), never nearer.
     let longer = host.timer_of(&host.extend("b1", 60));
     assert!(longer.left > Span::secs(150) && longer.left <= Span::secs(160), "{:?}", longer.left);

@@ -142,9 +142,8 @@ impl Task {
             let why = match said {
                 Ok(Said::Files(offers)) => {
                     offered[at] = Some(offers);
-                    let has = |wanted: &Wanted| {
-                        offered.iter().flatten().flatten().any(|offer| wanted.fits(offer))
-                    };
+                    let has =
+                        |wanted: &Wanted| offered.iter().flatten().flatten().any(|offer| wanted.fits(offer));
                     if wanted.iter().all(has) {
                         until = until.min(Instant::now() + GRACE);
                     }
@@ -157,7 +156,10 @@ impl Task {
             self.say(format!("{} can't help with package files: {why}", self.peers[at].host()));
         }
         for (peer, _) in self.peers.iter().zip(&offered).filter(|(_, offers)| offers.is_none()) {
-            self.say(format!("{} is not waited for any longer: package files of others are taken", peer.host()));
+            self.say(format!(
+                "{} is not waited for any longer: package files of others are taken",
+                peer.host()
+            ));
         }
         offered.into_iter().map(Option::unwrap_or_default).collect()
     }

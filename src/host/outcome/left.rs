@@ -124,7 +124,8 @@ mod tests {
         let left = Left::parse(&section(text)).expect("reads");
         assert_eq!((left.batches.len(), left.operations, left.bytes), (2, 3, 12_288));
         assert_eq!((left.pins.len(), left.held.clone(), left.is_empty()), (1, None, false));
-        let open: Vec<_> = left.open.iter().map(|open| (open.id.as_str(), open.epoch, open.is_idle())).collect();
+        let open: Vec<_> =
+            left.open.iter().map(|open| (open.id.as_str(), open.epoch, open.is_idle())).collect();
         assert_eq!(open, [("b2", 1_795_268_400, true)]);
         let held = Left::parse(&section("operations 0\nbytes 0\nheld a timer is armed\n")).expect("reads");
         assert_eq!(held.held, Some("a timer is armed".into()));
