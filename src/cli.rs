@@ -299,6 +299,10 @@ pub struct Clean {
     /// Show what is there and remove nothing
     #[arg(long, conflicts_with = "yes")]
     pub look: bool,
+    /// A window's recording that is not kept in the usual place: what that window has done with may go; can be
+    /// given more than once
+    #[arg(long, value_name = "RECORDING")]
+    pub recording: Vec<PathBuf>,
     /// This batch is given up: it was never begun, and its window, whose recording is not here, is over; can be
     /// given more than once
     #[arg(long, value_name = "BATCH")]

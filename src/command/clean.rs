@@ -71,7 +71,7 @@ pub async fn clean(args: Clean, ssh: Option<&Path>) -> Result<Exit> {
     }
     let open = all.iter().filter_map(|one| one.left.as_ref().ok()).flat_map(|left| &left.open);
     let open = open.map(|open| open.id.clone()).collect();
-    let windows = Windows::under(&journal::default_root()?, &open).await?;
+    let windows = Windows::under(&journal::default_root()?, &args.recording, &open).await?;
     for one in &mut all {
         one.alone = alone(&windows, &read.plan, one, &args.abandon);
     }
@@ -130,7 +130,8 @@ fn alone(windows: &Windows, plan: &Plan, one: &One, abandoned: &[BatchId]) -> Ve
                 "{what}: holdpoint resume {folder} goes on and confirms it, holdpoint rollback {folder} takes it back"
             ),
             None if open.is_idle() => format!(
-                "{what}: resume its window where the recording is; where that is lost, --abandon {}",
+                "{what}: where its recording is, its window goes on or is over (--recording); where that is lost, \
+                 --abandon {}",
                 open.id
             ),
             None => format!(

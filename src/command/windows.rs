@@ -38,14 +38,14 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// Looks through the recordings under `root`: which are in hand, and which planned one of these
-    /// batches. What can't be read is said and passed over: the hosts refuse by themselves.
+    /// Looks through the recordings under `root`, and these: which are in hand, and which planned one of
+    /// these batches. What can't be read is said and passed over: the hosts refuse by themselves.
     ///
     /// # Errors
     /// Where `root` can't be listed. One that is not there holds nothing.
-    pub async fn under(root: &Path, wanted: &BTreeSet<BatchId>) -> Result<Self> {
+    pub async fn under(root: &Path, more: &[PathBuf], wanted: &BTreeSet<BatchId>) -> Result<Self> {
         let mut windows = Self { live: Vec::new(), known: BTreeMap::new() };
-        for folder in journal::recordings(root)? {
+        for folder in more.iter().cloned().chain(journal::recordings(root)?) {
             let held = Recording::holder(&folder);
             let held = held.unwrap_or_else(|error| {
                 tracing::warn!("{}: {error}", folder.display());

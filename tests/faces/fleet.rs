@@ -46,7 +46,7 @@ pub fn journal(folder: &Path) -> Vec<Value> {
 
 /// Those of one event.
 pub fn all(folder: &Path, group: &str, event: &str) -> Vec<Value> {
-    let of = |record: &Value| record["event"]["kind"] == group && record["event"]["data"]["event"] == event;
+    let of = |record: &Value| record["event"]["group"] == group && record["event"]["data"]["event"] == event;
     journal(folder).into_iter().filter(of).collect()
 }
 

@@ -177,7 +177,11 @@ fn tongue_tied(home: &Path) {
                 \"tick_age_ms\":20}\n";
             let _ = stream.write_all(alive.as_bytes());
             if asked.contains("rollback") {
-                std::thread::sleep(Duration::from_secs(60));
+                // It holds the connection, and says nothing more.
+                std::thread::spawn(move || {
+                    sleep(Duration::from_secs(60));
+                    drop(stream);
+                });
             }
         }
     });

@@ -97,19 +97,14 @@ impl Host {
 }
 
 /// Puts a further version of hpt-app into the archive.
-const NEWER: &str = "mkdir -p /build/p/DEBIAN
+const NEWER: &str = concat!(
+    include_str!("index.sh"),
+    "mkdir -p /build/p/DEBIAN
 printf 'Package: hpt-app\\nVersion: 2.0-2\\nArchitecture: amd64\\nMaintainer: nobody <nobody@example>\\nDescription: x\\n' \
     >/build/p/DEBIAN/control
 dpkg-deb -Znone -b /build/p /archive >/dev/null
-cd /archive
-for deb in *.deb; do
-    dpkg-deb -f \"$deb\"
-    echo \"Filename: ./$deb\"
-    echo \"Size: $(stat -c %s \"$deb\")\"
-    echo \"SHA256: $(sha256sum \"$deb\" | cut -c 1-64)\"
-    echo
-done >Packages
-apt-get -qq update >/dev/null 2>&1";
+index"
+);
 
 #[test]
 fn a_rollback_pins_the_bad_versions_alone_until_they_are_released() {

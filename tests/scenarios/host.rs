@@ -40,7 +40,7 @@ pub struct Asked {
 pub fn host() -> Option<Host> {
     match Throwaway::new() {
         Ok(inside) => {
-            inside.sh(include_str!("fleet.sh"));
+            inside.sh(concat!(include_str!("index.sh"), include_str!("fleet.sh")));
             let output = inside.run(
                 &[
                     "sh",
