@@ -13,7 +13,7 @@ use super::socket::{self, Desk, Listener};
 use crate::conductor::shell::{self, Handles};
 use crate::conductor::{Conductor, clock};
 use crate::core::event::{Actor, Before, Failure, FailureKind, Purpose, TakeOver, TakeOverWord};
-use crate::core::{Command, Intent, JournalHealth, Rehearsal, State};
+use crate::core::{Command, Intent, JournalHealth, Rehearsal, State, View};
 use crate::host::act::Hosts;
 use crate::host::ask::Asker;
 use crate::host::{Destination, Link, Settings, Target};
@@ -128,17 +128,14 @@ impl Session {
     pub async fn finish(self) {
         let Self { handles, mut task, askers, listener, folder, .. } = self;
         listener.iter().for_each(Listener::remove);
-        let failing = unwritten(&handles);
-        let ended = match &failing {
-            None => None,
-            Some(why) => {
-                eprintln!(
-                    "the journal can't be written ({why}): it is waited for, {}s at most; Ctrl-C leaves without it",
-                    DISK.as_secs()
-                );
-                await_disk(&handles, &mut task).await
-            }
-        };
+        let (mut ended, failing) = settled(&handles, &mut task).await;
+        if let Some(why) = &failing {
+            eprintln!(
+                "the journal can't be written ({why}): it is waited for, {}s at most; Ctrl-C leaves without it",
+                DISK.as_secs()
+            );
+            ended = await_disk(&handles, &mut task).await;
+        }
         drop(handles.commands);
         let ended = match ended {
             Some(ended) => ended,
@@ -163,12 +160,25 @@ impl Session {
 /// How long a disk that can't be written is waited for at the end of a command.
 const DISK: Duration = Duration::from_secs(30);
 
-/// Why the journal can't be written, where it can't.
-fn unwritten(handles: &Handles) -> Option<String> {
-    match &handles.views.borrow().journal {
+/// How the loop ended and why the journal can't be written, each where it is so. A recording that has ended
+/// comes to one of the two: its loop ends once all of it is on the disk.
+async fn settled(
+    handles: &Handles,
+    task: &mut JoinHandle<()>,
+) -> (Option<Result<(), JoinError>>, Option<String>) {
+    let why = |view: &View| match &view.journal {
         JournalHealth::Sound => None,
         JournalHealth::Failing { why, .. } => Some(why.shown()),
+    };
+    let mut views = handles.views.clone();
+    if views.borrow().state.ended.is_some() {
+        tokio::select! {
+            ended = task => return (Some(ended), None),
+            // Gone with the loop, which has ended then.
+            _ = views.wait_for(|view| why(view).is_some()) => {}
+        }
     }
+    (None, why(&views.borrow()))
 }
 
 /// Until the disk is back, the time is over, or a person leaves; with how the loop ended, where it did.
