@@ -412,7 +412,7 @@ async fn epochs_ids_and_strangers_are_refused_as_on_any_host() {
     let staged = StageResult::parse(answer.section("result").expect("a result")).expect("reads");
     assert_eq!((exit, staged.mismatches.len()), (1, 1));
     // A later cockpit takes over.
-    web3.ask(&Verb::Clean(Vec::new()), 6).await.expect("cleans");
+    web3.ask(&Verb::Clean(vec![batch("b1")]), 6).await.expect("cleans");
     assert_eq!(refused(Verb::Clean(Vec::new()), 5).await.kind, FailureKind::Refused);
     assert_eq!(web3.greet().await.expect("greets").epoch, 6);
 
