@@ -365,15 +365,20 @@ fn clean_is_refused_while_a_batch_is_open_unless_its_window_is_known_to_be_over(
     host.apply("b1");
     assert_eq!(open(), ["b1 armed 5"]);
     assert_eq!(host.refused(&clean(&["b1"]), 5), RefusalCode::Busy);
-    host.ask(&host.confirm_of("b1"));
+    host.rollback("b1");
     host.stage_all("b2");
-    assert_eq!(open(), ["b2 staged 5"], "what is confirmed is not open");
+    assert_eq!(open(), ["b2 staged 5"], "what went back is not open");
     assert_eq!(host.refused(&clean(&["b1"]), 5), RefusalCode::Busy);
     host.ask(&clean(&["b2"]));
     assert!(host.left().is_empty());
     // Rolled back before it began: it is over by itself.
     host.stage_all("b3");
     host.rollback("b3");
+    assert_eq!(open(), Vec::<String>::new());
+    // And so is what was confirmed.
+    host.stage_all("b4");
+    host.apply("b4");
+    host.ask(&host.confirm_of("b4"));
     assert_eq!(open(), Vec::<String>::new());
     host.ask(&clean(&[]));
     assert!(host.left().is_empty());
