@@ -161,10 +161,9 @@ async fn a_stage_of_two_rounds_is_found_again_in_either_and_nothing_is_done_twic
         let second = hosts(&fleet, &plan, Vec::new());
         let found = proof(answer(&second, inspect("s1")).await);
         assert_eq!(from(&found), Source::Host("test1".parse().expect(WORD)), "{found:?}");
-        let model = fleet.servers[1].model();
-        let operations: Vec<&str> = model.operations.keys().map(|id| id.as_str()).collect();
+        let operations: Vec<String> =
+            fleet.servers[1].model().operations.keys().map(ToString::to_string).collect();
         assert_eq!(operations, ["s1", "s1.2"], "cut off in {cut}");
-        drop(model);
         match answer(&second, inspect("s9")).await {
             Answer::Inspected(Inspected::NeverBegan, why) => assert!(why.raw().contains("s9"), "{why:?}"),
             other => panic!("{other:?}"),
