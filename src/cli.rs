@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::core::event::Outcome;
-use crate::types::HostName;
+use crate::types::{BatchId, HostName};
 
 /// A terminal cockpit for a maintenance window.
 ///
@@ -205,7 +205,12 @@ pub struct Rollback {
     /// How far; without it what is unconfirmed
     #[arg(long, value_enum)]
     pub scope: Option<Scope>,
-    /// Don't ask for the typed word, also where another cockpit may still run
+    /// Don't ask for the typed word; from a cockpit that holds the window and does not answer nothing is
+    /// taken over
+    #[arg(long)]
+    pub yes: bool,
+    /// Don't ask for any typed word, and take over from a cockpit that holds the window and does not take the
+    /// rollback
     #[arg(long)]
     pub take_over: bool,
     /// Where the journal is damaged: go by what is sound before the damage
@@ -294,6 +299,14 @@ pub struct Clean {
     /// Show what is there and remove nothing
     #[arg(long, conflicts_with = "yes")]
     pub look: bool,
+    /// A window's recording that is not kept in the usual place: what that window has done with may go; can be
+    /// given more than once
+    #[arg(long, value_name = "RECORDING")]
+    pub recording: Vec<PathBuf>,
+    /// This batch is given up: it was never begun, and its window, whose recording is not here, is over; can be
+    /// given more than once
+    #[arg(long, value_name = "BATCH")]
+    pub abandon: Vec<BatchId>,
     /// Don't ask for the typed word
     #[arg(long)]
     pub yes: bool,

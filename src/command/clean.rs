@@ -1,5 +1,6 @@
-//! `holdpoint clean`: removes what batches and operations left on the plan's hosts. What is armed or at
-//! work is refused by the host itself, and what is pinned out stays: `holdpoint unpin` releases that.
+//! `holdpoint clean`: removes what batches and operations left on the plan's hosts. A host that a window of
+//! this machine has in hand, or on which a batch is open, is left alone and said so; the host itself refuses
+//! that as well. What is pinned out stays: `holdpoint unpin` releases that.
 
 use std::path::Path;
 
@@ -7,6 +8,7 @@ use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use super::session::UsageError;
+use super::windows::Windows;
 use super::{screen, session, typed};
 use crate::cli::{Clean, Exit};
 use crate::core::event::FailureKind;
@@ -14,7 +16,9 @@ use crate::host::ask::Asker;
 use crate::host::outcome::Left;
 use crate::host::said::Said;
 use crate::host::verb::Verb;
-use crate::types::{HostName, Untrusted};
+use crate::journal;
+use crate::plan::Plan;
+use crate::types::{BatchId, HostName, Untrusted};
 
 /// What came of one host.
 enum Came {
@@ -29,6 +33,8 @@ enum Came {
 struct One {
     asker: Asker,
     left: Result<Left, String>,
+    /// Why it is left alone, and what to do about it.
+    alone: Vec<String>,
     came: Came,
 }
 
@@ -38,14 +44,14 @@ impl One {
     }
 
     fn goes(&self) -> bool {
-        self.left.as_ref().is_ok_and(|left| left.held.is_none() && !left.is_empty())
+        self.alone.is_empty() && self.left.as_ref().is_ok_and(|left| !left.is_empty())
     }
 
     fn exit(&self) -> Exit {
         match (&self.left, &self.came) {
             (Err(_), _) | (_, Came::Failed { refused: false, .. }) => Exit::Unreachable,
             (Ok(_), Came::Failed { refused: true, .. }) => Exit::Held,
-            (Ok(left), Came::Shown) if left.held.is_some() && !left.is_empty() => Exit::Held,
+            (Ok(left), Came::Shown) if !self.alone.is_empty() && !left.is_empty() => Exit::Held,
             (Ok(_), Came::Shown | Came::Removed) => Exit::Done,
         }
     }
@@ -61,18 +67,26 @@ pub async fn clean(args: Clean, ssh: Option<&Path>) -> Result<Exit> {
     let mut all = Vec::new();
     for asker in session::chosen(session::askers(&read.plan, &settings), args.host.as_ref())? {
         let left = ask(&asker).await;
-        all.push(One { asker, left, came: Came::Shown });
+        all.push(One { asker, left, alone: Vec::new(), came: Came::Shown });
+    }
+    let open = all.iter().filter_map(|one| one.left.as_ref().ok()).flat_map(|left| &left.open);
+    let open = open.map(|open| open.id.clone()).collect();
+    let windows = Windows::under(&journal::default_root()?, &args.recording, &open).await?;
+    for one in &mut all {
+        one.alone = alone(&windows, &read.plan, one, &args.abandon);
     }
     if !args.json {
-        all.iter().for_each(|one| print_left(one.host(), &one.left));
+        all.iter().for_each(print_left);
     }
     let some_go = all.iter().any(One::goes);
     let what = "This removes from these hosts what is listed as removable: the stored packages, so the way back \
-                of confirmed batches, and the logs. A window that is in progress loses what it has stored there.";
+                of confirmed batches, and the logs. A window that another machine has in hand, with no batch open on \
+                these hosts now, loses what it has stored there.";
     let refused = some_go && !args.look && !args.yes && !typed::confirm(what, "CLEAN", "--yes")?;
     if some_go && !args.look && !refused {
         for one in all.iter_mut().filter(|one| one.goes()) {
-            one.came = remove(&one.asker).await;
+            let open = one.left.iter().flat_map(|left| &left.open).map(|open| open.id.clone()).collect();
+            one.came = remove(&one.asker, open).await;
             if !args.json {
                 print_came(one);
             }
@@ -101,12 +115,43 @@ async fn ask(asker: &Asker) -> Result<Left, String> {
     }
 }
 
-async fn remove(asker: &Asker) -> Came {
+/// Why a host is left alone, each with what to do about it; nothing where it may be cleaned.
+fn alone(windows: &Windows, plan: &Plan, one: &One, abandoned: &[BatchId]) -> Vec<String> {
+    let Ok(left) = &one.left else { return Vec::new() };
+    let mut why: Vec<String> = windows.live_on(plan, one.host()).into_iter().collect();
+    for open in &left.open {
+        let known = windows.known(&open.id);
+        if open.is_idle() && (known.is_some_and(|known| known.over) || abandoned.contains(&open.id)) {
+            continue;
+        }
+        let what = format!("batch {} is open there: {}, epoch {}", open.id, open.state.shown(), open.epoch);
+        why.push(match known.map(|known| known.folder.display()) {
+            Some(folder) => format!(
+                "{what}: holdpoint resume {folder} goes on and confirms it, holdpoint rollback {folder} takes it back"
+            ),
+            None if open.is_idle() => format!(
+                "{what}: where its recording is, its window goes on or is over (--recording); where that is lost, \
+                 --abandon {}",
+                open.id
+            ),
+            None => format!(
+                "{what}: its recording is not here: resume it there, to confirm it or to roll it back, or wait for its \
+                 timer"
+            ),
+        });
+    }
+    // What stands against it beside open batches: those say it better.
+    let said = left.open.iter().any(|open| !open.is_idle());
+    why.extend(left.held.as_ref().filter(|_| !said).map(Untrusted::shown));
+    why
+}
+
+async fn remove(asker: &Asker, over: Vec<BatchId>) -> Came {
     let epoch = match session::stored_epoch(asker).await {
         Ok(epoch) => epoch,
         Err(failure) => return Came::Failed { why: failure.what.shown(), refused: false },
     };
-    match asker.ask(&Verb::Clean, epoch).await {
+    match asker.ask(&Verb::Clean(over), epoch).await {
         Ok(_) => Came::Removed,
         Err(failure) => {
             let refused = matches!(failure.kind, FailureKind::Busy | FailureKind::Refused);
@@ -115,8 +160,9 @@ async fn remove(asker: &Asker) -> Came {
     }
 }
 
-fn print_left(host: &HostName, left: &Result<Left, String>) {
-    let left = match left {
+fn print_left(one: &One) {
+    let host = one.host();
+    let left = match &one.left {
         Ok(left) => left,
         Err(why) => return eprintln!("{host}: {why}"),
     };
@@ -129,10 +175,11 @@ fn print_left(host: &HostName, left: &Result<Left, String>) {
             left.operations,
             size(left.bytes)
         );
-        match &left.held {
-            None => println!("{host}: removable: {what}"),
-            Some(why) => println!("{host}: stays as it is: {}: {what}", why.shown()),
+        match one.alone.is_empty() {
+            true => println!("{host}: removable: {what}"),
+            false => println!("{host}: left alone: {what}"),
         }
+        one.alone.iter().for_each(|why| println!("    {why}"));
     }
     for batch in &left.batches {
         println!("    {:<24} {:<16} {}", batch.id.as_str(), batch.state.shown(), size(batch.bytes));
@@ -178,6 +225,12 @@ fn as_json(all: &[One]) -> Value {
             "operations": left.map(|left| left.operations),
             "bytes": left.map(|left| left.bytes),
             "snapshots": left.map(|left| &left.snapshots),
+            "open": left.map(|left| left.open.iter().map(|open| json!({
+                "batch": open.id,
+                "state": open.state,
+                "epoch": open.epoch,
+            })).collect::<Vec<_>>()),
+            "left_alone": one.alone,
             "held": left.and_then(|left| left.held.as_ref()),
             "pins": left.map(|left| left.pins.len()),
             "removed": matches!(one.came, Came::Removed),

@@ -21,6 +21,7 @@ mod status;
 mod take;
 mod typed;
 mod unpin;
+mod windows;
 
 use clap::CommandFactory;
 use color_eyre::eyre::Result;

@@ -15,7 +15,7 @@ pub async fn resume(args: Resume, ssh: Option<&Path>) -> Result<Exit> {
     let now = take::look(&args.recording).await?;
     let silent = match &now {
         Now::Nobody => None,
-        Now::Silent(why) => Some(why.clone()),
+        Now::Silent(silent) => Some(silent),
         Now::Alive(alive) => {
             let what = format!(
                 "a cockpit runs the window in {} ({}): leave that one first; holdpoint rollback and holdpoint status \
@@ -26,11 +26,11 @@ pub async fn resume(args: Resume, ssh: Option<&Path>) -> Result<Exit> {
             return Err(FileError(what).into());
         }
     };
-    let Some(word) = take::word(args.take_over, &take::warning(&what, &now), "RESUME")? else {
+    let Some(word) = take::word(args.take_over, &take::warning(&what, &now), "RESUME", "--take-over")? else {
         return Ok(Exit::Held);
     };
     let take = session::taken(args.sound_prefix);
-    let (opened, prompt) = take::pick_up(&args.recording, take, word, silent.as_deref(), ssh)?;
+    let (opened, prompt) = take::pick_up(&args.recording, take, word, silent, ssh)?;
     if args.headless {
         headless::run(opened, AtTheKeys::Pilot, &mut std::io::stdout()).await
     } else {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use color_eyre::eyre::{Result, eyre};
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::Duration;
 
 use super::socket::{self, Desk, Listener};
 use crate::conductor::shell::{self, Handles};
 use crate::conductor::{Conductor, clock};
 use crate::core::event::{Actor, Before, Failure, FailureKind, Purpose, TakeOver, TakeOverWord};
-use crate::core::{Command, Intent, Rehearsal, State};
+use crate::core::{Command, Intent, JournalHealth, Rehearsal, State, View};
 use crate::host::act::Hosts;
 use crate::host::ask::Asker;
 use crate::host::{Destination, Link, Settings, Target};
@@ -122,13 +123,30 @@ impl Session {
         self.handles.commands.send(command).map_err(|_| eyre!("the loop has ended"))
     }
 
-    /// Lets the loop end: what is journalled is on the disk when this returns.
+    /// Lets the loop end. What is journalled is on the disk when this returns; where that can't be written,
+    /// it is waited for a while, and then said what is not there.
     pub async fn finish(self) {
-        let Self { handles, task, askers, listener, .. } = self;
+        let Self { handles, mut task, askers, listener, folder, .. } = self;
         listener.iter().for_each(Listener::remove);
+        let (mut ended, failing) = settled(&handles, &mut task).await;
+        if let Some(why) = &failing {
+            eprintln!(
+                "the journal can't be written ({why}): it is waited for, {}s at most; Ctrl-C leaves without it",
+                DISK.as_secs()
+            );
+            ended = await_disk(&handles, &mut task).await;
+        }
         drop(handles.commands);
-        if let Err(error) = task.await {
+        let ended = match ended {
+            Some(ended) => ended,
+            None => task.await,
+        };
+        if let Err(error) = ended {
             tracing::error!("the loop ended badly: {error}");
+        }
+        if let (Some(why), Some(folder)) = (failing, &folder) {
+            let last = handles.views.borrow().state.seq;
+            not_recorded(folder, last, &why).iter().for_each(|line| eprintln!("{line}"));
         }
         if let Some(listener) = listener {
             listener.close().await;
@@ -137,6 +155,56 @@ impl Session {
             asker.link().close().await;
         }
     }
+}
+
+/// How long a disk that can't be written is waited for at the end of a command.
+const DISK: Duration = Duration::from_secs(30);
+
+/// How the loop ended and why the journal can't be written, each where it is so. A recording that has ended
+/// comes to one of the two: its loop ends once all of it is on the disk.
+async fn settled(
+    handles: &Handles,
+    task: &mut JoinHandle<()>,
+) -> (Option<Result<(), JoinError>>, Option<String>) {
+    let why = |view: &View| match &view.journal {
+        JournalHealth::Sound => None,
+        JournalHealth::Failing { why, .. } => Some(why.shown()),
+    };
+    let mut views = handles.views.clone();
+    if views.borrow().state.ended.is_some() {
+        tokio::select! {
+            ended = task => return (Some(ended), None),
+            // Gone with the loop, which has ended then.
+            _ = views.wait_for(|view| why(view).is_some()) => {}
+        }
+    }
+    (None, why(&views.borrow()))
+}
+
+/// Until the disk is back, the time is over, or a person leaves; with how the loop ended, where it did.
+async fn await_disk(handles: &Handles, task: &mut JoinHandle<()>) -> Option<Result<(), JoinError>> {
+    let mut views = handles.views.clone();
+    tokio::select! {
+        ended = task => Some(ended),
+        _ = views.wait_for(|view| view.journal == JournalHealth::Sound) => None,
+        () = tokio::time::sleep(DISK) => None,
+        _ = tokio::signal::ctrl_c() => None,
+    }
+}
+
+/// What happened and is not in the journal, in a line: nobody is to take it for all.
+fn not_recorded(folder: &Path, last: u64, why: &str) -> Option<String> {
+    let journal = Recording::read(folder, Take::SoundPrefix).ok();
+    let there =
+        journal.and_then(|journal| journal.known().last().map(|record| record.seq)).unwrap_or_default();
+    (there < last).then(|| {
+        format!(
+            "NOT RECORDED: events {} to {last} are not in {} ({why}). What was done on hosts is done: holdpoint \
+             resume reads it from them",
+            there + 1,
+            folder.display()
+        )
+    })
 }
 
 /// Who runs this process, by login name.

@@ -157,6 +157,14 @@ impl Outbox {
     }
 }
 
+/// An outbox that no loop reads, and what comes of an effect: for tests of those who carry effects out.
+#[cfg(test)]
+pub fn outbox() -> (Outbox, mpsc::UnboundedReceiver<Input>) {
+    let (answers, read) = mpsc::unbounded_channel();
+    let (samples, _) = mpsc::channel(SAMPLES);
+    (Outbox { answers, samples, sampled: Arc::default(), lines: Arc::default() }, read)
+}
+
 /// Whoever carries effects out: each is started as a task of its own and answers once.
 pub trait Outside {
     /// Starts one effect. Must not block.

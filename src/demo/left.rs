@@ -5,7 +5,7 @@ use super::archive::{Row, size};
 use super::model::{Host, section};
 use crate::core::event::TimerState;
 use crate::facts::{Pin, Section};
-use crate::types::{BatchId, Time, Untrusted};
+use crate::types::{BatchId, Epoch, Time, Untrusted};
 
 /// On whose account a rollback is, where it pins out what it takes back: since when, and who.
 pub(super) type Account = (Time, &'static str);
@@ -19,10 +19,12 @@ fn line(pin: &Pin) -> String {
 }
 
 impl Host {
-    /// A batch's rollback: each version that it brought is kept out, with the date of the first time.
+    /// A batch's rollback: each version that it brought is kept out, with the date of the first time. What was
+    /// released stays so: nothing but an apply installs here.
     pub(super) fn pin(&mut self, id: &BatchId, (since, by): Account) {
         let Some(batch) = self.batches.get(id).filter(|batch| batch.before.is_some()) else { return };
-        if self.pins.iter().any(|pin| pin.batch == *id) {
+        let released = self.released.iter().map(|(pin, _)| pin);
+        if self.pins.iter().chain(released).any(|pin| pin.batch == *id) {
             return;
         }
         let of = |package: &crate::host::operation::SpecPackage| {
@@ -36,12 +38,17 @@ impl Host {
     /// The batch goes on again.
     pub(super) fn unpin_batch(&mut self, id: &BatchId) {
         self.pins.retain(|pin| pin.batch != *id);
+        self.released.retain(|(pin, _)| pin.batch != *id);
     }
 
     /// The lines of a rollback's result.
     pub(super) fn pinned_by(&self, id: &BatchId) -> impl Iterator<Item = String> {
+        let released = self.released.iter().filter(move |(pin, _)| pin.batch == *id).map(|(pin, at)| {
+            let at = at.format("%Y-%m-%d %H:%MZ");
+            format!("caution {} {} is not pinned out: it was released on {at}", pin.package, pin.version)
+        });
         let of = self.pins.iter().filter(move |pin| pin.batch == *id);
-        of.map(|pin| format!("pinned {} {}", pin.package, pin.version))
+        released.chain(of.map(|pin| format!("pinned {} {}", pin.package, pin.version)))
     }
 
     /// What is pinned, as the facts have it.
@@ -60,12 +67,33 @@ impl Host {
     }
 
     /// Releases every pin, and says which.
-    pub(super) fn unpin(&mut self) -> Section {
+    pub(super) fn unpin(&mut self, now: Time) -> Section {
         let released = std::mem::take(&mut self.pins);
+        self.released.extend(released.iter().map(|pin| (pin.clone(), now)));
         section("pins", released.iter().map(|pin| format!("released {}", line(pin))).collect())
     }
 
-    /// Why `clean` would refuse now.
+    /// The batches that a window has not done with: how far each is, and whose it is.
+    fn open(&self) -> impl Iterator<Item = (&BatchId, &'static str, Epoch)> {
+        self.batches.iter().filter_map(|(id, batch)| {
+            let state = match self.timer_state(id) {
+                TimerState::None if batch.rolled_back => return None,
+                TimerState::None if batch.before.is_some() => "applied",
+                TimerState::None if batch.staged => "staged",
+                TimerState::None | TimerState::Confirmed | TimerState::RolledBack => return None,
+                state @ (TimerState::Armed | TimerState::Firing | TimerState::RollbackFailed) => state.word(),
+            };
+            Some((id, state, self.staged_by.get(id).copied().unwrap_or_default()))
+        })
+    }
+
+    /// Why `clean` would refuse one who says that these batches are over.
+    pub(super) fn clean_open(&self, over: &[BatchId]) -> Option<String> {
+        let (id, state, epoch) = self.open().find(|(id, ..)| !over.contains(id))?;
+        Some(format!("batch {id} is open here: {state}, by the window of epoch {epoch}"))
+    }
+
+    /// Why `clean` would refuse now, whoever asks.
     pub(super) fn clean_held(&self) -> Option<&'static str> {
         if self.running().is_some() {
             Some("an operation is running")
@@ -103,6 +131,7 @@ impl Host {
         }
         lines.push(format!("operations {}", self.operations.len()));
         lines.push(format!("bytes {bytes}"));
+        lines.extend(self.open().map(|(id, state, epoch)| format!("open {id} {state} {epoch}")));
         lines.extend(self.pins.iter().map(|pin| format!("pin {}", line(pin))));
         lines.push(format!("held {}", self.clean_held().unwrap_or("-")));
         section("left", lines)

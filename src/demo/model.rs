@@ -88,6 +88,10 @@ pub(super) struct Host {
     pub operations: BTreeMap<OperationId, Operation>,
     pub batches: BTreeMap<BatchId, Batch>,
     pub timers: BTreeMap<BatchId, Deadman>,
+    /// The epoch that staged each batch.
+    pub staged_by: BTreeMap<BatchId, Epoch>,
+    /// What was released of the pins of each batch's rollback, and when.
+    pub released: Vec<(Pin, Time)>,
     /// Files that its archive has no more.
     pub lost: BTreeSet<FileOf>,
     /// What other hosts gave it.
@@ -165,6 +169,8 @@ impl Host {
             operations: BTreeMap::new(),
             batches: BTreeMap::new(),
             timers: BTreeMap::new(),
+            staged_by: BTreeMap::new(),
+            released: Vec::new(),
             lost: BTreeSet::new(),
             carried: Vec::new(),
             pins: Vec::new(),
@@ -214,7 +220,7 @@ impl Host {
             | Verb::Timer(_)
             | Verb::Claim
             | Verb::Left
-            | Verb::Clean
+            | Verb::Clean(_)
             | Verb::Unpin => {}
         }
         match call.caller {
@@ -279,9 +285,12 @@ impl Host {
                 self.admit(call.epoch)?;
                 only(section("id", self.identity(call.caller)))
             }
-            Verb::Clean => {
+            Verb::Clean(over) => {
                 self.admit(call.epoch)?;
                 if let Some(why) = self.clean_held() {
+                    return refused(RefusalCode::Busy, why);
+                }
+                if let Some(why) = self.clean_open(over) {
                     return refused(RefusalCode::Busy, why);
                 }
                 self.operations.clear();
@@ -296,7 +305,7 @@ impl Host {
                 if self.running().is_some() {
                     return refused(RefusalCode::Busy, "an operation is running");
                 }
-                only(self.unpin())
+                only(self.unpin(now))
             }
         }
     }
@@ -357,6 +366,9 @@ impl Host {
             Kind::Rollback => self.rolls_back(batch, id),
         }
         let boot = self.boot_id();
+        if kind == Kind::Stage {
+            self.staged_by.insert(batch.clone(), epoch);
+        }
         let pins = (*work != Work::RehearsedRollback).then_some((now, left::OPERATOR));
         let (batch, log) = (batch.clone(), Vec::new());
         let operation = Operation { kind, batch, spec, boot, log, pins, done: None };

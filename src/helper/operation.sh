@@ -336,12 +336,17 @@ hp_verb_result() {
 
 # Files in a batch or an operation are gone after this; the epoch stays, or a stale cockpit could
 # come back.
+# hp_verb_clean [BATCH...]: the batches named are known to be over by whoever asks: their window has ended, or
+# it is given up. What is armed, fires or failed to come back is never that.
 hp_verb_clean() {
-    [ "$#" = 0 ] || hp_refuse usage "clean takes no words"
+    for hp_clean_id in "$@"; do
+        hp_need_id "a batch id" "$hp_clean_id"
+    done
     hp_need_root
     hp_lock
     hp_admit_epoch
     hp_clean_why=$(hp_clean_held)
+    [ -n "$hp_clean_why" ] || hp_clean_why=$(hp_clean_open "$@")
     [ -z "$hp_clean_why" ] || hp_refuse busy "$hp_clean_why"
     for hp_clean_dir in "$HP_STATE"/batches/*/; do
         hp_snap_drop "${hp_clean_dir%/}" || hp_refuse internal "a snapshot could not be removed: $HP_S_AT"

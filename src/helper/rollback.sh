@@ -33,6 +33,7 @@ hp_rollback() {
     fi
     # Before anything is put back: from the kernel that would be removed the host boots first, and goes on then.
     hp_bootback || return "$HP_GOES_ON"
+    hp_pin_releases_settle || hp_say "what was released of its pins could not be looked at"
     hp_rollback_start || hp_result "caution the state at the start could not be saved whole"
     hp_pin_batch || hp_say "the versions of the batch could not be pinned out yet"
     hp_rollback_packages

@@ -107,8 +107,9 @@ pub enum Verb {
     Claim,
     /// What batches and operations left on the host, and what is pinned out there.
     Left,
-    /// Removes what batches and operations left on the host.
-    Clean,
+    /// Removes what batches and operations left on the host; refused while a batch is open there that is
+    /// none of these, which the caller knows to be over.
+    Clean(Vec<BatchId>),
     /// Releases what rollbacks pinned out.
     Unpin,
 }
@@ -266,7 +267,11 @@ impl Verb {
             Self::Timer(batch) => vec!["timer".into(), batch.to_string()],
             Self::Claim => vec!["claim".into()],
             Self::Left => vec!["left".into()],
-            Self::Clean => vec!["clean".into()],
+            Self::Clean(over) => {
+                let mut words = vec!["clean".to_owned()];
+                words.extend(over.iter().map(ToString::to_string));
+                words
+            }
             Self::Unpin => vec!["unpin".into()],
         }
     }
@@ -367,7 +372,7 @@ impl Verb {
             ["timer", batch] => read(batch).map(Self::Timer),
             ["claim"] => Some(Self::Claim),
             ["left"] => Some(Self::Left),
-            ["clean"] => Some(Self::Clean),
+            ["clean", over @ ..] => over.iter().map(|id| read(id)).collect::<Option<_>>().map(Self::Clean),
             ["unpin"] => Some(Self::Unpin),
             _ => None,
         };
@@ -405,7 +410,7 @@ impl Verb {
             | Self::Timer(_)
             | Self::Claim
             | Self::Left
-            | Self::Clean
+            | Self::Clean(_)
             | Self::Unpin => String::new(),
         }
     }
@@ -420,7 +425,7 @@ impl Verb {
             | Self::Confirm { .. }
             | Self::Extend { .. }
             | Self::Claim
-            | Self::Clean
+            | Self::Clean(_)
             | Self::Unpin => true,
             Self::Hello
             | Self::Facts(_)
@@ -455,7 +460,7 @@ impl Verb {
             | Self::Timer(_)
             | Self::Claim
             | Self::Left
-            | Self::Clean
+            | Self::Clean(_)
             | Self::Unpin => false,
         }
     }
@@ -468,7 +473,7 @@ impl Verb {
             Self::Extend { .. } | Self::Claim => Span::secs(30),
             // A confirm may have GRUB's menu made anew, which looks at every disk.
             Self::Start { .. } | Self::Arm { .. } | Self::Confirm { .. } => Span::secs(90),
-            Self::Clean | Self::Unpin | Self::Give { .. } | Self::Take { .. } => Span::secs(90),
+            Self::Clean(_) | Self::Unpin | Self::Give { .. } | Self::Take { .. } => Span::secs(90),
             Self::Facts(_) | Self::Simulate(_) | Self::Verify(_) | Self::Have(_) | Self::Left => {
                 Span::secs(120)
             }

@@ -22,6 +22,35 @@ pub struct Found {
     pub skipped: Vec<(PathBuf, RecordingError)>,
 }
 
+/// The folders in `root` that hold a recording, by name.
+///
+/// # Errors
+/// Where `root` can't be listed. One that is not there holds nothing.
+pub fn recordings(root: &Path) -> Result<Vec<PathBuf>, RecordingError> {
+    let mut found = folders(root)?;
+    found.retain(|path| !matches!(Recording::reader(path), Err(RecordingError::NoRecording(_))));
+    found.sort();
+    Ok(found)
+}
+
+fn folders(root: &Path) -> Result<Vec<PathBuf>, RecordingError> {
+    let listed = |source| RecordingError::Io { tried: "listing", path: root.to_owned(), source };
+    let entries = match root.read_dir() {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(listed(error)),
+    };
+    let mut folders = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(listed)?;
+        // The kind of the entry itself: a link to a folder is none.
+        if entry.file_type().map_err(listed)?.is_dir() {
+            folders.push(entry.path());
+        }
+    }
+    Ok(folders)
+}
+
 /// The newest complete rehearsal of a baseline among the recordings in `root`. They are looked at
 /// newest first, by the time in their headers; of a recording that is no rehearsal only the
 /// beginning is read.
@@ -31,19 +60,7 @@ pub struct Found {
 pub fn find_rehearsal(root: &Path, baseline: &HostName) -> Result<Found, RecordingError> {
     let mut found = Found::default();
     let mut recordings: Vec<(Time, PathBuf)> = Vec::new();
-    let listed = |source| RecordingError::Io { tried: "listing", path: root.to_owned(), source };
-    let folders = match root.read_dir() {
-        Ok(folders) => folders,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
-        Err(error) => return Err(listed(error)),
-    };
-    for folder in folders {
-        let folder = folder.map_err(listed)?;
-        // The kind of the entry itself: a link to a folder is none.
-        if !folder.file_type().map_err(listed)?.is_dir() {
-            continue;
-        }
-        let path = folder.path();
+    for path in folders(root)? {
         match Recording::reader(&path) {
             Ok(reader) => recordings.push((reader.header().created, path)),
             Err(RecordingError::NoRecording(_)) => {}

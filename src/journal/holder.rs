@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::core::event::Before;
-use crate::types::Untrusted;
+use crate::types::{Time, Untrusted};
 
 /// The longest note that is read, in bytes.
 const NOTE_MAX: u64 = 512;
@@ -20,6 +20,17 @@ pub struct Holder {
     pub words: Option<Untrusted>,
     /// What is known of it.
     pub before: Before,
+}
+
+/// Who holds a recording now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// As it wrote itself down.
+    pub words: Untrusted,
+    /// When it did, by the file's date.
+    pub since: Option<Time>,
+    /// When its journal was last written to, by the file's date.
+    pub wrote: Option<Time>,
 }
 
 /// The name of this machine.

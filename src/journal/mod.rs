@@ -15,9 +15,9 @@ mod storage;
 mod upcast;
 
 pub use file::{FileLog, Unwritten};
-pub use find::{Found, find_rehearsal, rehearsal_in};
+pub use find::{Found, find_rehearsal, recordings, rehearsal_in};
 pub use format::{FORMAT, Header, LINE_MAX};
-pub use holder::{Holder, machine};
+pub use holder::{Held, Holder, machine};
 pub use memory::MemoryLog;
 pub use read::{
     Damage, End, Entry, Journal, ReadError, Reader, Torn, Unknown, UnknownEvents, read, read_sound,

@@ -4,13 +4,13 @@
 //!
 //! Nothing inside a recording is followed out of it: a recording may come from elsewhere.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use super::file::{FileLog, RETRY, Start};
-use super::holder::{self, Holder};
+use super::holder::{self, Held, Holder};
 use super::read::{Damage, End, Head, Journal, ReadError, Reader, Torn, UnknownEvents};
 use super::storage::{FileStorage, Storage, create_private, open_plain, sync_folder};
 use super::{Header, Refused, Wake};
@@ -191,8 +191,8 @@ impl Recording {
     ///
     /// # Errors
     /// Where there is no recording, or its lock can't be tried.
-    pub fn holder(folder: &Path) -> Result<Option<Untrusted>, RecordingError> {
-        journal_of(folder)?;
+    pub fn holder(folder: &Path) -> Result<Option<Held>, RecordingError> {
+        let journal = journal_of(folder)?;
         let path = folder.join(LOCK);
         let file = match open_plain(&path, OpenOptions::new().read(true)) {
             Ok(file) => file,
@@ -202,7 +202,13 @@ impl Recording {
         match file.try_lock_shared() {
             Ok(()) => Ok(None),
             Err(TryLockError::WouldBlock) => {
-                Ok(Some(holder::read(&file).unwrap_or_else(|| NOT_WRITTEN.into())))
+                let written =
+                    |found: io::Result<fs::Metadata>| Some(Time::from(found.ok()?.modified().ok()?));
+                Ok(Some(Held {
+                    words: holder::read(&file).unwrap_or_else(|| NOT_WRITTEN.into()),
+                    since: written(file.metadata()),
+                    wrote: written(journal.symlink_metadata()),
+                }))
             }
             Err(TryLockError::Error(error)) => Err(tried("locking", &path)(error)),
         }

@@ -2,13 +2,17 @@
 //! it through its socket, or takes over from it when it hangs. The window is the demo's.
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
 use serde_json::Value;
+
+use crate::pty::Terminal;
 
 /// Looks, 20 ms apart, until something is given up.
 const LOOKS: u32 = 6_000;
@@ -155,4 +159,76 @@ fn one_that_hangs_is_taken_over_in_a_copy_under_a_higher_epoch() {
         again.kill().expect("a kill");
         again.wait().expect("its end");
     }
+}
+
+/// In front of a process that holds the recording: says that it lives, and never takes anything.
+fn tongue_tied(home: &Path) {
+    let socket = home.join("r/cockpit.sock");
+    fs::rename(&socket, home.join("r/cockpit.sock.aside")).expect("moved");
+    let listener = UnixListener::bind(&socket).expect("binds");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut asked = String::new();
+            let mut lines = BufReader::new(stream.try_clone().expect("a copy"));
+            let _ = lines.read_line(&mut asked);
+            let alive = "{\"format\":\"holdpoint.socket/1\",\"say\":\"alive\",\"process\":4711,\
+                \"since\":\"2026-11-21T22:10:31Z\",\"program\":\"x\",\"seq\":9,\"journal_sound\":true,\
+                \"tick_age_ms\":20}\n";
+            let _ = stream.write_all(alive.as_bytes());
+            if asked.contains("rollback") {
+                // It holds the connection, and says nothing more.
+                std::thread::spawn(move || {
+                    sleep(Duration::from_secs(60));
+                    drop(stream);
+                });
+            }
+        }
+    });
+}
+
+fn copies(home: &Path) -> usize {
+    let names = fs::read_dir(home).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+    names.filter(|name| name.to_string_lossy().starts_with("r-taken-over-")).count()
+}
+
+#[test]
+fn one_that_lives_and_takes_nothing_is_taken_over_for_a_word_of_its_own_alone() {
+    let window = Window::applying();
+    let home = window.home.path().to_owned();
+    window.signal("-STOP");
+    tongue_tied(&home);
+
+    // The word for the key, and then anything but the other one.
+    let mut terminal = Terminal::open_in(&home, 120, 36, &["rollback", "r"]);
+    terminal.wait_for("Type ROLLBACK");
+    terminal.press("ROLLBACK\r");
+    terminal.wait_for("Type TAKE-OVER");
+    for said in ["process 4711 since 22:10:31Z", "last sign of life"] {
+        assert!(terminal.text().contains(said), "{said} in {}", terminal.text());
+    }
+    terminal.press("ROLLBACK\r");
+    assert_eq!((terminal.end(), copies(&home)), (20, 0));
+
+    // Without a terminal: what was given for the key is not taken for the other.
+    let asked = run(&home, &["rollback", "r", "--yes"]);
+    assert_eq!((asked.status.code(), copies(&home)), (Some(40), 0), "{}", words(&asked));
+    for said in ["process 4711 since 22:10:31Z", "did not take it", "last sign of life", "--take-over"] {
+        assert!(words(&asked).contains(said), "{said} in {}", words(&asked));
+    }
+
+    let mut terminal = Terminal::open_in(&home, 120, 36, &["rollback", "r"]);
+    terminal.wait_for("Type ROLLBACK");
+    terminal.press("ROLLBACK\r");
+    terminal.wait_for("Type TAKE-OVER");
+    terminal.press("TAKE-OVER\r");
+    terminal.wait_for("the window goes on in");
+    assert_eq!(copies(&home), 1);
+    let copy = fs::read_dir(&home).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let copy = copy.into_iter().find(|path| path.to_string_lossy().contains("r-taken-over-")).expect("there");
+    let resumed = |record: &Value| record["event"]["data"]["event"] == "resumed";
+    until("a take-over", || journal(&copy).iter().any(resumed));
+    let records = journal(&copy);
+    let how = &records.iter().find(|record| resumed(record)).expect("there")["event"]["data"]["take_over"];
+    assert_eq!((how["before"].as_str(), how["word"].as_str()), (Some("silent"), Some("typed")), "{how}");
 }

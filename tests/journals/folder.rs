@@ -250,14 +250,15 @@ fn who_held_it_before_is_known_in_its_own_folder_alone() {
     // It is held: who holds it is told, and a copy can be made all the same, in the middle of a line too.
     let holder = Recording::holder(&folder).expect("tried").expect("it is held");
     let process = format!("process {}, session second, on ", std::process::id());
-    assert!(holder.raw().starts_with(&process), "{holder:?}");
+    assert!(holder.words.raw().starts_with(&process), "{holder:?}");
+    assert!(holder.since >= holder.wrote && holder.wrote.is_some(), "{holder:?}");
     let mut journal = OpenOptions::new().append(true).open(folder.join("journal.jsonl")).expect("opens");
     journal.write_all(b"{\"seq\":").expect("writes");
     let copy = scratch.path().join("copy");
     Recording::copy(&folder, &copy).expect("copies");
     let copied = Recording::open(&copy, "third", Take::Whole).expect("opens");
     assert_eq!(copied.records, opened.records);
-    assert_eq!((copied.before.before, copied.before.words), (Before::NotKnown, Some(holder)));
+    assert_eq!((copied.before.before, copied.before.words), (Before::NotKnown, Some(holder.words)));
     assert!(copied.aside.is_some(), "the torn end is set aside in the copy");
     let again = Recording::copy(&folder, &copy).expect_err("not over another");
     assert!(matches!(again, RecordingError::Exists(_)), "{again}");

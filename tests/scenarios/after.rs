@@ -97,19 +97,14 @@ impl Host {
 }
 
 /// Puts a further version of hpt-app into the archive.
-const NEWER: &str = "mkdir -p /build/p/DEBIAN
+const NEWER: &str = concat!(
+    include_str!("index.sh"),
+    "mkdir -p /build/p/DEBIAN
 printf 'Package: hpt-app\\nVersion: 2.0-2\\nArchitecture: amd64\\nMaintainer: nobody <nobody@example>\\nDescription: x\\n' \
     >/build/p/DEBIAN/control
 dpkg-deb -Znone -b /build/p /archive >/dev/null
-cd /archive
-for deb in *.deb; do
-    dpkg-deb -f \"$deb\"
-    echo \"Filename: ./$deb\"
-    echo \"Size: $(stat -c %s \"$deb\")\"
-    echo \"SHA256: $(sha256sum \"$deb\" | cut -c 1-64)\"
-    echo
-done >Packages
-apt-get -qq update >/dev/null 2>&1";
+index"
+);
 
 #[test]
 fn a_rollback_pins_the_bad_versions_alone_until_they_are_released() {
@@ -167,7 +162,7 @@ fn a_rollback_pins_the_bad_versions_alone_until_they_are_released() {
     assert_eq!((again.pinned.len(), host.inside.sh(&format!("cat {PIN}"))), (6, file));
     assert_eq!(host.refused(&Verb::Unpin, 4), RefusalCode::StaleEpoch);
     assert_eq!(host.left().pins.len(), 6);
-    assert_eq!(host.ask_at(&Verb::Clean, 5).answer.end, holdpoint::host::frame::End::Done(0));
+    assert_eq!(host.ask_at(&Verb::Clean(Vec::new()), 5).answer.end, holdpoint::host::frame::End::Done(0));
     assert_eq!((host.left().pins.len(), host.left().is_empty()), (6, true), "clean releases no pin");
     match Verb::Unpin.read(&host.ask(&Verb::Unpin)) {
         Ok(Said::Unpinned(released)) => assert_eq!(released.len(), 6),
@@ -356,7 +351,7 @@ fn after_a_rollback_that_failed_the_pause_stays_until_one_comes_off() {
     let text = host.inside.sh("run-parts --lsbsysinit /etc/update-motd.d");
     assert!(text.contains("Unattended upgrades stay paused until it comes off."), "{text}");
     assert!(host.left().held.is_some());
-    assert_eq!(host.refused(&Verb::Clean, 5), RefusalCode::Busy);
+    assert_eq!(host.refused(&Verb::Clean(Vec::new()), 5), RefusalCode::Busy);
     host.inside.sh("rmdir /var/lib/holdpoint/batches/b1/old; mv /old /var/lib/holdpoint/batches/b1/old");
     let (state, _, log) = host.rollback("b1");
     assert_eq!(state, OperationState::Done(0), "{log}");
@@ -374,7 +369,7 @@ fn what_can_not_be_paused_is_not_applied_to_and_what_is_not_ours_stays() {
     assert_eq!((state, refused.code.raw()), (OperationState::Done(2), "unpaused"));
     assert!(refused.words.raw().contains(PAUSE), "{}", refused.words.shown());
     host.rollback("b1");
-    host.ask(&Verb::Clean);
+    host.ask(&Verb::Clean(Vec::new()));
     assert_eq!(host.inside.sh(&format!("cat {PAUSE}")), "APT::Periodic::Verbose \"1\";\n");
     host.inside.sh(&format!("rm {PAUSE}"));
 
@@ -385,4 +380,84 @@ fn what_can_not_be_paused_is_not_applied_to_and_what_is_not_ours_stays() {
     let (state, applied, log) = host.apply("b1");
     assert_eq!(state, OperationState::Done(0), "{applied:#?}\n{log}");
     assert!(applied.verified.duration >= holdpoint::types::Span::secs(3), "{:?}", applied.verified.duration);
+}
+
+#[test]
+fn what_was_released_stays_released_until_it_is_installed_again() {
+    let Some(host) = host() else { return };
+    host.stage_all("b1");
+    host.apply("b1");
+    let (_, back, log) = host.rollback("b1");
+    assert_eq!(back.pinned.len(), 6, "{log}");
+    host.ask(&Verb::Unpin);
+    assert!(!host.exists(PIN));
+    // The batch is rolled back once more: nothing of it is kept out anew, and that is said with its date.
+    let (state, again, log) = host.rollback("b1");
+    assert_eq!((state, again.pinned.len()), (OperationState::Done(0), 0), "{again:#?}\n{log}");
+    assert!(!host.exists(PIN));
+    let day = host.inside.sh("date -u +%Y-%m-%d");
+    let released = format!("hpt-app:amd64 2.0-1 is not pinned out: it was released on {}", day.trim());
+    assert_eq!(again.cautions.len(), 6, "{:?}", again.cautions);
+    assert!(
+        again.cautions.iter().any(|caution| caution.raw().starts_with(&released)),
+        "{:?}",
+        again.cautions
+    );
+    assert_eq!(host.candidate("hpt-data"), "2.0");
+    // One of them is installed again, and does harm again: that one alone is kept out.
+    host.inside.sh("apt-get -qq -y install hpt-data=2.0 >/dev/null 2>&1");
+    let (state, back, log) = host.rollback("b1");
+    let pinned: Vec<String> =
+        back.pinned.iter().map(|one| format!("{} {}", one.package, one.version)).collect();
+    assert_eq!((state, pinned), (OperationState::Done(0), vec!["hpt-data:all 2.0".to_owned()]), "{log}");
+    assert_eq!(
+        (host.candidate("hpt-data"), back.cautions.len()),
+        ("1.0".to_owned(), 5),
+        "{:?}",
+        back.cautions
+    );
+    // What is applied again forgets all of that.
+    let (state, _, log) = host.apply("b1");
+    assert_eq!(state, OperationState::Done(0), "{log}");
+    let (_, back, log) = host.rollback("b1");
+    assert_eq!((back.pinned.len(), back.cautions.len()), (6, 0), "{log}");
+}
+
+#[test]
+fn clean_is_refused_while_a_batch_is_open_unless_its_window_is_known_to_be_over() {
+    let Some(host) = host() else { return };
+    let clean = |over: &[&str]| Verb::Clean(over.iter().map(|id| id.parse().expect("an id")).collect());
+    let open = || {
+        let open = host.left().open;
+        let words = open.iter().map(|open| format!("{} {} {}", open.id, open.state.raw(), open.epoch));
+        words.collect::<Vec<_>>()
+    };
+    host.stage_all("b1");
+    assert_eq!(open(), ["b1 staged 5"]);
+    assert_eq!(host.left().held, None, "its window may be known to be over");
+    for others in [&[][..], &["b0"]] {
+        assert_eq!(host.refused(&clean(others), 5), RefusalCode::Busy, "{others:?}");
+    }
+    assert!(host.exists("/var/lib/holdpoint/batches/b1/staged"), "nothing was taken");
+    // What is armed is over for nobody.
+    host.apply("b1");
+    assert_eq!(open(), ["b1 armed 5"]);
+    assert_eq!(host.refused(&clean(&["b1"]), 5), RefusalCode::Busy);
+    host.rollback("b1");
+    host.stage_all("b2");
+    assert_eq!(open(), ["b2 staged 5"], "what went back is not open");
+    assert_eq!(host.refused(&clean(&["b1"]), 5), RefusalCode::Busy);
+    host.ask(&clean(&["b2"]));
+    assert!(host.left().is_empty());
+    // Rolled back before it began: it is over by itself.
+    host.stage_all("b3");
+    host.rollback("b3");
+    assert_eq!(open(), Vec::<String>::new());
+    // And so is what was confirmed.
+    host.stage_all("b4");
+    host.apply("b4");
+    host.ask(&host.confirm_of("b4"));
+    assert_eq!(open(), Vec::<String>::new());
+    host.ask(&clean(&[]));
+    assert!(host.left().is_empty());
 }

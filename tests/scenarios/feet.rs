@@ -9,7 +9,9 @@ use crate::host::{Host, change, host};
 
 /// Packs installed packages again, as they are and once more with a version that is later. The machine may
 /// have packages that want the C library in exactly its version: they are told not to mind.
-const PACK: &str = r#"
+const PACK: &str = concat!(
+    include_str!("index.sh"),
+    r#"
 pack() {
     rm -rf /build/p
     mkdir -p /build/p/DEBIAN
@@ -35,16 +37,9 @@ for name in $PACKAGES; do
     echo "$name $(dpkg --print-architecture) $version"
 done
 sed -i 's/\(libc6\|libc-bin\|dpkg\|tar\|dash\) (= [^)]*)/\1/g' /var/lib/dpkg/status
-cd /archive
-for deb in *.deb; do
-    dpkg-deb -f "$deb"
-    echo "Filename: ./$deb"
-    echo "Size: $(stat -c %s "$deb")"
-    echo "SHA256: $(sha256sum "$deb" | cut -c 1-64)"
-    echo
-done >Packages
-apt-get -q update >/tmp/update 2>&1
-"#;
+index
+"#
+);
 
 fn pack(host: &Host, packages: &str) -> Spec {
     let listed = host.inside.sh(&format!("PACKAGES='{packages}'\n{PACK}"));

@@ -101,21 +101,6 @@ SCRIPT
 package hpt-new 2.0-1 amd64 'Replaces: hpt-split (<< 2.0)
 Breaks: hpt-split (<< 2.0)'
 
-index() {
-    cd /archive
-    for deb in *.deb; do
-        dpkg-deb -f "$deb"
-        echo "Filename: ./$deb"
-        echo "Size: $(stat -c %s "$deb")"
-        echo "SHA256: $(sha256sum "$deb" | cut -c 1-64)"
-        echo
-    done >Packages
-    apt-get -q update >/tmp/update 2>&1 || {
-        cat /tmp/update >&2
-        exit 1
-    }
-}
-
 : >/killpoint
 index
 apt-get -qq -y -o Dpkg::Use-Pty=0 install hpt-lib=1.0-1 hpt-app=1.0-1 hpt-data=1.0 hpt-tool=1:1.0-1 hpt-split=1.0-1 >/tmp/install 2>&1 || {

@@ -325,6 +325,8 @@ fn every_verb_is_answered_as_its_transcript_says() {
     host.follow(&stage);
     hold("read", &Verb::Read { operation: id(&stage), offset: 0, wait: 0 }, 0);
     hold("result-stage", &Verb::Result(id(&stage)), 0);
+    hold("left-open", &Verb::Left, 0);
+    hold("refuse-busy", &Verb::Clean(vec!["b0".parse().expect("an id")]), 5);
     let file = |text: &str| text.parse().expect("a file");
     hold("have", &Verb::Have(vec![file("hpt-data all 1.0"), file("hpt-nothing all 1")]), 0);
     hold("give", &Verb::Give { file: file("hpt-data all 1.0"), offset: 0 }, 0);
@@ -369,7 +371,7 @@ fn every_verb_is_answered_as_its_transcript_says() {
         work: Work::Rollback,
     };
     hold("refuse-exists-differently", &other, 5);
-    hold("refuse-stale-epoch", &Verb::Clean, 4);
+    hold("refuse-stale-epoch", &Verb::Clean(Vec::new()), 4);
     hold("refuse-unknown-operation", &Verb::Result("nothing".parse().expect("an id")), 0);
     hold("refuse-usage", &Verb::Verify("nothing".parse().expect("an id")), 0);
     // Of another boot than the one that is: it has happened already, and nothing is done.
@@ -378,7 +380,7 @@ fn every_verb_is_answered_as_its_transcript_says() {
     hold("claim", &Verb::Claim, 5);
     hold("left", &Verb::Left, 0);
     hold("unpin", &Verb::Unpin, 5);
-    hold("clean", &Verb::Clean, 5);
+    hold("clean", &Verb::Clean(Vec::new()), 5);
 }
 
 #[test]
@@ -449,10 +451,10 @@ fn operations_are_started_once_and_read_again_from_any_byte() {
     assert_eq!(host.refused(&other, 5), RefusalCode::ExistsDifferently);
     // While it works, nothing else of its kind begins and nothing is cleaned away.
     assert_eq!(host.refused(&host.start(batch, Work::Apply), 5), RefusalCode::Busy);
-    assert_eq!(host.refused(&Verb::Clean, 5), RefusalCode::Busy);
+    assert_eq!(host.refused(&Verb::Clean(Vec::new()), 5), RefusalCode::Busy);
     // An older cockpit may look, and may not touch.
     assert_eq!(host.refused(&apply, 4), RefusalCode::StaleEpoch);
-    assert_eq!(host.refused(&Verb::Clean, 4), RefusalCode::StaleEpoch);
+    assert_eq!(host.refused(&Verb::Clean(Vec::new()), 4), RefusalCode::StaleEpoch);
     // A rollback may be asked for at any time; it waits its turn, once the apply has begun.
     while host.inside.sh("pgrep -f 'sleep 300' || :").is_empty() {
         std::thread::sleep(Duration::from_millis(50));
@@ -487,8 +489,8 @@ fn operations_are_started_once_and_read_again_from_any_byte() {
     // A later cockpit takes the host over, and the earlier one is out.
     let id = Identity::parse(host.ask(&Verb::Hello).section("id").expect("an id")).expect("reads");
     assert_eq!((id.epoch, id.root, id.enrolled), (Some(5), true, true));
-    assert_eq!(host.ask_at(&Verb::Clean, 6).answer.end, End::Done(0));
-    assert_eq!(host.refused(&Verb::Clean, 5), RefusalCode::StaleEpoch);
+    assert_eq!(host.ask_at(&Verb::Clean(Vec::new()), 6).answer.end, End::Done(0));
+    assert_eq!(host.refused(&Verb::Clean(Vec::new()), 5), RefusalCode::StaleEpoch);
     assert_eq!(host.refused(&Verb::Result(operation.clone()), 0), RefusalCode::UnknownOperation);
     assert_eq!(
         host.inside.sh("ls /var/lib/holdpoint/batches /var/lib/holdpoint/ops 2>/dev/null | grep -c b1 || :"),
@@ -547,7 +549,7 @@ fn hostile_words_and_inputs_are_refused() {
         &["0", "start", "op", "shell", "b"],
         &["0", "start", "op", "apply"],
         &["0", "clean"],
-        &["1", "clean", "all"],
+        &["1", "clean", "All"],
         &["0", "read", "op", "-1", "0"],
         &["0", "read", "op", "0", "26"],
         &["0", "result", "a/b"],

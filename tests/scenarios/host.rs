@@ -45,7 +45,7 @@ pub fn host() -> Option<Host> {
 pub fn host_in(inside: Result<Throwaway, String>) -> Option<Host> {
     match inside {
         Ok(inside) => {
-            inside.sh(include_str!("fleet.sh"));
+            inside.sh(concat!(include_str!("index.sh"), include_str!("fleet.sh")));
             let output = inside.run(
                 &[
                     "sh",

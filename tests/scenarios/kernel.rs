@@ -12,7 +12,9 @@ use crate::host::{Host, change, host};
 
 /// Kernel packages, the menu of the kernel that runs and of those in /boot, and the tools. `uname` says what
 /// runs, from a file; `grub-probe` what /boot is on.
-const GRUB: &str = r#"
+const GRUB: &str = concat!(
+    include_str!("index.sh"),
+    r#"
 mkdir -p /boot/grub /stub
 echo 6.1.0-1-hpt >/stub/runs
 echo ext2 >/stub/fs
@@ -84,18 +86,11 @@ image() {
 image 6.1.0-1-hpt 6.1.1-1
 image 6.1.0-1-hpt 6.1.2-1
 image 6.1.0-2-hpt 6.1.5-1
-cd /archive
-for deb in *.deb; do
-    dpkg-deb -f "$deb"
-    echo "Filename: ./$deb"
-    echo "Size: $(stat -c %s "$deb")"
-    echo "SHA256: $(sha256sum "$deb" | cut -c 1-64)"
-    echo
-done >Packages
-apt-get -q update >/tmp/update 2>&1
+index
 apt-get -qq -y -o Dpkg::Use-Pty=0 install linux-image-6.1.0-1-hpt=6.1.1-1 >/tmp/install 2>&1
 update-grub
-"#;
+"#
+);
 
 const OLD: &str = "gnulinux-advanced-0b1c>gnulinux-6.1.0-1-hpt-advanced-0b1c";
 const NEW: &str = "gnulinux-advanced-0b1c>gnulinux-6.1.0-2-hpt-advanced-0b1c";

@@ -7,6 +7,7 @@ mod figures;
 mod helper;
 mod host;
 mod kernel;
+mod level;
 mod rules;
 mod snapshot;
 mod throwaway;

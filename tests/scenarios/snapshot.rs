@@ -160,7 +160,7 @@ fn the_commands_of_a_failed_rollback_bring_the_root_back_from_its_snapshot() {
         assert!(console.contains(&format!("    {}\n", command.raw())), "{console}\n{command:?}");
     }
     // What is in the way of a clean keeps it.
-    assert_eq!(host.ask_at(&Verb::Clean, 5).answer.end, busy());
+    assert_eq!(host.ask_at(&Verb::Clean(Vec::new()), 5).answer.end, busy());
     assert_eq!(subvolumes(&host), format!("@rootfs/var/lib/machines\n@rootfs{AT}\n"));
 
     // A person does what it says, but for the boot.
@@ -279,7 +279,7 @@ fn without_its_snapshot_nothing_is_applied_and_none_is_left_over() {
             assert_eq!(state, OperationState::Done(0), "{log}");
         } else {
             host.inside.sh("rm /var/lib/holdpoint/batches/b1/timer/armed");
-            host.ask(&Verb::Clean);
+            host.ask(&Verb::Clean(vec!["b1".parse().expect("a batch")]));
         }
         assert_eq!(subvolumes(&host), "@rootfs/var/lib/mysql\n", "{end}");
         assert_eq!(host.inside.sh(STATE), before, "{end}");

@@ -187,7 +187,7 @@ fn what_nobody_confirms_is_rolled_back_in_time() {
     assert_eq!(host.refusal(&host.confirm("b1"), 5), firing);
     assert_eq!(host.refusal(&host.extend("b1", 60), 5), firing);
     assert_eq!(host.refusal(&host.arm("b1"), 5), firing);
-    assert_eq!(host.refused(&Verb::Clean, 5), RefusalCode::Busy);
+    assert_eq!(host.refused(&Verb::Clean(Vec::new()), 5), RefusalCode::Busy);
     let (state, _, log) = host.follow(&apply);
     assert_eq!(state, OperationState::Done(0), "{log}");
     let over = host.over("b1");
@@ -225,7 +225,11 @@ fn every_verb_of_the_timer_refuses_what_it_should() {
     assert_eq!(host.refused(&host.confirm("b1"), 4), RefusalCode::StaleEpoch);
     assert_eq!(host.refused(&host.extend("b1", 9), 4), RefusalCode::StaleEpoch);
     assert_eq!(host.refused(&Verb::Claim, 4), RefusalCode::StaleEpoch);
-    assert_eq!(host.refused(&Verb::Clean, 5), RefusalCode::Busy, "armed timers are not cleaned away");
+    assert_eq!(
+        host.refused(&Verb::Clean(Vec::new()), 5),
+        RefusalCode::Busy,
+        "armed timers are not cleaned away"
+    );
     // Longer, and up to the cap (2 h), never nearer.
     let longer = host.timer_of(&host.extend("b1", 60));
     assert!(longer.left > Span::secs(150) && longer.left <= Span::secs(160), "{:?}", longer.left);

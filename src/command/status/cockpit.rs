@@ -23,7 +23,9 @@ pub fn line(found: &Found, journalled: Seq) -> String {
             )
         }
         Found::Silent(why) => {
-            format!("a cockpit is there and does not answer ({why}); holdpoint rollback takes over from it")
+            format!(
+                "a cockpit is there and does not answer ({why}); holdpoint rollback asks for a word to take over from it"
+            )
         }
         Found::Nobody => {
             "no cockpit answers here; it was cut off, or runs on another copy (holdpoint resume, \

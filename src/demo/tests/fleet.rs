@@ -414,7 +414,7 @@ async fn epochs_ids_and_strangers_are_refused_as_on_any_host() {
     web3.ask(&start("op-1", stage(&["curl", "libcurl4"], &facts)), 5).await.expect("the same");
     let error = refused(start("op-1", Work::Apply), 5).await;
     assert!(error.what.raw().contains("op-1"), "{error:?}");
-    let busy = refused(Verb::Clean, 5).await;
+    let busy = refused(Verb::Clean(Vec::new()), 5).await;
     assert!(busy.what.raw().contains("an operation is running"), "{busy:?}");
     let unknown = refused(Verb::Result(id("nothing")), 0).await;
     assert_eq!(unknown.kind, FailureKind::Failed);
@@ -430,8 +430,8 @@ async fn epochs_ids_and_strangers_are_refused_as_on_any_host() {
     let staged = StageResult::parse(answer.section("result").expect("a result")).expect("reads");
     assert_eq!((exit, staged.mismatches.len()), (1, 1));
     // A later cockpit takes over.
-    web3.ask(&Verb::Clean, 6).await.expect("cleans");
-    assert_eq!(refused(Verb::Clean, 5).await.kind, FailureKind::Refused);
+    web3.ask(&Verb::Clean(vec![batch("b1")]), 6).await.expect("cleans");
+    assert_eq!(refused(Verb::Clean(Vec::new()), 5).await.kind, FailureKind::Refused);
     assert_eq!(web3.greet().await.expect("greets").epoch, 6);
 
     // Not enrolled: the text over standard input reads, as somebody without rights.

@@ -248,7 +248,7 @@ async fn with_nobody_there_the_host_rolls_back_and_customers_are_served_again() 
     assert_eq!(refusal(rig.asked(confirm(TOKEN), 5).await), late);
     assert_eq!(refusal(rig.asked(extend(TOKEN, 60), 5).await), late);
     assert_eq!(refusal(rig.asked(arm(TOKEN, 60), 5).await), late);
-    assert_eq!(refusal(rig.asked(Verb::Clean, 5).await).0, RefusalCode::Busy);
+    assert_eq!(refusal(rig.asked(Verb::Clean(Vec::new()), 5).await).0, RefusalCode::Busy);
     // The operation is read as any.
     let (exit, outcome) = rig.ended("b1-deadman").await;
     let Outcome::Rollback(result) = *outcome else { panic!("{outcome:?}") };
@@ -405,7 +405,7 @@ async fn a_rollback_that_a_boot_cut_off_begins_again() {
 #[tokio::test(start_paused = true)]
 async fn whoever_rolls_back_takes_the_timer_along_and_may_arm_it_again() {
     let rig = Rig::applied(60).await;
-    assert_eq!(refusal(rig.asked(Verb::Clean, 5).await).0, RefusalCode::Busy);
+    assert_eq!(refusal(rig.asked(Verb::Clean(Vec::new()), 5).await).0, RefusalCode::Busy);
     rig.asked(start("back", Work::Rollback), 5).await.expect("starts");
     let timer = rig.stands().await;
     assert_eq!(timer.state, TimerState::Firing);
@@ -423,7 +423,7 @@ async fn whoever_rolls_back_takes_the_timer_along_and_may_arm_it_again() {
     assert_eq!(rig.ended("apply-2").await.0, 0);
     rig.asked(start("back-2", Work::Rollback), 5).await.expect("starts");
     assert_eq!(rig.ended("back-2").await.0, 0);
-    rig.asked(Verb::Clean, 5).await.expect("cleans");
+    rig.asked(Verb::Clean(Vec::new()), 5).await.expect("cleans");
     assert_eq!(rig.stands().await.state, TimerState::None);
 }
 

@@ -6,12 +6,16 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 
+use self::level::NONCE;
 use crate::demo::archive::Archive;
 use crate::demo::model::{Caller, Host, Profile, Then};
 use crate::demo::wire;
 use crate::host::frame::{Answer, Parser};
 use crate::host::verb::{FactWord, Verb};
 use crate::types::{Nonce, OperationId, Time};
+
+#[path = "../../../tests/scenarios/level.rs"]
+mod level;
 
 /// The tiny packages that the transcripts were made with.
 const TABLE: &str = "\
@@ -22,8 +26,6 @@ hpt-tool|amd64|hpt-tool|misc|1:1.0-1|1:2.0-1||hpt-lib (>= 2.0)|+etc/hpt-tool.con
 hpt-split|amd64|hpt-split|misc|1.0-1|2.0-1|
 hpt-new|amd64|hpt-new|misc|-|2.0-1|||+etc/hpt-new.conf
 ";
-
-const NONCE: &str = "test1nonce";
 
 fn host() -> Host {
     let profile = Profile {
@@ -58,65 +60,9 @@ pub(super) fn work(host: &mut Host, then: Option<Then>) {
     }
 }
 
-/// As `tests/scenarios/transcripts.rs` levels: what differs from host to host is taken out.
+/// As the scenarios level, but that where a package comes from is said otherwise for an archive in a folder.
 fn levelled(raw: &str) -> String {
-    let mut section = "";
-    let mut text = String::new();
-    for line in raw.lines() {
-        if let Some(rest) = line.strip_prefix(&format!("@{NONCE} ")) {
-            section = rest.strip_prefix("begin ").unwrap_or("");
-        }
-        let read = match (section, line.strip_prefix('|')) {
-            ("piece", Some(_)) => {
-                section = "rest";
-                text.push_str("|aGVsbG8=\n");
-                false
-            }
-            ("rest", Some(_)) => false,
-            ("simulation", Some(payload)) => {
-                ["Inst ", "Remv ", "Conf "].iter().any(|start| payload.starts_with(start))
-            }
-            ("log", Some(payload)) => payload.starts_with("holdpoint: "),
-            _ => !line.is_empty(),
-        };
-        if read {
-            let words: Vec<String> = line.split(' ').map(|word| level(line, word)).collect();
-            text.push_str(&words.join(" "));
-            text.push('\n');
-        }
-    }
-    // Where a package comes from is said otherwise for an archive in a folder.
-    text.replace(" Debian:12.9/stable [", " localhost [")
-}
-
-fn level(line: &str, word: &str) -> String {
-    let hex =
-        |word: &str| word.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b) || b == b'-');
-    let number = !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
-    let counts = [
-        "|space ",
-        "|duration-ms ",
-        "|identical ",
-        "|next ",
-        "|left ",
-        "|hpt-data all ",
-        "|batch ",
-        "|bytes ",
-        "|pin ",
-        "|released ",
-    ];
-    if word.len() == 64 && hex(word) {
-        "0".repeat(64)
-    } else if word.len() == 36 && hex(word) && word.matches('-').count() == 4 {
-        "00000000-0000-0000-0000-000000000000".to_owned()
-    } else if line == "|left 0" {
-        // Whether there is time left is no matter of the moment.
-        word.to_owned()
-    } else if number && counts.iter().any(|start| line.starts_with(start)) {
-        "1".to_owned()
-    } else {
-        word.to_owned()
-    }
+    level::levelled(raw).replace(" Debian:12.9/stable [", " localhost [")
 }
 
 /// A transcript: the words of its call, the input, the answer.
@@ -146,6 +92,8 @@ const STORY: &[(&str, u64)] = &[
     ("start", 5),
     ("read", 0),
     ("result-stage", 0),
+    ("left-open", 0),
+    ("refuse-busy", 5),
     ("have", 0),
     ("give", 0),
     ("refuse-no-file", 0),

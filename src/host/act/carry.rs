@@ -1,6 +1,10 @@
 //! A stage, and what goes before a way back is given up: package files that the host can't get by itself
 //! are looked for on other hosts of the plan and carried over, then the batch is staged once more.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
 use super::{Followed, ORDER, Task, VerbWork, spec};
 use crate::core::Answer;
 use crate::core::Change;
@@ -14,6 +18,11 @@ use crate::host::outcome::StageResult;
 use crate::host::said::Said;
 use crate::host::verb::Verb;
 use crate::types::Untrusted;
+
+/// How long peers are waited for, when asked what they have: finding and hashing files takes seconds.
+const ASKED: Duration = Duration::from_secs(20);
+/// How long still, once others have all that is lacking: for those that come before them in the order.
+const GRACE: Duration = Duration::from_secs(2);
 
 impl Task {
     /// Stages a batch. Where there is more to ask than the host's own archive and cache, it is staged from
@@ -89,34 +98,22 @@ impl Task {
         }
     }
 
-    /// Asks one host after the other for what is lacking, until nothing is. Whoever does not answer, or
-    /// gives what can't be used, is said and passed over: the second round finds out what is there.
+    /// Asks every other host what it has of what is lacking, and takes each file from the first of them, in
+    /// the plan's order, that has it. Whoever does not answer, or gives what can't be used, is said and passed
+    /// over: the second round finds out what is there.
     async fn look_around(&self, on: &OnHost, wanted: &[Wanted]) {
-        let mut lacking: Vec<&Wanted> = wanted.iter().collect();
-        for peer in &self.peers {
-            if lacking.is_empty() {
-                return;
-            }
-            let have = Verb::Have(lacking.iter().map(|wanted| wanted.file.clone()).collect());
-            let offers = match self.peer_said(peer, &have).await {
-                Ok(Said::Files(offers)) => offers,
-                Ok(_) => continue,
-                Err(failure) => {
-                    self.say(format!(
-                        "{} can't help with package files: {}",
-                        peer.host(),
-                        failure.what.raw()
-                    ));
-                    continue;
-                }
-            };
-            for offer in offers {
-                let Some(at) = lacking.iter().position(|wanted| wanted.fits(&offer)) else { continue };
-                let what = format!("{} {} from {}", offer.file.package, offer.file.version, peer.host());
-                match self.carry(on, peer, offer).await {
+        let offered = self.offered(wanted).await;
+        for wanted in wanted {
+            let file = &wanted.file;
+            let having = self.peers.iter().zip(&offered).filter_map(|(peer, offers)| {
+                offers.iter().find(|offer| wanted.fits(offer)).map(|offer| (peer, offer))
+            });
+            for (peer, offer) in having {
+                let what = format!("{} {} from {}", file.package, file.version, peer.host());
+                match self.carry(on, peer, offer.clone()).await {
                     Ok(()) => {
                         self.say(format!("carried over: {what}"));
-                        lacking.remove(at);
+                        break;
                     }
                     Err(failure) => self.say(format!("not carried over: {what}: {}", failure.what.raw())),
                 }
@@ -124,9 +121,47 @@ impl Task {
         }
     }
 
-    async fn peer_said(&self, peer: &Asker, verb: &Verb) -> Result<Said, Failure> {
-        let answer = peer.ask(verb, 0).await?;
-        verb.read(&answer).map_err(|e| Failure::new(FailureKind::Malformed, format!("{}: {e}", peer.host())))
+    /// What each peer offers, in their order: all are asked at once, each on its own connection, under the
+    /// limits that any work on hosts is under. One that is dead keeps nobody waiting for its own time-out:
+    /// once others have all of it, and at the latest after [`ASKED`], it is passed over.
+    async fn offered(&self, wanted: &[Wanted]) -> Vec<Vec<Offer>> {
+        let have = Verb::Have(wanted.iter().map(|wanted| wanted.file.clone()).collect());
+        let (said, mut hear) = tokio::sync::mpsc::unbounded_channel();
+        for (at, peer) in self.peers.iter().cloned().enumerate() {
+            let (have, said) = (have.clone(), said.clone());
+            // A task of its own: what is under way on a connection is not broken off in the middle.
+            tokio::spawn(async move {
+                // Nobody may be waiting for it any more.
+                let _ = said.send((at, peer_said(&peer, &have).await));
+            });
+        }
+        drop(said);
+        let mut offered: Vec<Option<Vec<Offer>>> = vec![None; self.peers.len()];
+        let mut until = Instant::now() + ASKED;
+        while let Ok(Some((at, said))) = timeout_at(until, hear.recv()).await {
+            let why = match said {
+                Ok(Said::Files(offers)) => {
+                    offered[at] = Some(offers);
+                    let has =
+                        |wanted: &Wanted| offered.iter().flatten().flatten().any(|offer| wanted.fits(offer));
+                    if wanted.iter().all(has) {
+                        until = until.min(Instant::now() + GRACE);
+                    }
+                    continue;
+                }
+                Ok(_) => "it answered something else".to_owned(),
+                Err(failure) => failure.what.raw().to_owned(),
+            };
+            offered[at] = Some(Vec::new());
+            self.say(format!("{} can't help with package files: {why}", self.peers[at].host()));
+        }
+        for (peer, _) in self.peers.iter().zip(&offered).filter(|(_, offers)| offers.is_none()) {
+            self.say(format!(
+                "{} is not waited for any longer: package files of others are taken",
+                peer.host()
+            ));
+        }
+        offered.into_iter().map(Option::unwrap_or_default).collect()
     }
 
     /// One file, piece by piece.
@@ -134,7 +169,7 @@ impl Task {
         let odd = |what: &str| Failure::new(FailureKind::Malformed, format!("{}: {what}", peer.host()));
         let mut carriage = Carriage::new(offer, peer.host().clone(), on.batch.clone());
         loop {
-            let Said::Piece(piece) = self.peer_said(peer, &carriage.give()).await? else {
+            let Said::Piece(piece) = peer_said(peer, &carriage.give()).await? else {
                 return Err(odd("it gave no piece"));
             };
             let bytes = piece.bytes();
@@ -151,6 +186,11 @@ impl Task {
             }
         }
     }
+}
+
+async fn peer_said(peer: &Asker, verb: &Verb) -> Result<Said, Failure> {
+    let answer = peer.ask(verb, 0).await?;
+    verb.read(&answer).map_err(|e| Failure::new(FailureKind::Malformed, format!("{}: {e}", peer.host())))
 }
 
 fn again(on: &OnHost) -> OnHost {

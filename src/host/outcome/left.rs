@@ -2,7 +2,7 @@
 
 use super::{OutcomeError, key, said, text_lines};
 use crate::facts::{Pin, Section, pin};
-use crate::types::{BatchId, Untrusted};
+use crate::types::{BatchId, Epoch, Untrusted};
 
 /// What is left on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,9 +15,11 @@ pub struct Left {
     pub bytes: u64,
     /// Snapshots of before a batch that are kept there: kind and where.
     pub snapshots: Vec<Untrusted>,
+    /// Batches that a window has not done with.
+    pub open: Vec<OpenBatch>,
     /// What is pinned out there: `unpin` releases it, `clean` does not.
     pub pins: Vec<Pin>,
-    /// Why `clean` would refuse now.
+    /// Why `clean` would refuse now, whoever asks; beside that it does for each that is open.
     pub held: Option<Untrusted>,
 }
 
@@ -32,6 +34,24 @@ pub struct LeftBatch {
     pub bytes: u64,
 }
 
+/// One that is open: staged and not begun, applied and not confirmed, or on its way back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenBatch {
+    /// Which.
+    pub id: BatchId,
+    /// How far it came, in the helper's word.
+    pub state: Untrusted,
+    /// The highest epoch that worked on it; 0 where none is known.
+    pub epoch: Epoch,
+}
+
+impl OpenBatch {
+    /// Whether nothing on the host needs it: a window that is over has no use for it.
+    pub fn is_idle(&self) -> bool {
+        self.state.raw() == "staged"
+    }
+}
+
 impl Left {
     /// Whether there is nothing that `clean` would remove.
     pub fn is_empty(&self) -> bool {
@@ -43,7 +63,8 @@ impl Left {
     /// # Errors
     /// The first line that breaks the contract, or a line that is missing.
     pub fn parse(section: &Section) -> Result<Self, OutcomeError> {
-        let (mut batches, mut snapshots, mut pins) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut batches, mut snapshots) = (Vec::new(), Vec::new());
+        let (mut open, mut pins) = (Vec::new(), Vec::new());
         let (mut operations, mut bytes, mut held) = (None, None, None);
         for line in text_lines(section)? {
             let (word, rest) = key(&line.text);
@@ -52,6 +73,11 @@ impl Left {
                     let [id, state, bytes] = line.words(rest)?;
                     let (id, bytes) = (line.read(&id)?, line.read(&bytes)?);
                     batches.push(LeftBatch { id, state: said(&state), bytes });
+                }
+                "open" => {
+                    let [id, state, epoch] = line.words(rest)?;
+                    let (id, epoch) = (line.read(&id)?, line.read(&epoch)?);
+                    open.push(OpenBatch { id, state: said(&state), epoch });
                 }
                 "operations" => operations = Some(line.read(rest)?),
                 "bytes" => bytes = Some(line.read(rest)?),
@@ -67,6 +93,7 @@ impl Left {
             operations: operations.ok_or_else(|| missing("operations"))?,
             bytes: bytes.ok_or_else(|| missing("bytes"))?,
             snapshots,
+            open,
             pins,
             held: held.ok_or_else(|| missing("held"))?,
         })
@@ -98,10 +125,13 @@ mod tests {
     #[test]
     fn what_is_left_is_read_whole_or_not_at_all() {
         let text = "batch b1 confirmed 4096\nbatch b2 staged 8192\noperations 3\nbytes 12288\n\
-                    pin zip:amd64 2 1795268400 b0 ops\nheld -\n";
+                    open b2 staged 1795268400\npin zip:amd64 2 1795268400 b0 ops\nheld -\n";
         let left = Left::parse(&section(text)).expect("reads");
         assert_eq!((left.batches.len(), left.operations, left.bytes), (2, 3, 12_288));
         assert_eq!((left.pins.len(), left.held.clone(), left.is_empty()), (1, None, false));
+        let open: Vec<_> =
+            left.open.iter().map(|open| (open.id.as_str(), open.epoch, open.is_idle())).collect();
+        assert_eq!(open, [("b2", 1_795_268_400, true)]);
         let held = Left::parse(&section("operations 0\nbytes 0\nheld a timer is armed\n")).expect("reads");
         assert_eq!(held.held, Some("a timer is armed".into()));
         assert!(held.is_empty());

@@ -12,7 +12,7 @@ mod stage;
 mod timer;
 
 pub use changed::{ApplyResult, LeftPackage, RollbackResult, Verified, VerifyResult};
-pub use left::{Left, LeftBatch, parse_released};
+pub use left::{Left, LeftBatch, OpenBatch, parse_released};
 pub use stage::{Mismatch, MissingFile, Side, SimulatedInstall, Space, StageResult, StagedPackage};
 pub use timer::parse as parse_timer;
 

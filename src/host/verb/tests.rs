@@ -50,7 +50,8 @@ fn every_verb() -> Vec<Verb> {
         Verb::Timer(batch),
         Verb::Claim,
         Verb::Left,
-        Verb::Clean,
+        Verb::Clean(Vec::new()),
+        Verb::Clean(vec!["b1".parse().expect("an id")]),
         Verb::Unpin,
     ]
 }
@@ -96,6 +97,7 @@ fn the_words_are_those_of_the_contract() {
             " abcdefgh1 7 claim",
             " abcdefgh1 0 left",
             " abcdefgh1 7 clean",
+            " abcdefgh1 7 clean b1",
             " abcdefgh1 7 unpin",
         ]
         .map(|line| line.replace("PLAN", &Blake3::of(b"plan").to_string()).replace("HASH", &"ab".repeat(32)))

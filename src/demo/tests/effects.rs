@@ -1,0 +1,215 @@
+//! Single effects on the fleet, as the loop starts them: what a whole window seldom comes to.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::conductor::shell::Outside;
+use crate::conductor::{clock, shell};
+use crate::core::change::Standing;
+use crate::core::effect::{OnHost, Supply};
+use crate::core::event::{Arming, FailureKind, Inspected, Proof, Source, TimerState};
+use crate::core::state::Work as Under;
+use crate::core::{Answer, Change, Effect, Input, Started};
+use crate::demo::tests::fleet::asker;
+use crate::demo::{Fleet, Pace, Scenario, Setup, start_with};
+use crate::host::act::Hosts;
+use crate::host::ask::Asker;
+use crate::host::operation::Spec;
+use crate::host::verb::{Verb, Work};
+use crate::host::{Destination, Link, Target};
+use crate::plan::{Class, Plan};
+use crate::types::{Blake3, Nonce, Span};
+
+const WORD: &str = "a word of its type";
+/// The old version that web1's archive has no more.
+const OLD: &str = "rsync amd64 3.2.7-1";
+
+async fn fleet() -> (Fleet, Plan) {
+    let setup = Setup { pace: Pace(0.3), rehearsed: false };
+    let fleet = start_with(Scenario::Story, clock::now(), 13, setup).await.expect("a fleet");
+    let plan = crate::plan::read("window.toml", &fleet.plan).expect("a plan");
+    (fleet, plan)
+}
+
+/// Has that host store both files of the change, as for a batch of its own.
+async fn store(fleet: &Fleet, plan: &Plan, host: &str) {
+    let asker = asker(fleet, plan, host);
+    let spec: Spec = "package\trsync\tamd64\t3.2.7-1\t3.2.7-1+deb12u2\t-\nend\n".parse().expect(WORD);
+    let (operation, batch) = ("before".parse().expect(WORD), "rehearsal".parse().expect(WORD));
+    let start = Verb::Start { operation, batch, work: Work::Stage(spec) };
+    asker.ask(&start, 1).await.expect("started");
+    let have = Verb::Have(vec![OLD.parse().expect(WORD)]);
+    while asker.ask(&have, 0).await.expect("an answer").sections[0].lines.is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn change() -> Change {
+    Change {
+        package: "rsync:amd64".parse().expect(WORD),
+        from: Some("3.2.7-1".parse().expect(WORD)),
+        to: "3.2.7-1+deb12u2".parse().expect(WORD),
+        sha256: None,
+        rehearsed: None,
+        standing: Standing::Same,
+        security: false,
+        source: "rsync".parse().expect(WORD),
+        class: Class::Library,
+        size: None,
+        needs: Vec::new(),
+        origin: "".into(),
+    }
+}
+
+fn on(operation: &str, epoch: u64) -> OnHost {
+    let (host, batch) = ("web1".parse().expect(WORD), "b1".parse().expect(WORD));
+    OnHost { host, batch, operation: operation.parse().expect(WORD), epoch }
+}
+
+fn supply(peers: &[&str]) -> Supply {
+    Supply {
+        peers: peers.iter().map(|peer| peer.parse().expect(WORD)).collect(),
+        snapshot: None,
+        root_snapshot: false,
+    }
+}
+
+fn hosts(fleet: &Fleet, plan: &Plan, more: Vec<Asker>) -> Hosts {
+    let named = ["test1", "web1", "web2"].map(|name| asker(fleet, plan, name));
+    Hosts::new(named.into_iter().chain(more), Arc::new(clock::now))
+}
+
+async fn answer(hosts: &Hosts, effect: Effect) -> Answer {
+    let (outbox, mut inputs) = shell::outbox();
+    hosts.start(Started { id: 7, effect }, &outbox);
+    loop {
+        if let Input::Answer { answer, .. } = inputs.recv().await.expect("an answer") {
+            return *answer;
+        }
+    }
+}
+
+fn proof(answer: Answer) -> Proof {
+    match answer {
+        Answer::Staged(Ok(proof)) => proof,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Where the old file came from.
+fn from(proof: &Proof) -> Source {
+    proof.files[0].old_from.clone().expect("it is there").source
+}
+
+#[tokio::test]
+async fn a_peer_that_is_dead_keeps_nobody_waiting_and_the_first_that_has_it_gives_it() {
+    let (fleet, plan) = fleet().await;
+    store(&fleet, &plan, "test1").await;
+    store(&fleet, &plan, "web2").await;
+    // Machines whose kernel takes connections, and on which nothing runs any more.
+    let dead =
+        [TcpListener::bind("127.0.0.1:0").expect("binds"), TcpListener::bind("127.0.0.1:0").expect("binds")];
+    let askers = dead.iter().zip(["dead1", "dead2"]).map(|(dead, name)| {
+        let destination = Destination::Ssh(format!("ops@{}", dead.local_addr().expect("an address")));
+        let target = Target { host: name.parse().expect(WORD), destination };
+        Asker::new(Link::new(target, Arc::clone(&fleet.settings)))
+    });
+    let hosts = hosts(&fleet, &plan, askers.collect());
+    for (operation, peers, giver) in [
+        ("s1", ["dead1", "web2", "dead2", "test1"], "web2"),
+        ("s2", ["dead1", "test1", "dead2", "web2"], "test1"),
+    ] {
+        {
+            let mut web1 = fleet.servers[1].model();
+            web1.lost.insert(OLD.parse().expect(WORD));
+            web1.carried.clear();
+            web1.batches.clear();
+        }
+        let began = Instant::now();
+        let staged = answer(&hosts, Effect::Stage(on(operation, 5), vec![change()], supply(&peers))).await;
+        assert_eq!(from(&proof(staged)), Source::Host(giver.parse().expect(WORD)));
+        // A connection is waited for 10 s, and there are two.
+        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    }
+}
+
+/// A cockpit that dies in the first or in the second round of a stage, and another that looks what became of it.
+#[tokio::test]
+async fn a_stage_of_two_rounds_is_found_again_in_either_and_nothing_is_done_twice() {
+    for cut in ["s1", "s1.2"] {
+        let (fleet, plan) = fleet().await;
+        store(&fleet, &plan, "test1").await;
+        fleet.lose(1, OLD.parse().expect(WORD));
+        let dies = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let dies = dies.expect("a runtime");
+        let first = hosts(&fleet, &plan, Vec::new());
+        let stage = Effect::Stage(on("s1", 5), vec![change()], supply(&["test1"]));
+        let staging = dies.spawn(async move { answer(&first, stage).await });
+        let cut = cut.parse().expect(WORD);
+        while !fleet.servers[1].model().operations.contains_key(&cut) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        assert!(!staging.is_finished(), "it was to be cut off in the middle");
+        dies.shutdown_background();
+        let inspect = |operation: &str| Effect::Inspect {
+            on: on(operation, 6),
+            work: Under::Stage,
+            was: None,
+            changes: vec![change()],
+            arming: None,
+            supply: supply(&["test1"]),
+        };
+        let second = hosts(&fleet, &plan, Vec::new());
+        let found = proof(answer(&second, inspect("s1")).await);
+        assert_eq!(from(&found), Source::Host("test1".parse().expect(WORD)), "{found:?}");
+        let operations: Vec<String> =
+            fleet.servers[1].model().operations.keys().map(ToString::to_string).collect();
+        assert_eq!(operations, ["s1", "s1.2"], "cut off in {cut}");
+        match answer(&second, inspect("s9")).await {
+            Answer::Inspected(Inspected::NeverBegan, why) => assert!(why.raw().contains("s9"), "{why:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_lengthened_is_asked_how_it_stands_also_where_that_was_refused() {
+    let (fleet, plan) = fleet().await;
+    let hosts = hosts(&fleet, &plan, Vec::new());
+    let token: Nonce = "abcdefgh12".parse().expect(WORD);
+    let sealed = Blake3::of(b"plan");
+    let span = Span::secs;
+    let arming = Arming {
+        token: token.clone(),
+        plan: sealed,
+        apply: span(100),
+        after: span(100),
+        boot: span(100),
+        grace: span(100),
+        cap: span(1_000),
+    };
+    proof(answer(&hosts, Effect::Stage(on("s1", 5), vec![change()], Supply::default())).await);
+    let applied = answer(&hosts, Effect::Apply(on("a1", 5), Some(arming))).await;
+    assert!(matches!(applied, Answer::Applied(Ok(_))), "{applied:?}");
+    let extend = |epoch| Effect::Timer { on: on("a1", epoch), token: token.clone(), extend: Some(span(300)) };
+    let timer = async |epoch| match answer(&hosts, extend(epoch)).await {
+        Answer::Timer(timer) => timer,
+        other => panic!("{other:?}"),
+    };
+    // Lengthened, and asked: with what a confirm waits for, which an extension alone does not say.
+    let longer = timer(5).await.expect("an answer");
+    assert!(longer.is_armed() && longer.replaced.is_some(), "{longer:?}");
+    assert!(longer.left > span(300), "{longer:?}");
+    // Another cockpit holds the host: refused, and it stands as it did.
+    let web1 = asker(&fleet, &plan, "web1");
+    web1.ask(&Verb::Claim, 9).await.expect("claims");
+    let refused = timer(5).await.expect_err("refused");
+    assert_eq!(refused.kind, FailureKind::Refused, "{refused:?}");
+    // Confirmed meanwhile: there is nothing to lengthen, and that is the answer.
+    let confirm = Verb::Confirm { batch: "b1".parse().expect(WORD), token: token.clone(), plan: sealed };
+    web1.ask(&confirm, 9).await.expect("confirms");
+    assert_eq!(timer(9).await.expect("an answer").state, TimerState::Confirmed);
+}
