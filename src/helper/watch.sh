@@ -327,7 +327,8 @@ hp_watch_unstuck() {
 
 # Expiry needs no lock, so that a call that hangs keeps nothing from being rolled back. The terms may have
 # been written anew since they were read: so they are read once more with the timer out of others' hands,
-# or in them: who renames armed.due first, has it.
+# or in them: who renames armed.due first, has it. One watcher alone comes here (watch.lock): between two, the
+# armed.due of one that looks could be fired by the other, by terms that an extension has replaced meanwhile.
 hp_timer_expire() {
     mv -fT "$1/armed" "$1/armed.due" 2>/dev/null || return 1
     hp_timer_left "$1"

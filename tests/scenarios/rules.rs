@@ -240,7 +240,8 @@ fn confirm_and_expiry_have_exactly_one_winner() {
         terms=$(cat terms)
         over() {{ [ -f confirmed ] || [ -f firing ] || [ -f extended ]; }}
         confirm() {{ flock 9; hp_timer_take $t confirmed && : >won.confirmed; }}
-        expire() {{ until [ -f armed ] && hp_timer_expire $t; do ! over || return; done; : >won.firing; }}
+        # A second watcher comes in where the first one ends, and no earlier: hp_watch takes that lock.
+        expire() {{ flock 7; until [ -f armed ] && hp_timer_expire $t; do ! over || return; done; : >won.firing; }}
         extend() {{ flock 9; hp_change_failed=0; hp_timer_change $t 1 && : >extended; }}
         i=0
         read -r began _ </proc/uptime
@@ -252,12 +253,12 @@ fn confirm_and_expiry_have_exactly_one_winner() {
             echo \"$terms\" >terms
             : >armed
             case $((i % 6)) in
-                0) confirm 9>>lock & expire & ;;
-                1) expire & confirm 9>>lock & ;;
-                2) extend 9>>lock & expire & ;;
-                3) expire & extend 9>>lock & ;;
-                4) extend 9>>lock & confirm 9>>lock & expire & ;;
-                5) expire & expire & confirm 9>>lock & extend 9>>lock & ;;
+                0) confirm 9>>lock & expire 7>>watch.lock & ;;
+                1) expire 7>>watch.lock & confirm 9>>lock & ;;
+                2) extend 9>>lock & expire 7>>watch.lock & ;;
+                3) expire 7>>watch.lock & extend 9>>lock & ;;
+                4) extend 9>>lock & confirm 9>>lock & expire 7>>watch.lock & ;;
+                5) expire 7>>watch.lock & expire 7>>watch.lock & confirm 9>>lock & extend 9>>lock & ;;
             esac
             wait
             said=
