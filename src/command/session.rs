@@ -138,14 +138,21 @@ impl Session {
         }
         drop(handles.commands);
         let ended = match ended {
-            Some(ended) => ended,
-            None => task.await,
+            Some(ended) => Some(ended),
+            // A disk that neither takes nor refuses keeps the loop for ever.
+            None => tokio::select! {
+                ended = &mut task => Some(ended),
+                () = tokio::time::sleep(DISK) => None,
+                _ = tokio::signal::ctrl_c() => None,
+            },
         };
-        if let Err(error) = ended {
+        if let Some(Err(error)) = &ended {
             tracing::error!("the loop ended badly: {error}");
         }
-        if let (Some(why), Some(folder)) = (failing, &folder) {
+        // Also where nothing failed as far as was known: what came last may be what the disk did not take.
+        if let Some(folder) = &folder {
             let last = handles.views.borrow().state.seq;
+            let why = failing.unwrap_or_else(|| "its disk did not take them".to_owned());
             not_recorded(folder, last, &why).iter().for_each(|line| eprintln!("{line}"));
         }
         if let Some(listener) = listener {
@@ -176,6 +183,8 @@ async fn settled(
             ended = task => return (Some(ended), None),
             // Gone with the loop, which has ended then.
             _ = views.wait_for(|view| why(view).is_some()) => {}
+            () = tokio::time::sleep(DISK) => return (None, Some("its disk does not answer".to_owned())),
+            _ = tokio::signal::ctrl_c() => return (None, Some("it was not waited for".to_owned())),
         }
     }
     (None, why(&views.borrow()))

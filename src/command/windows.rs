@@ -1,6 +1,7 @@
 //! The windows in this machine's recordings, for a command that is about hosts and in nobody's window: which
 //! of them are open, and on whose account a batch is on a host. Nothing here writes or takes a lock.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,8 @@ pub struct Known {
     pub folder: PathBuf,
     /// Whether its window has ended and left nothing of it to be done on the host.
     pub over: bool,
+    /// The epoch that it came to.
+    epoch: u64,
 }
 
 /// A window that a process has in hand now.
@@ -51,9 +54,6 @@ impl Windows {
                 tracing::warn!("{}: {error}", folder.display());
                 None
             });
-            if held.is_none() && wanted.iter().all(|batch| windows.known.contains_key(batch)) {
-                continue;
-            }
             let state = match Recording::read(&folder, Take::SoundPrefix) {
                 Ok(journal) => {
                     let mut state = State::default();
@@ -67,7 +67,20 @@ impl Windows {
             };
             for batch in wanted.iter().filter_map(|id| state.batches.get(id)) {
                 let over = held.is_none() && state.ended.is_some() && !is_on_its_host(batch.phase);
-                windows.known.insert(batch.id.clone(), Known { folder: folder.clone(), over });
+                let known = Known { folder: folder.clone(), over, epoch: state.epoch };
+                // A window that was taken over has two: the later one knows what became of the batch.
+                match windows.known.entry(batch.id.clone()) {
+                    Entry::Vacant(entry) => {
+                        entry.insert(known);
+                    }
+                    Entry::Occupied(mut entry) => {
+                        let all_over = over && entry.get().over;
+                        if entry.get().epoch < known.epoch {
+                            entry.insert(known);
+                        }
+                        entry.get_mut().over = all_over;
+                    }
+                }
             }
             if let (Some(held), Some(plan)) = (held, &state.plan) {
                 let hosts = plan.reached().map(|(name, ssh)| (name.clone(), ssh.to_owned())).collect();

@@ -34,6 +34,12 @@ pub fn against(state: &State, batch: &Batch) -> Option<String> {
     })
 }
 
+/// Whether nothing is known of a host's boot: then nobody can tell that it was booted, and it is not.
+pub fn unknown(state: &State, batch: &Batch) -> bool {
+    let boot = state.hosts.get(&batch.host).and_then(|host| host.facts.boot.as_ref());
+    !boot.is_some_and(|boot| matches!(boot.fact, Fact::Known(_)))
+}
+
 /// Why the reboot that a batch's apply asks for waits for a person's word, which is the waiver of the proof:
 /// expected before the apply or not.
 pub fn waits(state: &State, batch: &Batch, now: Time) -> Option<String> {
@@ -41,6 +47,9 @@ pub fn waits(state: &State, batch: &Batch, now: Time) -> Option<String> {
         return None;
     }
     let against = against(state, batch)?;
+    if unknown(state, batch) {
+        return Some(against);
+    }
     (!gate::judge_one(state, batch, GateName::Proof, now).state.passes()).then_some(against)
 }
 

@@ -5,10 +5,13 @@ mod progress;
 
 pub use progress::{Step, progress};
 
+use super::change::Change;
 use super::command::RollbackScope;
 use super::fence;
 use super::schedule::{self, Estimate};
+use super::snapshot;
 use super::state::{Batch, Phase, State};
+use super::wayback::{self, WayBack};
 use crate::types::{BatchId, HostName, Time, Untrusted};
 
 /// What a rollback of one scope would do.
@@ -28,6 +31,8 @@ pub struct Rollback {
     pub under_way: bool,
     /// What keeps it from being ready, in words; empty means READY.
     pub missing: Vec<String>,
+    /// What it does not bring back, ready as it is: a package or the kernel, and in a word why.
+    pub beyond: Vec<String>,
     /// How long it takes, reboots and verifying included.
     pub takes: Estimate,
     /// The moment that the hosts go back to: the start of the first of the batches.
@@ -99,6 +104,7 @@ pub fn outlook(state: &State, scope: &RollbackScope) -> Rollback {
         batches: ids,
         stays,
         missing,
+        beyond: chosen.iter().flat_map(|batch| beyond(state, batch)).collect(),
         takes,
         practised,
     }
@@ -123,6 +129,21 @@ fn lacking(state: &State, batch: &Batch) -> Vec<String> {
     }
     lacking.extend(proof.reverse.iter().map(|why| format!("{}: {}", batch.label(), Untrusted::shown(why))));
     lacking
+}
+
+/// What of a batch does not come back with its old packages.
+fn beyond(state: &State, batch: &Batch) -> Vec<String> {
+    let uncovered = snapshot::cover(state, batch).lacking().is_some();
+    let words = |(change, class): &(&Change, WayBack)| match class {
+        WayBack::Reversible => None,
+        WayBack::SnapshotOnly(_) if !uncovered => None,
+        WayBack::SnapshotOnly(_) => Some(format!("{} (snapshot only)", change.package.name)),
+        WayBack::NoReturn(_) => Some(format!("{} (NO RETURN)", change.package.name)),
+    };
+    let manual =
+        batch.proof.as_ref().and_then(|proof| proof.kernel.as_ref()).is_some_and(|k| k.manual.is_some());
+    let kernel = manual.then(|| "the kernel (by hand)".to_owned());
+    wayback::against(batch).iter().filter_map(words).chain(kernel).collect()
 }
 
 /// Why a rollback that is asked for has not begun.

@@ -11,7 +11,7 @@ use super::change::Change;
 use super::event::Purpose;
 use super::risk;
 use super::state::{Batch, Phase, State};
-use crate::plan::Plan;
+use crate::plan::{Class, Plan};
 use crate::types::{HostName, Span, Time};
 
 /// Staging and applying one package, where nothing was measured: the slower end of what small
@@ -85,6 +85,9 @@ pub fn rollback(state: &State, batch: &Batch) -> Estimate {
     match boots_back(batch) {
         None => pass,
         // Once its host runs what is to be removed, the reboot is the pass's first part.
+        Some(BootsBack::First) if batch.rebooted.is_some() && boots_after(batch) => {
+            pass.then(one_reboot(state)).then(second_pass(state))
+        }
         Some(BootsBack::First) if batch.rebooted.is_some() => pass,
         Some(BootsBack::First) => pass.then(one_reboot(state)),
         Some(BootsBack::After) => pass.then(one_reboot(state)).then(second_pass(state)),
@@ -107,6 +110,15 @@ pub fn boots_back(batch: &Batch) -> Option<BootsBack> {
     }
     let brings = |change: &Change| change.from.is_none() && risk::is_image(&change.package.name);
     Some(if batch.changes.iter().any(brings) { BootsBack::First } else { BootsBack::After })
+}
+
+/// Whether a reboot follows a rollback all the same that booted the old kernel first: what else of the batch
+/// runs until a reboot was put back after that one.
+pub fn boots_after(batch: &Batch) -> bool {
+    batch.changes.iter().any(|change| match change.class {
+        Class::Libc | Class::Init => true,
+        Class::Kernel | Class::Network | Class::Server | Class::Library | Class::Leaf => false,
+    })
 }
 
 /// How long the pass of a batch's rollback takes that runs, or is next.

@@ -3,7 +3,7 @@
 //!
 //! Pure: the plan's wish and what the host found when it staged the batch. Nothing here puts one back.
 
-use super::event::{Snapshot, SnapshotLeft, Taking};
+use super::event::{Snapshot, SnapshotKind, SnapshotLeft, Taking};
 use super::state::{Batch, Phase, State};
 use crate::types::Untrusted;
 
@@ -18,10 +18,17 @@ pub enum Cover<'a> {
     Takes(&'a Taking),
     /// The plan asks, and the host takes none; why.
     Fails(&'a Untrusted),
+    /// It was taken, and more was written since than fits in: its kind and where.
+    Lost(&'a Untrusted),
 }
 
 /// How a batch stands to it.
 pub fn cover<'a>(state: &State, batch: &'a Batch) -> Cover<'a> {
+    if let Some(SnapshotLeft::Invalid(what)) =
+        batch.applied.as_ref().and_then(|report| report.snapshot.as_ref())
+    {
+        return Cover::Lost(what);
+    }
     match batch.proof.as_ref().and_then(|proof| proof.snapshot.as_ref()) {
         Some(Snapshot::Takes(taking)) => Cover::Takes(taking),
         Some(Snapshot::Fails(why)) => Cover::Fails(why),
@@ -43,6 +50,9 @@ impl Cover<'_> {
             Self::Unsaid => Some("the host said nothing of a snapshot".to_owned()),
             Self::Takes(_) => None,
             Self::Fails(why) => Some(format!("no snapshot can be taken: {}", why.shown())),
+            Self::Lost(what) => {
+                Some(format!("its snapshot is full and holds nothing any more: {}", what.shown()))
+            }
         }
     }
 
@@ -55,6 +65,7 @@ impl Cover<'_> {
             Self::Fails(why) => {
                 vec![format!("snapshot: asked by the plan, and none is taken: {}", why.shown())]
             }
+            Self::Lost(_) => self.lacking().into_iter().collect(),
         }
     }
 }
@@ -89,8 +100,9 @@ pub fn said(state: &State, batch: &Batch) -> Option<(String, bool)> {
     match (left, cover(state, batch)) {
         (Some(SnapshotLeft::There(what)), _) if batch.phase == Phase::RollbackFailed => Some((
             format!(
-                "{} is kept, never put back by itself; by hand, as `holdpoint-helper console status` on {} says",
+                "{} is kept{}, never put back by itself; by hand, as `holdpoint-helper console status` on {} says",
                 what.shown(),
+                if may_be_full(batch) { " unless it is full since (then it holds nothing)" } else { "" },
                 batch.host
             ),
             false,
@@ -115,20 +127,25 @@ pub fn said(state: &State, batch: &Batch) -> Option<(String, bool)> {
         )),
         (None, Cover::Takes(taking)) => Some((will(taking), false)),
         (None, Cover::Fails(why)) => Some((format!("none was taken: {}", why.shown()), false)),
-        (None, Cover::Unsaid | Cover::Unasked) => None,
+        (None, Cover::Unsaid | Cover::Unasked | Cover::Lost(_)) => None,
     }
+}
+
+/// One of LVM with a fixed size takes so much and no more; what it said last may be old.
+fn may_be_full(batch: &Batch) -> bool {
+    let taking = batch.proof.as_ref().and_then(|proof| proof.snapshot.as_ref());
+    matches!(taking, Some(Snapshot::Takes(taking)) if taking.kind == SnapshotKind::Lvm)
 }
 
 /// What a person may do on the host to go back to the snapshot, where it is kept and the rollback did not come
 /// off: a command each, what looks first comes first.
 pub fn by_hand<'a>(state: &State, batch: &'a Batch) -> &'a [Untrusted] {
-    let invalid = batch.applied.as_ref().and_then(|report| report.snapshot.as_ref());
-    if batch.phase != Phase::RollbackFailed || matches!(invalid, Some(SnapshotLeft::Invalid(_))) {
+    if batch.phase != Phase::RollbackFailed {
         return &[];
     }
     match cover(state, batch) {
         Cover::Takes(taking) => &taking.back,
-        Cover::Unasked | Cover::Unsaid | Cover::Fails(_) => &[],
+        Cover::Unasked | Cover::Unsaid | Cover::Fails(_) | Cover::Lost(_) => &[],
     }
 }
 

@@ -6,7 +6,7 @@
 # of the running kernel stay, the rest goes back, and the rollback has failed by that: it is tried again at the
 # next boot, as any that failed.
 #   kernel.was  the kernel that ran when the batch was applied
-#   boot-back   the one reboot for this: ended BOOT, at MS, and failed WHY where it did not come
+#   boot-back   the one reboot for this: ended BOOT, at MS, ordered once it was, and failed WHY where it did not come
 # The exit status of a rollback that goes on after a boot.
 HP_GOES_ON=75
 # The kernel whose packages stay, why, and what is to be done.
@@ -43,13 +43,26 @@ LIST
 # Before a rollback puts anything back. 1: the host boots now, and the rollback goes on after that.
 hp_bootback() {
     HP_STAYS=
+    HP_BOOTBACK_MINE=
+    hp_bootback_boot_is_there || hp_say "/boot is not mounted, and could not be"
     if ! hp_bootback_runs; then
-        # What it was booted away for is over.
-        [ ! -f "$HP_BATCH/boot-back" ] || hp_say "kernel $HP_K_RUNS runs now: going on"
+        if [ -f "$HP_BATCH/boot-back" ]; then
+            # What it was booted away for is over. What the rest of this boot brings up is let come first.
+            hp_say "kernel $HP_K_RUNS runs now: going on"
+            [ "$HP_PATH" != "$HP_DEADMAN" ] || ! hp_has_systemd ||
+                timeout -k 10 180 systemctl is-system-running --wait >/dev/null 2>&1 8>&- || :
+        fi
         return 0
     fi
+    # What an older helper applied has it beside its trial.
     hp_bootback_was=$(cat "$HP_BATCH/kernel.was" 2>/dev/null)
+    [ -n "$hp_bootback_was" ] || hp_bootback_was=$(hp_value "$HP_BATCH/kernel.trial" old)
+    [ -n "$hp_bootback_was" ] || hp_bootback_was=$(hp_value "$HP_BATCH/kernel" old)
     if hp_bootback_comes "$HP_BATCH"; then
+        if [ -z "$(hp_value "$HP_BATCH/boot-back" ordered)" ] && hp_kernel_hold "$hp_bootback_was" "$HP_K_RUNS"; then
+            # Whoever intended it is gone, or this would not run, and was cut off before it gave the order.
+            HP_BOOTBACK_MINE=yes
+        fi
         hp_say "the reboot into kernel $hp_bootback_was is on its way"
         return 1
     fi
@@ -74,6 +87,14 @@ hp_bootback() {
         fi
     fi
     hp_say "kernel $HP_STAYS runs, so its packages stay: $HP_STAYS_WHY; $HP_STAYS_THEN"
+    # What could not be said, on a full disk, is no reason to wait for a boot.
+    return 0
+}
+
+# A rollback early in a boot, or in one that ended in emergency mode, may come before it.
+hp_bootback_boot_is_there() {
+    awk '$1 !~ /^#/ && $2 == "/boot" { found = 1 } END { exit !found }' /etc/fstab 2>/dev/null || return 0
+    mountpoint -q /boot || timeout -k 10 30 mount /boot >/dev/null 2>&1 7>&- 8>&- 9>&-
 }
 
 # hp_bootback_comes BATCH-FOLDER: whether the reboot was ordered in this boot and may still come. By this boot's
@@ -107,6 +128,8 @@ hp_bootback_against() {
         echo "this host waits for a disk passphrase at boot (${hp_bootback_names% }), and nobody may be there"
     elif ! hp_audit_is_clean; then
         echo "packages are half done, and are repaired before any boot"
+    elif hp_dpkg_is_held; then
+        echo "a package manager is at work"
     elif [ -n "$(hp_offline_against)" ]; then
         hp_offline_against
     elif hp_reboot_is_inhibited; then
@@ -133,12 +156,14 @@ hp_reboot_is_inhibited() {
 # no more, and nothing watches it: that comes back for this.
 hp_bootback_watched() {
     HP_TIMER=$HP_BATCH/timer
-    if [ ! -f "$HP_TIMER/firing" ]; then
-        hp_note "$HP_TIMER/operation" "${HP_OP##*/}" && hp_timer_move "$HP_TIMER" firing confirmed || return 1
-    fi
-    case $(hp_watch_read) in
-        none) (exec 9>>"$HP_STATE/lock" && flock -w 20 9 && hp_watch_install && hp_watch_start) >/dev/null ;;
-    esac
+    # Under the lock: a watcher that is about to leave looks for timers under it.
+    (
+        exec 9>>"$HP_STATE/lock" && flock -w 20 9 || exit 1
+        if [ ! -f "$HP_TIMER/firing" ]; then
+            hp_note "$HP_TIMER/operation" "${HP_OP##*/}" && hp_timer_move "$HP_TIMER" firing confirmed || exit 1
+        fi
+        [ "$(hp_watch_read)" != none ] || { hp_watch_install && hp_watch_start; }
+    ) >/dev/null || return 1
     case $(hp_watch_read) in
         systemd | cron) return 0 ;;
     esac
@@ -165,15 +190,37 @@ hp_bootback_failed() {
     } | hp_write "$HP_BATCH/boot-back"
 }
 
+# Before there is a result: what watches waits for the boot from now on, however long its preparation took.
+hp_bootback_stamp() {
+    [ "${HP_BOOTBACK_MINE:-}" = yes ] || return 0
+    {
+        sed '/^at /d' "$HP_BATCH/boot-back"
+        echo "at $(hp_since_boot_ms)"
+    } | hp_write "$HP_BATCH/boot-back" || hp_say "the time of the reboot could not be written down"
+}
+
 # The last thing that the operation does: its result is on the disk.
 hp_bootback_reboot() {
     [ "${HP_BOOTBACK_MINE:-}" = yes ] || return 0
+    # Somebody may have begun since this was looked at. Their work is never cut off.
+    if hp_dpkg_is_held; then
+        hp_bootback_failed "a package manager was at work when it was to be ordered"
+        return 0
+    elif hp_reboot_is_inhibited; then
+        hp_bootback_failed "reboots were inhibited when it was to be ordered"
+        return 0
+    fi
     # Other batches' timers take this boot for one that was meant.
     (exec 9>>"$HP_STATE/lock" && flock -w 20 9 && hp_timers_declare) || hp_say "other timers could not be told"
     sync
     hp_reboot_words
-    $hp_reboot_how 8>&- || {
+    if $hp_reboot_how 8>&-; then
+        {
+            cat "$HP_BATCH/boot-back"
+            echo "ordered yes"
+        } | hp_write "$HP_BATCH/boot-back"
+    else
         rm -f "$HP_STATE"/batches/*/timer/declared
         hp_bootback_failed "the reboot was refused"
-    }
+    fi
 }

@@ -180,6 +180,11 @@ hp_kernel_before() {
 hp_kernel_hold() {
     hp_k_old=$(hp_kernel_entry "$1")
     [ -n "$hp_k_old" ] || return 1
+    # As its trial left it, it is so already: nothing is written then, on a /boot that may be full.
+    if [ -f "$HP_BATCH/kernel.trial" ] && hp_kernel_on_trial && [ "$(hp_kernel_env saved_entry)" = "$hp_k_old" ] &&
+        [ -z "$(hp_kernel_env next_entry)" ]; then
+        return 0
+    fi
     if [ ! -f "$HP_BATCH/kernel.trial" ]; then
         {
             printf 'old %s\nnew %s\n' "$1" "$2"

@@ -29,6 +29,8 @@ pub const TEXT: &str = concat!(
     "\n",
     include_str!("kernel.sh"),
     "\n",
+    include_str!("live.sh"),
+    "\n",
     include_str!("snapshot.sh"),
     "\n",
     include_str!("bootback.sh"),

@@ -240,12 +240,14 @@ hp_verb_run() {
         hp_snap_after "$hp_run_exit"
         hp_timer_ended "$hp_run_exit"
     fi
+    [ "$hp_run_exit" != "$HP_GOES_ON" ] || hp_bootback_stamp
     # The disk may be full: what frees space is tried once before the result is given up.
     hp_finish || { rm -f "$HP_BATCH/reserve" && hp_finish; } || exit 1
     if [ "$hp_run_exit" = "$HP_GOES_ON" ]; then
         hp_bootback_reboot
     fi
-    if [ "$hp_run_kind$hp_run_exit" = rollback0 ]; then
+    # Where a kernel alone stays all else is back, and a boot that ended in emergency mode has no reason to stay there.
+    if [ "$hp_run_kind$hp_run_exit" = rollback0 ] || { [ -n "$HP_STAYS" ] && hp_audit_is_clean; }; then
         hp_watch_boot_on
     fi
     exit "$hp_run_exit"

@@ -7,21 +7,6 @@
 #   snap.back   the commands for a person, those that only look first
 #   snap.taken  a copy of snap, written before one is taken and removed once it was dropped
 
-# Where live data is kept on most hosts. One of them that holds a file on the root file system, and there is no
-# snapshot: going back to it would throw away what was written since. Of a home folder what a shell and ssh
-# keep there does not count. Data elsewhere is found by who writes it.
-HP_SNAP_DATA="/srv /home /data /var/www /var/mail /var/vmail /var/opt /var/spool/exim4/input
-    /var/spool/postfix/active /var/spool/postfix/deferred /var/spool/postfix/hold /var/spool/postfix/incoming
-    /var/lib/cassandra /var/lib/ceph /var/lib/clickhouse /var/lib/containerd /var/lib/containers /var/lib/couchdb
-    /var/lib/cyrus /var/lib/docker /var/lib/elasticsearch /var/lib/etcd /var/lib/forgejo /var/lib/gitea
-    /var/lib/grafana /var/lib/incus /var/lib/influxdb /var/lib/jenkins /var/lib/kafka /var/lib/kubelet
-    /var/lib/ldap /var/lib/libvirt/images /var/lib/lxc /var/lib/lxd /var/lib/machines /var/lib/mariadb
-    /var/lib/minio /var/lib/mongo /var/lib/mongodb /var/lib/mysql /var/lib/neo4j /var/lib/opensearch
-    /var/lib/postgresql /var/lib/prometheus /var/lib/rabbitmq /var/lib/rancher /var/lib/redis /var/lib/samba
-    /var/lib/valkey /var/lib/victoriametrics /var/lib/zookeeper"
-# What belongs to a system that is put back, so that it may be told that it is not in a snapshot.
-HP_SNAP_SYSTEM="/boot /opt /root /usr/local"
-
 hp_snap_is_word() {
     case $1 in
         '' | *[!A-Za-z0-9._:@/+-]*) return 1 ;;
@@ -129,7 +114,7 @@ hp_snap_find_lvm() {
 
 # LVM looks at what it inherits and says so; it may leave a daemon behind, which gets none of our locks.
 hp_snap_lvs() {
-    timeout 60 lvs --noheadings --nosuffix --units b --separator '|' -o "$1" "$2" \
+    timeout -k 10 60 lvs --noheadings --nosuffix --units b --separator '|' -o "$1" "$2" \
         </dev/null 2>/dev/null 7>&- 8>&- 9>&- | tr -d ' '
 }
 
@@ -145,7 +130,7 @@ hp_snap_room() {
     HP_S_NEED=$(hp_snap_growth)
     case $HP_S_KIND in
         btrfs) HP_S_FREE=$(df -PB1 / | awk 'NR == 2 { print $4 }') ;;
-        zfs) HP_S_FREE=$(timeout 60 zfs get -Hpo value available "$HP_S_OF" 2>/dev/null </dev/null 7>&- 8>&- 9>&-) ;;
+        zfs) HP_S_FREE=$(timeout -k 10 60 zfs get -Hpo value available "$HP_S_OF" 2>/dev/null </dev/null 7>&- 8>&- 9>&-) ;;
         lvm)
             # One of fixed size: what does not fit in makes it worthless. Others write there too.
             HP_S_NEED=$((HP_S_NEED * 2 + 536870912))
@@ -162,83 +147,6 @@ hp_snap_room() {
         HP_S_WHY="it may grow by $((HP_S_NEED / 1048576)) MiB, and $((HP_S_FREE / 1048576)) MiB are free for it"
         return 1
     fi
-}
-
-# --- live data
-
-# Whether anything live shares it: then HP_S_WHY with the names.
-hp_snap_alone() {
-    hp_snap_live >"$HP_BATCH/snap.live"
-    hp_s_count=$(wc -l <"$HP_BATCH/snap.live")
-    if [ "$hp_s_count" = 0 ]; then
-        rm -f "$HP_BATCH/snap.live"
-        return 0
-    fi
-    HP_S_WHY="live data shares it: $(head -n 6 "$HP_BATCH/snap.live" | awk '{ printf "%s%s", sep, $0; sep = ", " }')"
-    [ "$hp_s_count" -le 6 ] || HP_S_WHY="$HP_S_WHY and $((hp_s_count - 6)) more"
-    rm -f "$HP_BATCH/snap.live"
-    return 1
-}
-
-hp_snap_live() {
-    hp_s_dev=$(stat -c %d /)
-    for hp_s_path in $HP_SNAP_DATA; do
-        [ "$(stat -L -c %d "$hp_s_path" 2>/dev/null)" = "$hp_s_dev" ] || continue
-        ! hp_snap_holds "$hp_s_path" || echo "$hp_s_path"
-    done
-    # A snapshot can't be taken over a file that is swapped to, or would hold what is swapped out.
-    awk '$2 == "file" { print $1 }' /proc/swaps 2>/dev/null | while read -r hp_s_path; do
-        [ "$(stat -c %d "$hp_s_path" 2>/dev/null)" != "$hp_s_dev" ] || echo "swap in $hp_s_path"
-    done | tr -cd ' -~\n'
-    hp_snap_writers
-}
-
-hp_snap_holds() {
-    if [ "$1" = /home ]; then
-        find -H /home -xdev \( -name .ssh -o -name .cache -o -name .bash_history -o -name .bash_logout -o -name .bashrc \
-            -o -name .profile -o -name .zshrc -o -name .lesshst -o -name .viminfo -o -name .vimrc -o -name .wget-hsts \
-            -o -name .selected_editor \) -prune -o -type f -size +0 -print -quit 2>/dev/null | grep -q .
-    else
-        # What a web server's package put there is nobody's data.
-        find -H "$1" -xdev -type f -size +0 ! -path /var/www/html/index.html ! -path '/var/www/html/index.*-debian.html' \
-            -print -quit 2>/dev/null | grep -q .
-    fi
-}
-
-# PROCESS writes FILE: whoever has a file of the root file system open for writing, but what any system has
-# open: logs, temporary and cached things, what this, dpkg, apt and the boot keep, leases, locks and pids. By
-# the file's own device, since services have mounts of their own.
-hp_snap_writers() {
-    find -L /proc/[0-9]*/fd -mindepth 1 -maxdepth 1 -type f -printf '%D %p\n' 2>/dev/null | awk -v dev="$hp_s_dev" '
-        $1 == dev {
-            info = $2; flags = ""
-            sub(/\/fd\//, "/fdinfo/", info)
-            while ((getline line < info) > 0) if (line ~ /^flags:/) { flags = line; break }
-            close(info)
-            # The last octal digit says how it was opened: 1 to write, 2 both.
-            if (flags ~ /[1256]$/) print $2
-        }' | while read -r hp_s_fd; do
-        hp_s_file=$(readlink "$hp_s_fd" | tr -cd ' -~')
-        case $hp_s_file in
-            [!/]* | '' | *' (deleted)' | *.lock | *.pid | */lock | */LOCK) continue ;;
-            /var/log/* | /tmp/* | /var/tmp/* | /run/* | /var/run/* | /dev/* | /var/cache/* | "$HP_STATE"/*) continue ;;
-            /var/lib/dpkg/* | /var/lib/apt/* | /var/lib/systemd/* | /var/lib/dhcp/* | /var/lib/dhcpcd/*) continue ;;
-            /var/lib/NetworkManager/* | /var/lib/chrony/* | /var/lib/ntp*/* | /var/spool/rsyslog/*) continue ;;
-        esac
-        # Closed since, and something else has its number.
-        [ "$(stat -L -c %d "$hp_s_fd")" = "$hp_s_dev" ] || continue
-        hp_s_pid=${hp_s_fd#/proc/}
-        echo "$(tr -cd ' -~' <"/proc/${hp_s_pid%%/*}/comm") writes $hp_s_file"
-    done 2>/dev/null | sort -u
-}
-
-# Folders with something in them that are on other file systems, and so not in it.
-hp_snap_apart() {
-    for hp_s_path in $HP_SNAP_SYSTEM $HP_SNAP_DATA; do
-        hp_s_there=$(stat -L -c %d "$hp_s_path" 2>/dev/null) || continue
-        [ "$hp_s_there" = "$hp_s_dev" ] || [ -z "$(find -H "$hp_s_path" -xdev -mindepth 1 -print -quit 2>/dev/null)" ] ||
-            echo "$hp_s_path"
-    done
 }
 
 # --- stage: whether one could be taken; none is
@@ -357,26 +265,43 @@ hp_snap_take() {
         HP_S_WHY="cannot write down that one is taken"
         return 1
     }
-    if hp_snap_make && hp_snap_verify; then
+    # It would hold their blocks as well, and to remove them would free nothing any more.
+    hp_s_reserves=$(for hp_s_path in "$HP_STATE"/batches/*/reserve; do
+        [ ! -f "$hp_s_path" ] || stat -c '%s %n' "$hp_s_path"
+    done)
+    rm -f "$HP_STATE"/batches/*/reserve "$HP_STATE/spare" && sync -f "$HP_STATE"
+    if hp_snap_make && hp_snap_verify && hp_snap_reserves; then
         hp_say "it is there and holds what dpkg knows now: $HP_S_AT"
         return 0
     fi
     hp_s_why=${HP_S_WHY:-it could not be taken; the words of its tool are in the log}
+    hp_snap_reserves || hp_say "what was reserved for rollbacks could not be reserved again"
     hp_snap_drop "$HP_BATCH" || hp_s_why="$hp_s_why, and what is there of it could not be removed: $HP_S_AT"
     HP_S_WHY=$hp_s_why
     return 1
+}
+
+# What is reserved for rollbacks, on blocks that no snapshot holds.
+hp_snap_reserves() {
+    HP_S_WHY="no room to reserve what a rollback needs beside it"
+    echo "$hp_s_reserves" | while read -r hp_s_size hp_s_path; do
+        [ -n "$hp_s_path" ] || continue
+        fallocate -l "$hp_s_size" "$hp_s_path" 2>/dev/null || head -c "$hp_s_size" /dev/zero >"$hp_s_path" || exit 1
+    done || return 1
+    hp_spare
+    sync -f "$HP_STATE"
 }
 
 hp_snap_make() {
     case $HP_S_KIND in
         btrfs)
             mkdir -p "${HP_S_AT%/*}" &&
-                timeout 120 btrfs subvolume snapshot -r / "$HP_S_AT" </dev/null 8>&- 9>&- && sync -f "${HP_S_AT%/*}"
+                timeout -k 10 120 btrfs subvolume snapshot -r / "$HP_S_AT" </dev/null 8>&- 9>&- && sync -f "${HP_S_AT%/*}"
             ;;
-        zfs) timeout 120 zfs snapshot "$HP_S_AT" </dev/null 8>&- 9>&- ;;
-        lvm) timeout 120 lvcreate -y -s -L "${HP_S_NEED}b" -n "${HP_S_AT#*/}" "$HP_S_OF" </dev/null 8>&- 9>&- ;;
+        zfs) timeout -k 10 120 zfs snapshot "$HP_S_AT" </dev/null 8>&- 9>&- ;;
+        lvm) timeout -k 10 120 lvcreate -y -s -L "${HP_S_NEED}b" -n "${HP_S_AT#*/}" "$HP_S_OF" </dev/null 8>&- 9>&- ;;
         # A thin one is not activated by itself unless told to be.
-        *) timeout 120 lvcreate -y -s -kn -n "${HP_S_AT#*/}" "$HP_S_OF" </dev/null 8>&- 9>&- ;;
+        *) timeout -k 10 120 lvcreate -y -s -kn -n "${HP_S_AT#*/}" "$HP_S_OF" </dev/null 8>&- 9>&- ;;
     esac
 }
 
@@ -384,7 +309,7 @@ hp_snap_is_there() {
     case $HP_S_KIND in
         btrfs) [ -d "$HP_S_AT" ] && [ "$(stat -c %i "$HP_S_AT")" = 256 ] ;;
         zfs)
-            timeout 60 zfs list -H -t snapshot -o name -d 1 "$HP_S_OF" </dev/null 2>/dev/null 7>&- 8>&- 9>&- |
+            timeout -k 10 60 zfs list -H -t snapshot -o name -d 1 "$HP_S_OF" </dev/null 2>/dev/null 7>&- 8>&- 9>&- |
                 grep -qxF "$HP_S_AT"
             ;;
         *) hp_snap_lvs vg_name,lv_name "${HP_S_AT%%/*}" | tr '|' / | grep -qxF "$HP_S_AT" ;;
@@ -395,7 +320,7 @@ hp_snap_is_there() {
 hp_snap_answers() {
     case $HP_S_KIND in
         btrfs) command -v btrfs >/dev/null 2>&1 ;;
-        zfs) timeout 60 zfs list -H -o name "$HP_S_OF" </dev/null >/dev/null 2>&1 7>&- 8>&- 9>&- ;;
+        zfs) timeout -k 10 60 zfs list -H -o name "$HP_S_OF" </dev/null >/dev/null 2>&1 7>&- 8>&- 9>&- ;;
         *) hp_snap_lvs lv_name "${HP_S_AT%%/*}" | grep -q . ;;
     esac
 }
@@ -415,7 +340,7 @@ hp_snap_verify() {
             ! hp_snap_is_full && mkdir -p "$HP_BATCH/snap.mnt" || return 1
             # In mounts of its own, so that nothing of it is left whatever ends this.
             # shellcheck disable=SC2016
-            timeout 60 unshare -m sh -c 'mount -o "$1" "/dev/$2" "$3" && cmp -s /var/lib/dpkg/status "$3/var/lib/dpkg/status"' \
+            timeout -k 10 60 unshare -m sh -c 'mount -o "$1" "/dev/$2" "$3" && cmp -s /var/lib/dpkg/status "$3/var/lib/dpkg/status"' \
                 sh "$(hp_snap_mount_words)" "$HP_S_AT" "$HP_BATCH/snap.mnt" </dev/null 8>&- 9>&-
             hp_s_status=$?
             rmdir "$HP_BATCH/snap.mnt"
@@ -442,9 +367,9 @@ hp_snap_drop() {
     hp_snap_read "$1/snap.taken" && hp_snap_answers || return 1
     if hp_snap_is_there; then
         case $HP_S_KIND in
-            btrfs) timeout 120 btrfs subvolume delete -c "$HP_S_AT" ;;
-            zfs) timeout 120 zfs destroy "$HP_S_AT" ;;
-            *) timeout 120 lvremove -f -y "$HP_S_AT" ;;
+            btrfs) timeout -k 10 120 btrfs subvolume delete -c "$HP_S_AT" ;;
+            zfs) timeout -k 10 120 zfs destroy "$HP_S_AT" ;;
+            *) timeout -k 10 120 lvremove -f -y "$HP_S_AT" ;;
         esac </dev/null >/dev/null 2>&1 7>&- 8>&- 9>&-
         ! hp_snap_is_there || return 1
     elif [ "$HP_S_KIND" = btrfs ] && [ -d "$HP_S_AT" ]; then

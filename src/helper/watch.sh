@@ -13,14 +13,15 @@ HP_IDLE=47
 # A loop that asks CLOCK_BOOTTIME (/proc/uptime) every second, not a unit of kind timer: OnCalendar follows
 # a clock that is stepped, OnActiveSec stops in suspend and begins anew at each boot, both have a window of
 # accuracy, and neither starts in emergency mode, where a boot ends whose mounts failed. Restarted whatever
-# it dies of. It comes after the root file system is writable, and otherwise waits for nothing.
+# it dies of. It comes after the root file system is writable and /boot is there, where there
+# is one, and otherwise waits for nothing.
 hp_unit_text() {
     cat <<UNIT
 [Unit]
 Description=holdpoint: rolls back what nobody confirms
 DefaultDependencies=no
 RequiresMountsFor=$HP_STATE
-After=systemd-remount-fs.service
+After=systemd-remount-fs.service boot.mount boot-efi.mount
 Conflicts=shutdown.target
 Before=shutdown.target
 IgnoreOnIsolate=yes

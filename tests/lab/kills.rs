@@ -8,6 +8,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
+use crate::figures;
 use crate::fleet::Fleet;
 use crate::journal::Journal;
 use crate::program::{plan, rehearsed, run, start};
@@ -91,4 +92,8 @@ fn a_cockpit_that_is_killed_at_journal_records_is_resumed_here_or_elsewhere() {
         println!("killed at record {at} of {last}: resumed with {exit}, rolled back with {}", back.exit);
     }
     println!("killed at {} of {last} records; HOLDPOINT_LAB_KILLS=all kills at each", points.len());
+    figures::report(
+        "cockpits killed at records of their journal",
+        &format!("{} of {last}, each picked up and its host taken back identical", points.len()),
+    );
 }

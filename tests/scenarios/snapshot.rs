@@ -174,7 +174,7 @@ fn the_commands_of_a_failed_rollback_bring_the_root_back_from_its_snapshot() {
         printf 'kind btrfs\nof /@rootfs\nat /var/lib/holdpoint/snapshots/b1\nneed 1\n' \
             >/next/var/lib/holdpoint/batches/b1/snap.taken
         rm -f /next/var/lib/holdpoint/batches/b1/timer/armed
-        chroot /next /usr/local/sbin/holdpoint-helper test1nonce 5 clean
+        chroot /next /usr/local/sbin/holdpoint-helper test1nonce 5 clean b1
         ls -A /next/var/lib/holdpoint/batches /next/var/lib/holdpoint/snapshots 2>&1";
     let said = host.inside.sh(&format!("set +e\n{next}\n:"));
     assert!(said.contains("done 0"), "{said}");

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{ApplyReport, Arming, Failure, Identity, Inspected, Proof, RollbackReport, Timer, VerifyReport};
 use crate::core::change::Change;
 use crate::core::identity;
+use crate::core::schedule::{self, BootsBack};
 use crate::core::state::{Batch, DeadMan, Phase, State, Work};
 use crate::types::{BatchId, BootId, HostName, OperationId, Seq, Span, Time, Untrusted};
 
@@ -393,9 +394,12 @@ impl BatchEvent {
                         Some(first) => identity::both(first, report),
                         None => report.clone(),
                     });
-                    // The host may have booted for it by itself, or been booted by others since.
+                    // The host may have booted the old kernel for it by itself, or been booted into it by others.
+                    // Any other boot since leaves what was put back after it unbooted.
                     if let (Some(done), Some((trial, _))) = (&report.boot, &batch.rebooted)
                         && done != trial
+                        && schedule::boots_back(batch) == Some(BootsBack::First)
+                        && !schedule::boots_after(batch)
                     {
                         batch.rebooted_back = true;
                     }

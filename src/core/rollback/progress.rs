@@ -226,14 +226,27 @@ mod tests {
         state.plan_batch(batch.clone());
         assert_eq!(told(&state), "db1-1 boots and runs until 22:04:53");
         // It ended in another boot than the trial's: nothing is rebooted for it once more.
-        let other = "0b0b0b0b-1111-4222-8333-444444444444".parse().expect("a boot id");
-        for (boot, back) in [(other, true), (fixture::boot_id(), false)] {
-            let report = RollbackReport { boot: Some(boot), ..RollbackReport::default() };
+        let other: crate::types::BootId = "0b0b0b0b-1111-4222-8333-444444444444".parse().expect("a boot id");
+        for (boot, back) in [(&other, true), (&fixture::boot_id(), false)] {
+            let report = RollbackReport { boot: Some(boot.clone()), ..RollbackReport::default() };
             let mut state = state.clone();
             let ended = BatchEvent::RolledBack { batch: batch.id.clone(), started: 1, result: Ok(report) };
             ended.apply(&mut state, 2, opens());
             let batch = state.in_order().next().expect("a batch");
             assert_eq!((batch.phase, batch.rebooted_back), (Phase::RolledBack, back));
+        }
+        // Where something else of it wanted the reboot (the C library, in the same batch or by itself) any other
+        // boot since came before that was put back: the reboot that follows is still to come.
+        let libc = fixture::change("libc6", "2.36-9+deb12u8", "2.36-9+deb12u9", Class::Libc);
+        for changes in [vec![libc.clone()], [batch.changes.clone(), vec![libc]].concat()] {
+            let mut state = state.clone();
+            let mut batch = batch.clone();
+            batch.changes = changes;
+            state.plan_batch(batch.clone());
+            let report = RollbackReport { boot: Some(other.clone()), ..RollbackReport::default() };
+            let ended = BatchEvent::RolledBack { batch: batch.id.clone(), started: 1, result: Ok(report) };
+            ended.apply(&mut state, 2, opens());
+            assert!(!state.in_order().next().expect("a batch").rebooted_back);
         }
     }
 }

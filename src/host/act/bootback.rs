@@ -38,18 +38,31 @@ impl Task {
 
     /// The next operation that the host itself started for this batch, at its end; and how long it was away.
     async fn goes_on(&self, on: &OnHost, seen: &mut Vec<OperationId>) -> Result<(Ended, Span), Failure> {
-        let began = Instant::now();
+        let mut began = Instant::now();
         self.asker.link().close().await;
         loop {
-            let timer = self.timer_of(&Verb::Timer(on.batch.clone()), 0, REBOOT).await?;
-            let next = timer.operation.filter(|next| !seen.contains(next));
+            let asked = self.timer_of(&Verb::Timer(on.batch.clone()), 0, REBOOT).await;
+            let next = match asked {
+                Ok(timer) => timer.operation.filter(|next| !seen.contains(next)),
+                Err(failure) if matches!(failure.kind, FailureKind::HostKey | FailureKind::Refused) => {
+                    return Err(failure);
+                }
+                // A host that goes down ends what it says anywhere. It goes on by itself, so this is no end of it.
+                Err(_) => {
+                    self.asker.link().close().await;
+                    None
+                }
+            };
             if let Some(next) = next {
                 let away = elapsed(began);
                 seen.push(next.clone());
                 match self.follow(&next).await? {
                     Followed::Ended(ended) => return Ok((ended, away)),
                     // Cut off: the host starts another one.
-                    Followed::Unknown => continue,
+                    Followed::Unknown => {
+                        began = Instant::now();
+                        continue;
+                    }
                 }
             }
             if began.elapsed() > REBOOT {

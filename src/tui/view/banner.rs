@@ -12,7 +12,7 @@ use super::paint::{Canvas, Text, row};
 use super::timer;
 use crate::core::event::{HoldScope, ProbeOutcome};
 use crate::core::rollback::goes_back;
-use crate::core::schedule::{self, WindowPhase};
+use crate::core::schedule::{self, BootsBack, WindowPhase};
 use crate::core::state::{Batch, Health, Phase, ProbeState, Reach};
 use crate::core::{JournalHealth, State, View, alone, fence};
 use crate::tui::theme::Role;
@@ -223,7 +223,11 @@ fn boot_waits(view: &View, now: Time) -> Vec<Banner> {
             key: format!("boot {}", batch.id),
             fact: format!("{} asks for a reboot, HELD: {why}", batch.label()),
             then: format!(
-                ":waive proof boots it, with somebody at its console{}; R rolls back   no answer: its timer does",
+                "{}, with somebody at its console{}; R rolls back   no answer: its timer does",
+                match alone::unknown(&view.state, batch) {
+                    true => format!(":refresh {} first, then :waive proof boots it", batch.host),
+                    false => ":waive proof boots it".to_owned(),
+                },
                 console(view, batch)
             ),
         })
@@ -255,7 +259,10 @@ fn lost(view: &View, now: Time) -> Vec<Banner> {
         let Some(host) = view.state.hosts.get(host) else { continue };
         let Reach::Down { since, why } = &host.reach else { continue };
         // A host that reboots is not there: that is the plan.
-        if batch.phase == Phase::Rebooting {
+        let boots_back = batch.phase == Phase::RollingBack
+            && batch.rebooted.is_some()
+            && schedule::boots_back(batch) == Some(BootsBack::First);
+        if batch.phase == Phase::Rebooting || boots_back {
             continue;
         }
         banners.push(Banner {

@@ -85,6 +85,13 @@ pub(super) fn outlook(canvas: &Canvas<'_>, view: &View, now: Time) -> Outlook {
     } else if outlook.confirmed {
         more = format!("{TYPED}  {more}");
     }
+    if let Some(first) = outlook.beyond.first() {
+        let others = match outlook.beyond.len() {
+            1 => String::new(),
+            n => format!(" (+{})", n - 1),
+        };
+        more = format!("but not {first}{others}  {more}");
+    }
     Outlook { role: Role::Ready, what, word: word(Role::Ready), more }
 }
 
