@@ -235,3 +235,29 @@ pub fn due(state: &State) -> Vec<BatchId> {
     }
     due
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::event::{KernelBack, Proof};
+    use crate::core::fixture;
+    use crate::plan::Class;
+
+    #[test]
+    fn what_does_not_come_back_is_named_though_all_else_is_ready() {
+        let mut state = fixture::window(4, &["web1"], "");
+        let mut batch = fixture::batch("b1", "web1", 1);
+        let (from, to) = ("8.0.36-0ubuntu0.22.04.1", "8.0.37-0ubuntu0.22.04.3");
+        batch.changes = vec![fixture::change("mysql-server-8.0", from, to, Class::Server)];
+        let kernel = KernelBack { keeps: None, manual: Some("no GRUB".into()) };
+        batch.proof = Some(Proof { kernel: Some(kernel), ..Proof::default() });
+        batch.enter(Phase::Verified, fixture::opens());
+        state.plan_batch(batch.clone());
+        let found = outlook(&state, &RollbackScope::Unconfirmed);
+        assert_eq!(found.beyond, ["mysql-server-8.0 (NO RETURN)", "the kernel (by hand)"]);
+        batch.changes = vec![fixture::change("nginx", "1", "2", Class::Server)];
+        batch.proof = Some(Proof::default());
+        state.plan_batch(batch);
+        assert_eq!(outlook(&state, &RollbackScope::Unconfirmed).beyond, Vec::<String>::new());
+    }
+}
