@@ -252,6 +252,46 @@ fn a_rollback_boots_the_old_kernel_before_it_removes_the_new_one() {
     }
 }
 
+/// The next `sync` of everything is somebody's moment to take the package manager's lock for some seconds.
+const LOCKS: &str = r#"
+mv /usr/bin/sync /stub/sync
+cat >/usr/bin/sync <<'SH'
+#!/bin/sh
+if [ $# = 0 ] && mkdir /stub/took 2>/dev/null; then
+    setsid flock /var/lib/dpkg/lock-frontend sleep 3 </dev/null >/dev/null 2>&1 &
+    sleep 0.3
+fi
+exec /stub/sync "$@"
+SH
+chmod 755 /usr/bin/sync
+"#;
+
+/// A rollback that was killed between its intent and its order is followed by another, which gives the order.
+#[test]
+fn a_boot_that_was_intended_and_never_ordered_is_ordered() {
+    let Some(host) = with_grub() else { return };
+    host.inside.sh(CRON);
+    let before = (host.portrait(), grub(&host));
+    assert_eq!(host.stage("b1", new_kernel()).0, OperationState::Done(0));
+    assert_eq!(host.apply("b1").0, OperationState::Done(0));
+    boots(&host, "6.1.0-2-hpt");
+    // As it leaves it: the intent is younger than any boot that may still come.
+    host.inside.sh(
+        "printf 'ended %s\nat 99999999999\nto 6.1.0-1-hpt\n' \"$(cat /proc/sys/kernel/random/boot_id).$(sed 's/^.*) //' /proc/1/stat | cut -d ' ' -f 20)\" \
+            >/var/lib/holdpoint/batches/b1/boot-back",
+    );
+    let start = host.start("b1", Work::Rollback);
+    host.ask(&start);
+    let (state, _, log) = host.follow(&start);
+    assert_eq!(state, OperationState::Done(75), "{log}");
+    host.inside.sh("until [ -s /stub/reboots ]; do sleep 0.1; done");
+    boots(&host, "6.1.0-1-hpt");
+    assert_eq!(host.over("b1").state, TimerState::RolledBack, "{}", host.traces());
+    assert_eq!(host.inside.sh("cat /stub/reboots"), "ordered\n", "once");
+    assert_eq!(grub(&host), before.1);
+    host.is_as(&before.0, "at the end");
+}
+
 /// Where it can't be booted away, or runs again after that, it keeps its packages, the rest goes back, and the
 /// rollback has failed by that; the next boot is into the old one, and ends it.
 #[test]
@@ -264,6 +304,8 @@ fn a_kernel_that_runs_and_cannot_be_booted_away_keeps_its_packages() {
          "rm /etc/crypttab", "this host waits for a disk passphrase at boot (sda3_crypt), and nobody may be there"),
         ("mv /usr/bin/grub-set-default /stub/", "mv /stub/grub-set-default /usr/bin/", "there is no grub-set-default"),
         ("touch /stub/refuses", "rm /stub/refuses", "the reboot was refused"),
+        // Somebody begins as the rollback ends, after all that was looked at before: it is not booted under them.
+        (LOCKS, "mv /stub/sync /usr/bin/sync", "a package manager was at work when it was to be ordered"),
         ("touch /stub/again", "rm /stub/again", "it was booted away once and runs again"),
     ]
     .into_iter()

@@ -92,6 +92,13 @@ fn a_btrfs_snapshot_holds_what_was_there_before_the_first_change_and_goes_with_t
     let output = host.inside.run(&["setpriv", "--reuid=65534", "--clear-groups", "ls", AT], b"");
     assert!(!output.status.success(), "old programs in it are nobody's to run");
     assert!(host.inside.sh(LEFT).contains(&format!("|snapshot btrfs {AT}\n")));
+    // What is reserved for the rollback lies on blocks that the snapshot does not hold: to remove it frees them.
+    let reserve =
+        host.inside.sh("btrfs filesystem du -s --raw /var/lib/holdpoint/batches/b1/reserve | tail -n 1");
+    let [total, exclusive, ..] = reserve.split_whitespace().collect::<Vec<_>>()[..] else {
+        panic!("{reserve}")
+    };
+    assert!(total == exclusive && total.parse::<u64>().is_ok_and(|bytes| bytes > 16 << 20), "{reserve}");
 
     // A rollback that comes off has no more use for it.
     host.inside.sh("pkill -f 'sleep 300' || :");
