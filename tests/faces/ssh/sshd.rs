@@ -83,10 +83,12 @@ impl Sshd {
 
     fn on(folder: TempDir, port: u16, extra: &str) -> Self {
         let dir = folder.path().display();
+        // Commands get this folder as their home: what the user's own shell reads there at its start is
+        // not what is tested, may be slow, and may hold a lock that a killed session never gives back.
         let text = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {dir}/host_ed25519\nAuthorizedKeysFile {dir}/authorized_keys\n\
              StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n\
-             PidFile none\nLogLevel VERBOSE\n{extra}\n"
+             PidFile none\nLogLevel VERBOSE\nSetEnv HOME={dir}\n{extra}\n"
         );
         std::fs::write(folder.path().join("sshd_config"), text).expect("written");
         let child = Self::spawn(folder.path());
