@@ -220,6 +220,7 @@ fn chapter(state: &State, record: &Record) -> Option<Chapter> {
         | Event::Batch(_)
         | Event::Host(_)
         | Event::Probe(_)
+        | Event::Packet(_)
         | Event::Samples(_) => false,
     };
     let line = worth.then(|| describe::line(state, record)).flatten()?;

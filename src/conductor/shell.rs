@@ -134,14 +134,15 @@ impl Outbox {
     /// passes may wait for others as lines do, any other is looked at at once.
     pub async fn sample(&self, id: Seq, sample: Sample) {
         let flood = match &sample {
-            Sample::Seen { .. } => true,
+            Sample::Seen { .. } | Sample::Packet(_) => true,
             Sample::Greeted { .. }
             | Sample::Learnt { .. }
             | Sample::Timer { .. }
             | Sample::Lost { .. }
             | Sample::Back { .. } => false,
         };
-        let passes = matches!(&sample, Sample::Seen { outcome: ProbeOutcome::Ok { .. }, .. });
+        let passes =
+            matches!(&sample, Sample::Packet(_) | Sample::Seen { outcome: ProbeOutcome::Ok { .. }, .. });
         let input = Input::Sample { id, sample: Box::new(sample) };
         if flood {
             let _ = self.samples.send(input).await;
@@ -300,7 +301,7 @@ mod tests {
     use super::*;
     use crate::core::Intent;
     use crate::core::effect::Effect;
-    use crate::core::event::{Actor, LogSource, ProbeId, Purpose};
+    use crate::core::event::{Actor, LogSource, ProbeId, Purpose, Vantage};
     use crate::core::state::State;
     use crate::journal::MemoryLog;
     use crate::types::{PersonName, Span, Untrusted};
@@ -417,9 +418,12 @@ mod tests {
             }
         };
         let probe = ProbeId { customer: "acme".parse().expect("a name"), index: 0 };
-        let seen = |outcome| outbox.sample(id, Sample::Seen { probe: probe.clone(), outcome });
+        let seen = |outcome| {
+            let (probe, vantage) = (probe.clone(), Vantage::Cockpit);
+            outbox.sample(id, Sample::Seen { probe, vantage, outcome, sighting: None })
+        };
         let ok = || ProbeOutcome::Ok { took: Span::ms(1), said: "open".into() };
-        let results = |view: &View| view.state.probes[&probe].results.len();
+        let results = |view: &View| view.state.probes[&probe].own.results.len();
         seen(ok()).await;
         handles.views.wait_for(|view| results(view) == 1).await.expect("shown");
         let (began, mut drawn) = (Instant::now(), 0);

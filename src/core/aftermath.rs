@@ -80,7 +80,7 @@ fn required<'a>(
 /// What stands against a probe's passing since then; `None` where it passes. What it said before
 /// counts neither way, and fewer failures than its limit don't make a customer dark who was reached.
 fn against(probe: &ProbeState, since: Time, now: Time) -> Option<Untrusted> {
-    let newest = probe.results.iter().rev().take(probe.probe.fails.of as usize);
+    let newest = probe.own.results.iter().rev().take(probe.probe.fails.of as usize);
     let seen: Vec<&ProbeOutcome> = newest.filter(|(at, _)| *at > since).map(|(_, outcome)| outcome).collect();
     let Some(last) = seen.first() else { return Some("not seen since the rollback".into()) };
     if probe.stale(now) {
@@ -91,7 +91,7 @@ fn against(probe: &ProbeState, since: Time, now: Time) -> Option<Untrusted> {
         ProbeOutcome::Broken { why } => {
             Some(Untrusted::new(format!("its probe could not be made: {}", why.raw())))
         }
-        ProbeOutcome::Fail { why } => {
+        ProbeOutcome::Fail { why, .. } => {
             let failed = seen.iter().filter(|outcome| matches!(outcome, ProbeOutcome::Fail { .. })).count();
             let reached = seen.iter().any(|outcome| matches!(outcome, ProbeOutcome::Ok { .. }));
             let few = failed < probe.probe.fails.fails as usize;
@@ -104,7 +104,7 @@ fn against(probe: &ProbeState, since: Time, now: Time) -> Option<Untrusted> {
 mod tests {
     use super::*;
     use crate::core::decide::outcome;
-    use crate::core::event::{Outcome, ProbeId};
+    use crate::core::event::{FailKind, Outcome, ProbeId, Vantage};
     use crate::core::{describe, fixture};
 
     const ACME: &str = r#"[[customer]]
@@ -131,10 +131,10 @@ probes  = [{ probe = "tcp:443", every = "5s", timeout = "3s", fails = "3 of 5" }
         for (secs, sign) in said {
             let outcome = match sign {
                 '+' => ProbeOutcome::Ok { took: Span::ms(9), said: "open".into() },
-                '-' => ProbeOutcome::Fail { why: "no answer in 3s".into() },
+                '-' => ProbeOutcome::fail(FailKind::NoAnswer, "no answer in 3s"),
                 _ => ProbeOutcome::Broken { why: "no route".into() },
             };
-            state.saw(&id, &outcome, at(*secs));
+            state.saw(&id, &Vantage::Cockpit, &outcome, None, at(*secs));
             if *secs == -60 {
                 // The batch was applied here: what was normal is settled.
                 state.freeze_normal();

@@ -10,6 +10,10 @@ use proptest::prelude::*;
 use proptest::result::maybe_ok;
 use proptest::sample::select;
 
+mod probe;
+
+pub use probe::{packet_event, probe_event};
+
 use super::change::{Change, Frozen, Rehearsal, Standing};
 use super::event::*;
 use super::state::Round;
@@ -802,22 +806,6 @@ pub fn gate_event() -> Any<GateEvent> {
     .boxed()
 }
 
-/// Any event of a probe.
-pub fn probe_event() -> Any<ProbeEvent> {
-    let probe = (customer(), any::<u16>()).prop_map(|(customer, index)| ProbeId { customer, index });
-    let outcome = prop_oneof![
-        (span(), untrusted()).prop_map(|(took, said)| ProbeOutcome::Ok { took, said }),
-        untrusted().prop_map(|why| ProbeOutcome::Fail { why }),
-        untrusted().prop_map(|why| ProbeOutcome::Broken { why }),
-    ];
-    prop_oneof![
-        Just(ProbeEvent::WatchStarted),
-        (probe, outcome).prop_map(|(probe, outcome)| ProbeEvent::Seen { probe, outcome }),
-        (any::<u64>(), untrusted()).prop_map(|(started, why)| ProbeEvent::WatchEnded { started, why }),
-    ]
-    .boxed()
-}
-
 /// Any event of a rehearsal.
 pub fn rehearsal_event() -> Any<RehearsalEvent> {
     let round = select(&[Round::First, Round::Back, Round::Second][..]);
@@ -848,6 +836,7 @@ pub fn event() -> Any<Event> {
         batch_event().prop_map(Event::Batch),
         gate_event().prop_map(Event::Gate),
         probe_event().prop_map(Event::Probe),
+        packet_event().prop_map(Event::Packet),
         rehearsal_event().prop_map(Event::Rehearsal),
         samples().prop_map(Event::Samples),
     ]

@@ -2,8 +2,8 @@
 
 use super::change::Rehearsal;
 use super::event::{
-    Actor, ApplyReport, Failure, HelperState, HoldScope, Inspected, LogLine, ProbeId, ProbeOutcome, Proof,
-    Purpose, RollbackReport, TakeOver, Timer, VerifyReport,
+    Actor, ApplyReport, Failure, HelperState, HoldScope, Inspected, LogLine, PacketEvent, ProbeId,
+    ProbeOutcome, Proof, Purpose, RollbackReport, Sighting, TakeOver, Timer, Vantage, VerifyReport,
 };
 use crate::facts::Domain;
 use crate::plan::Plan;
@@ -221,7 +221,13 @@ pub enum Sample {
     Seen {
         /// Which probe.
         probe: ProbeId,
+        /// From where.
+        vantage: Vantage,
         /// How it went.
         outcome: ProbeOutcome,
+        /// What else was seen.
+        sighting: Option<Box<Sighting>>,
     },
+    /// What a capture saw.
+    Packet(Box<PacketEvent>),
 }

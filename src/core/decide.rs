@@ -451,9 +451,15 @@ fn decide_sample(state: &State, id: Seq, sample: &Sample) -> Vec<Event> {
         }
         Sample::Back { host } if down(host) => vec![Event::Host(HostEvent::Back { host: host.clone() })],
         Sample::Lost { .. } | Sample::Back { .. } => Vec::new(),
-        Sample::Seen { probe, outcome } => {
-            vec![Event::Probe(ProbeEvent::Seen { probe: probe.clone(), outcome: outcome.clone() })]
+        Sample::Seen { probe, vantage, outcome, sighting } => {
+            vec![Event::Probe(ProbeEvent::Seen {
+                probe: probe.clone(),
+                vantage: vantage.clone(),
+                outcome: outcome.clone(),
+                sighting: sighting.clone(),
+            })]
         }
+        Sample::Packet(event) => vec![Event::Packet((**event).clone())],
     }
 }
 
@@ -476,6 +482,7 @@ pub fn shortened(input: &Input, why: &Untrusted) -> Option<Input> {
             | Sample::Timer { .. }
             | Sample::Lost { .. }
             | Sample::Back { .. }
+            | Sample::Packet(_)
             | Sample::Seen { .. } => None,
         },
         Input::Lines { lines, left_out } => {

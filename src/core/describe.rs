@@ -1,8 +1,8 @@
 //! One line of words for an event: what a headless run prints and a replay lists.
 
 use super::event::{
-    Actor, BatchEvent, Event, GateEvent, HoldScope, HostEvent, Inspected, Outcome, Pinned, ProbeEvent,
-    ProbeOutcome, Purpose, Record, RehearsalEvent, Timer, TimerState, WindowEvent,
+    Actor, BatchEvent, Event, GateEvent, HoldScope, HostEvent, Inspected, Outcome, PacketEvent, Pinned,
+    ProbeEvent, ProbeOutcome, Purpose, Record, RehearsalEvent, Timer, TimerState, Vantage, WindowEvent,
 };
 use super::state::{Round, State};
 use super::{aftermath, fence};
@@ -18,6 +18,7 @@ pub fn line(state: &State, record: &Record) -> Option<String> {
         Event::Batch(event) => batch(state, event)?,
         Event::Gate(event) => gate(state, event),
         Event::Probe(event) => probe(event)?,
+        Event::Packet(event) => packet(event)?,
         Event::Rehearsal(event) => rehearsal(event),
         Event::Samples(_) => return None,
     };
@@ -316,15 +317,37 @@ fn probe(event: &ProbeEvent) -> Option<String> {
     match event {
         ProbeEvent::WatchStarted => Some("probing started".to_owned()),
         ProbeEvent::WatchEnded { why, .. } => Some(format!("probing ended: {}", why.shown())),
-        ProbeEvent::Seen { probe, outcome } => match outcome {
+        ProbeEvent::Seen { probe, vantage, outcome, .. } => match outcome {
             ProbeOutcome::Ok { .. } => None,
-            ProbeOutcome::Fail { why } => {
-                Some(format!("probe {}#{} FAIL: {}", probe.customer, probe.index, why.shown()))
+            ProbeOutcome::Fail { why, .. } => {
+                let (customer, from) = (&probe.customer, seen_from(vantage));
+                Some(format!("probe {customer}#{}{from} FAIL: {}", probe.index, why.shown()))
             }
             ProbeOutcome::Broken { why } => {
-                Some(format!("probe {}#{} could not be made: {}", probe.customer, probe.index, why.shown()))
+                let (customer, from) = (&probe.customer, seen_from(vantage));
+                Some(format!("probe {customer}#{}{from} could not be made: {}", probe.index, why.shown()))
             }
         },
+    }
+}
+
+/// Nothing for the cockpit: it is where one looks from.
+fn seen_from(vantage: &Vantage) -> String {
+    match vantage {
+        Vantage::Cockpit => String::new(),
+        Vantage::Further(name) => format!(" from {name}"),
+        Vantage::Inside => " from inside".to_owned(),
+        Vantage::Peer(host) => format!(" from {host}"),
+    }
+}
+
+fn packet(event: &PacketEvent) -> Option<String> {
+    match event {
+        PacketEvent::Matched { .. } | PacketEvent::Tallied { .. } => None,
+        PacketEvent::Running { host } => Some(format!("{host}: its packets are captured")),
+        PacketEvent::Unseen { host, why } => {
+            Some(format!("{host}: its packets are not seen: {}", why.shown()))
+        }
     }
 }
 

@@ -4,7 +4,9 @@
 use std::net::IpAddr;
 
 use super::change::Change;
-use super::event::{Arming, BatchEvent, Event, FailureKind, HostEvent, ProbeEvent, ProbeId, Purpose, Record};
+use super::event::{
+    Arming, BatchEvent, Event, FailureKind, HostEvent, ProbeEvent, ProbeId, Purpose, Record, Vantage,
+};
 use super::state::{Host, Reach, State, Work};
 use super::{fence, rules};
 use crate::plan::{Probe, ProbeTarget, SnapshotArchive, VantageKind};
@@ -103,6 +105,8 @@ pub struct ProbeTask {
     pub host: HostName,
     /// The customer's own address, where they have one: it goes before any name in a URL.
     pub address: Option<IpAddr>,
+    /// From where it is made.
+    pub vantage: Vantage,
 }
 
 /// Where a batch's work is done, and under which epoch.
@@ -217,12 +221,14 @@ pub fn of(state: &State, record: &Record) -> Option<Started> {
                     probe: probe.probe.clone(),
                     host: customer.host.clone(),
                     address: customer.address,
+                    vantage: Vantage::Cockpit,
                 })
             });
             Effect::Probe { probes: probes.collect() }
         }
         Event::Host(_)
         | Event::Probe(_)
+        | Event::Packet(_)
         | Event::Window(_)
         | Event::Gate(_)
         | Event::Rehearsal(_)

@@ -61,6 +61,7 @@ pub(super) fn kept(state: &State, mut events: Vec<Event>) -> Vec<Event> {
         | Event::Host(_)
         | Event::Gate(_)
         | Event::Probe(_)
+        | Event::Packet(_)
         | Event::Rehearsal(_)
         | Event::Samples(_) => true,
     });

@@ -22,7 +22,7 @@ use super::verb::{FactWord, Verb, Work as VerbWork};
 use crate::conductor::shell::{Outbox, Outside};
 use crate::core::effect::{Effect, OnHost, Started};
 use crate::core::event::{
-    Arming, Failure, FailureKind, HelperState, Inspected, LogLine, LogSource, VerifyReport,
+    Arming, Failure, FailureKind, HelperState, Inspected, LogLine, LogSource, Sighting, VerifyReport,
 };
 use crate::core::state::Work;
 use crate::core::{Answer, Change, Sample};
@@ -70,10 +70,11 @@ impl Outside for Hosts {
         let outbox = outbox.clone();
         if let Effect::Probe { probes } = effect {
             tokio::spawn(async move {
-                probe::watch(probes, |probe, attempt| {
+                probe::watch(probes, |probe, vantage, attempt| {
                     let outbox = outbox.clone();
-                    let outcome = attempt.outcome;
-                    async move { outbox.sample(id, Sample::Seen { probe, outcome }).await }
+                    let (outcome, sighting) = (attempt.outcome, attempt.sighting);
+                    let sighting = Some(Box::new(sighting)).filter(|seen| **seen != Sighting::default());
+                    async move { outbox.sample(id, Sample::Seen { probe, vantage, outcome, sighting }).await }
                 })
                 .await;
                 outbox.answer(id, Answer::WatchEnded("nothing is left to probe".into()));

@@ -120,6 +120,7 @@ fn frozen(
             | Event::Batch(_)
             | Event::Gate(_)
             | Event::Probe(_)
+            | Event::Packet(_)
             | Event::Rehearsal(_)
             | Event::Samples(_) => {}
         }

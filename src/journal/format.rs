@@ -18,7 +18,8 @@ use serde_json::value::RawValue;
 use super::Refused;
 use super::upcast::{self, Lift};
 use crate::core::event::{
-    Actor, BatchEvent, Event, GateEvent, HostEvent, ProbeEvent, Record, RehearsalEvent, Samples, WindowEvent,
+    Actor, BatchEvent, Event, GateEvent, HostEvent, PacketEvent, ProbeEvent, Record, RehearsalEvent, Samples,
+    WindowEvent,
 };
 use crate::types::{Blake3, Epoch, Seq, Time, Untrusted};
 
@@ -142,6 +143,7 @@ impl Serialize for EventOut<'_> {
             Event::Batch(data) => out.serialize_field("data", data)?,
             Event::Gate(data) => out.serialize_field("data", data)?,
             Event::Probe(data) => out.serialize_field("data", data)?,
+            Event::Packet(data) => out.serialize_field("data", data)?,
             Event::Rehearsal(data) => out.serialize_field("data", data)?,
             Event::Samples(data) => out.serialize_field("data", data)?,
         }
@@ -255,13 +257,22 @@ enum Group {
     Batch,
     Gate,
     Probe,
+    Packet,
     Rehearsal,
     Samples,
 }
 
 impl Group {
-    const ALL: [Self; 7] =
-        [Self::Window, Self::Host, Self::Batch, Self::Gate, Self::Probe, Self::Rehearsal, Self::Samples];
+    const ALL: [Self; 8] = [
+        Self::Window,
+        Self::Host,
+        Self::Batch,
+        Self::Gate,
+        Self::Probe,
+        Self::Packet,
+        Self::Rehearsal,
+        Self::Samples,
+    ];
 
     fn of(event: &Event) -> Self {
         match event {
@@ -270,6 +281,7 @@ impl Group {
             Event::Batch(_) => Self::Batch,
             Event::Gate(_) => Self::Gate,
             Event::Probe(_) => Self::Probe,
+            Event::Packet(_) => Self::Packet,
             Event::Rehearsal(_) => Self::Rehearsal,
             Event::Samples(_) => Self::Samples,
         }
@@ -286,6 +298,7 @@ impl Group {
             Self::Batch => "batch",
             Self::Gate => "gate",
             Self::Probe => "probe",
+            Self::Packet => "packet",
             Self::Rehearsal => "rehearsal",
             Self::Samples => "samples",
         }
@@ -299,6 +312,7 @@ impl Group {
             | Self::Batch
             | Self::Gate
             | Self::Probe
+            | Self::Packet
             | Self::Rehearsal
             | Self::Samples => 1,
         }
@@ -311,6 +325,7 @@ impl Group {
             Self::Batch => Event::Batch(serde_json::from_str(data)?),
             Self::Gate => Event::Gate(serde_json::from_str(data)?),
             Self::Probe => Event::Probe(serde_json::from_str(data)?),
+            Self::Packet => Event::Packet(serde_json::from_str(data)?),
             Self::Rehearsal => Event::Rehearsal(serde_json::from_str(data)?),
             Self::Samples => Event::Samples(serde_json::from_str(data)?),
         })
@@ -324,6 +339,7 @@ impl Group {
             Self::Batch => has_word::<BatchEvent>(word),
             Self::Gate => has_word::<GateEvent>(word),
             Self::Probe => has_word::<ProbeEvent>(word),
+            Self::Packet => has_word::<PacketEvent>(word),
             Self::Rehearsal => has_word::<RehearsalEvent>(word),
             // One shape, without a word.
             Self::Samples => has_word::<Samples>(word),

@@ -3,7 +3,6 @@
 //! The body is read and thrown away, up to a bound; redirects are not followed, since the customer's
 //! server has answered with them.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use http_body_util::{BodyExt as _, Empty};
@@ -18,7 +17,7 @@ use tokio::net::TcpStream;
 use super::dialer::{self, DialError};
 use super::resolve::Resolver;
 use super::{Attempt, Deadline};
-use crate::core::event::ProbeOutcome;
+use crate::core::event::{FailKind, Phases, ProbeOutcome, Sighting};
 use crate::types::Span;
 
 /// As much of a body is read; what is longer is good as far as it was read.
@@ -70,8 +69,9 @@ pub(super) async fn attempt(
         let error = match dialed.result {
             Ok(stream) => {
                 let connected = deadline.gone();
-                let outcome = exchange(stream, request, &deadline, connected).await;
-                return Attempt { outcome, local: dialed.local, peer: Some(peer) };
+                let mut attempt = exchange(stream, request, &deadline, connected).await;
+                (attempt.sighting.local, attempt.sighting.peer) = (dialed.local, Some(peer));
+                return attempt;
             }
             // The share of the last address ends where the attempt ends.
             Err(DialError::TimedOut(_)) if share == 1 => DialError::TimedOut(timeout),
@@ -80,7 +80,8 @@ pub(super) async fn attempt(
         // What the target did says more than what this machine could not do, say over IPv6.
         if tried == 0 || !matches!(error, DialError::Local(_)) {
             let at = if count > 1 { format!("{address}: ") } else { String::new() };
-            attempt = Attempt { outcome: super::failed(&error, &at), local: dialed.local, peer: Some(peer) };
+            let sighting = Sighting { local: dialed.local, peer: Some(peer), ..Sighting::default() };
+            attempt = Attempt { outcome: super::failed(&error, &at), sighting };
         }
     }
     attempt
@@ -102,17 +103,11 @@ impl Page<'_> {
     }
 }
 
-/// When things happened, from the beginning of the attempt.
-struct Phases {
-    connected: Span,
-    first: Option<Span>,
-}
-
-impl fmt::Display for Phases {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "connected after {}", self.connected)?;
-        self.first.map_or(Ok(()), |first| write!(f, ", answer after {first}"))
-    }
+/// When things happened, from the beginning of the attempt, in words.
+fn told(phases: &Phases) -> String {
+    let connected = phases.connected.map(|span| format!("connected after {span}"));
+    let answered = phases.answered.map(|span| format!("answer after {span}"));
+    connected.into_iter().chain(answered).collect::<Vec<_>>().join(", ")
 }
 
 /// Why an answer is no good.
@@ -128,12 +123,12 @@ async fn exchange(
     request: Request<Empty<Bytes>>,
     deadline: &Deadline,
     connected: Span,
-) -> ProbeOutcome {
-    let mut phases = Phases { connected, first: None };
+) -> Attempt {
+    let mut phases = Phases { connected: Some(connected), ..Phases::default() };
     let mut status = None;
     let asked = deadline.within(ask(stream, request, |came| {
         status = Some(came);
-        phases.first = Some(deadline.gone());
+        phases.answered = Some(deadline.gone());
     }));
     let bad = match asked.await {
         Some(Ok(())) => None,
@@ -141,26 +136,36 @@ async fn exchange(
         None => Some(Bad::Late),
     };
     let took = deadline.gone();
-    let fail = |why: String| ProbeOutcome::Fail { why: why.into() };
-    match (status, bad) {
+    let fail = |kind, why: String| ProbeOutcome::fail(kind, why);
+    let told = told(&phases);
+    let outcome = match (status, bad) {
         // A bad status is the reason, whatever became of its body.
         (Some(status), _) if !is_good(status) => {
-            fail(format!("status {}; {phases}, all after {took}", status.as_u16()))
+            let kind = if status.is_server_error() { FailKind::ServerError } else { FailKind::Content };
+            fail(kind, format!("status {}; {told}, all after {took}", status.as_u16()))
         }
         (Some(status), None) => {
-            let said = format!("{}; {phases}, all after {took}", status.as_u16());
+            let said = format!("{}; {told}, all after {took}", status.as_u16());
             ProbeOutcome::Ok { took, said: said.into() }
         }
         (Some(status), Some(Bad::Late)) => {
             let timeout = deadline.timeout;
-            fail(format!("status {}, body not whole in {timeout}; {phases}", status.as_u16()))
+            fail(
+                FailKind::Silence,
+                format!("status {}, body not whole in {timeout}; {told}", status.as_u16()),
+            )
         }
         (Some(status), Some(Bad::Broken(error))) => {
-            fail(format!("status {}, body broke off: {}; {phases}", status.as_u16(), reason(&error)))
+            let why = reason(&error);
+            fail(FailKind::Cut, format!("status {}, body broke off: {why}; {told}", status.as_u16()))
         }
-        (None, Some(Bad::Broken(error))) => fail(format!("{}; {phases}", reason(&error))),
-        (None, Some(Bad::Late) | None) => fail(format!("no answer in {}; {phases}", deadline.timeout)),
-    }
+        (None, Some(Bad::Broken(error))) => fail(FailKind::Cut, format!("{}; {told}", reason(&error))),
+        (None, Some(Bad::Late) | None) => {
+            fail(FailKind::Silence, format!("no answer in {}; {told}", deadline.timeout))
+        }
+    };
+    let status = status.map(|status| status.as_u16());
+    Attempt { outcome, sighting: Sighting { phases, status, ..Sighting::default() } }
 }
 
 /// Sends the request and reads the answer; says at once what status came.

@@ -12,7 +12,6 @@ mod tcp;
 mod tests;
 
 use std::future::Future;
-use std::net::SocketAddr;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -22,7 +21,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 pub use dialer::{DialError, Dialed, dial};
 
 use crate::core::ProbeTask;
-use crate::core::event::{ProbeId, ProbeOutcome};
+use crate::core::event::{FailKind, ProbeId, ProbeOutcome, Sighting, Vantage};
 use crate::plan::{ProbeTarget, VantageKind};
 use crate::types::{Span, Untrusted};
 use resolve::Resolver;
@@ -39,15 +38,13 @@ const STEPS: u64 = 10;
 pub struct Attempt {
     /// How it went.
     pub outcome: ProbeOutcome,
-    /// This end of its connection, known on failure too (see [`Dialed::local`]).
-    pub local: Option<SocketAddr>,
-    /// The other end.
-    pub peer: Option<SocketAddr>,
+    /// What else it saw.
+    pub sighting: Sighting,
 }
 
 impl Attempt {
     fn broken(why: &str) -> Self {
-        Self { outcome: ProbeOutcome::Broken { why: why.into() }, local: None, peer: None }
+        Self { outcome: ProbeOutcome::broken(why), sighting: Sighting::default() }
     }
 }
 
@@ -58,7 +55,7 @@ impl Attempt {
 /// and what was missed meanwhile is not made up for.
 pub async fn watch<R, F>(probes: Vec<ProbeTask>, report: R)
 where
-    R: Fn(ProbeId, Attempt) -> F,
+    R: Fn(ProbeId, Vantage, Attempt) -> F,
     F: Future<Output = ()>,
 {
     let resolver = Resolver::new();
@@ -86,7 +83,7 @@ fn offset(place: usize, count: usize, every: Span) -> Span {
 
 async fn watch_one<R, F>(task: &ProbeTask, first: Instant, resolver: &Resolver, free: &Semaphore, report: &R)
 where
-    R: Fn(ProbeId, Attempt) -> F,
+    R: Fn(ProbeId, Vantage, Attempt) -> F,
     F: Future<Output = ()>,
 {
     // A plan can't say "every 0s", and a timer can't do it.
@@ -100,7 +97,7 @@ where
             let _permit = free.acquire().await;
             attempt(task, task.probe.timeout, resolver).await
         };
-        report(task.id.clone(), made).await;
+        report(task.id.clone(), task.vantage.clone(), made).await;
     }
 }
 
@@ -135,12 +132,14 @@ async fn attempt(task: &ProbeTask, timeout: Span, resolver: &Resolver) -> Attemp
 /// before the words.
 fn failed(error: &DialError, at: &str) -> ProbeOutcome {
     let why = Untrusted::from(format!("{at}{error}"));
-    match error {
-        DialError::Local(_) => ProbeOutcome::Broken { why },
-        DialError::Refused | DialError::TimedOut(_) | DialError::Unreachable(_) | DialError::Other(_) => {
-            ProbeOutcome::Fail { why }
-        }
-    }
+    let kind = match error {
+        DialError::Local(_) => return ProbeOutcome::Broken { why },
+        DialError::Refused => FailKind::Refused,
+        DialError::TimedOut(_) => FailKind::NoAnswer,
+        DialError::Unreachable(_) => FailKind::Unreachable,
+        DialError::Other(_) => FailKind::Other,
+    };
+    ProbeOutcome::Fail { why, kind }
 }
 
 /// The time that one attempt has, for all its parts together.

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Attempt, dialer};
-use crate::core::event::ProbeOutcome;
+use crate::core::event::{Phases, ProbeOutcome, Sighting};
 use crate::types::Span;
 
 /// Connects to the customer's address.
@@ -15,11 +15,15 @@ pub(super) async fn attempt(address: Option<IpAddr>, port: u16, timeout: Span) -
     };
     let to = SocketAddr::new(address, port);
     let dialed = dialer::dial(to, timeout).await;
+    let mut sighting = Sighting { local: dialed.local, peer: Some(to), ..Sighting::default() };
     let outcome = match dialed.result {
-        Ok(_closed_here) => ProbeOutcome::Ok { took: dialed.took, said: "open".into() },
+        Ok(_closed_here) => {
+            sighting.phases = Phases { connected: Some(dialed.took), ..Phases::default() };
+            ProbeOutcome::Ok { took: dialed.took, said: "open".into() }
+        }
         Err(error) => super::failed(&error, ""),
     };
-    Attempt { outcome, local: dialed.local, peer: Some(to) }
+    Attempt { outcome, sighting }
 }
 
 #[cfg(test)]
@@ -36,8 +40,8 @@ mod tests {
         {
             let attempt = attempt(Some(to.ip()), to.port(), Span::ms(300)).await;
             assert_eq!(words(&attempt.outcome), expected);
-            assert_eq!(attempt.peer, Some(to));
-            assert_ne!(attempt.local.unwrap().port(), 0);
+            assert_eq!(attempt.sighting.peer, Some(to));
+            assert_ne!(attempt.sighting.local.unwrap().port(), 0);
         }
     }
 
@@ -45,6 +49,6 @@ mod tests {
     async fn without_an_address_nothing_can_be_tried() {
         let attempt = attempt(None, 443, Span::secs(1)).await;
         assert_eq!(words(&attempt.outcome), "broken: the customer has no address in the plan");
-        assert_eq!((attempt.local, attempt.peer), (None, None));
+        assert_eq!(attempt.sighting, Sighting::default());
     }
 }

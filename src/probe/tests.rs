@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -52,7 +53,7 @@ pub(super) async fn deaf_at(address: SocketAddr) -> Deaf {
 pub(super) fn words(outcome: &ProbeOutcome) -> String {
     match outcome {
         ProbeOutcome::Ok { said, .. } => format!("ok: {}", said.shown()),
-        ProbeOutcome::Fail { why } => format!("fail: {}", why.shown()),
+        ProbeOutcome::Fail { why, .. } => format!("fail: {}", why.shown()),
         ProbeOutcome::Broken { why } => format!("broken: {}", why.shown()),
     }
 }
@@ -72,6 +73,7 @@ fn task(index: u16, target: &str, to: SocketAddr, every: Span, timeout: Span) ->
         },
         host: "web1".parse().unwrap(),
         address: Some(to.ip()),
+        vantage: Vantage::Cockpit,
     }
 }
 
@@ -103,7 +105,7 @@ async fn every_probe_is_made_again_and_again_at_its_own_pace() {
         tcp(1, refused, fast, Span::secs(1)),
         tcp(2, open, Span::secs(60), Span::secs(1)),
     ];
-    let watching = watch(tasks, async |id, attempt| {
+    let watching = watch(tasks, async |id, _, attempt| {
         seen.borrow_mut().entry(id.index).or_default().push(words(&attempt.outcome));
     });
     assert!(tokio::time::timeout(Duration::from_millis(1_200), watching).await.is_err(), "it never ends");
@@ -124,7 +126,7 @@ async fn a_slow_probe_is_not_made_twice_at_once_and_what_it_missed_is_not_made_u
     let slow = Cell::new(true);
     let open = silent("127.0.0.1:0");
     // Reports of the first three take longer than four intervals: as a slow attempt, or a slow loop.
-    let watching = watch(vec![tcp(0, open, Span::ms(100), Span::secs(1))], async |_, _| {
+    let watching = watch(vec![tcp(0, open, Span::ms(100), Span::secs(1))], async |_, _, _| {
         starts.borrow_mut().push(dialer::since(began).as_ms());
         slow.set(starts.borrow().len() <= 3);
         if slow.get() {
@@ -139,7 +141,7 @@ async fn a_slow_probe_is_not_made_twice_at_once_and_what_it_missed_is_not_made_u
     assert!(gaps.len() >= 4, "{gaps:?}");
 
     let count = Cell::new(0);
-    let watching = watch(vec![tcp(0, deaf.address, Span::ms(10), Span::ms(200))], async |_, attempt| {
+    let watching = watch(vec![tcp(0, deaf.address, Span::ms(10), Span::ms(200))], async |_, _, attempt| {
         assert_eq!(words(&attempt.outcome), "fail: no answer in 200ms");
         count.set(count.get() + 1);
     });
@@ -154,7 +156,7 @@ async fn no_more_attempts_at_once_than_there_may_be() {
     let tasks = (0..300).map(|index| tcp(index, deaf.address, often, Span::secs(2))).collect();
     let (now, first) = (Instant::now(), RefCell::new(Vec::new()));
     let all = tokio::sync::Notify::new();
-    let watching = watch(tasks, async |id, attempt| {
+    let watching = watch(tasks, async |id, _, attempt| {
         assert_eq!(words(&attempt.outcome), "fail: no answer in 2s");
         first.borrow_mut().push((id.index, dialer::since(now).as_ms()));
         if first.borrow().len() == 300 {
@@ -177,7 +179,7 @@ async fn no_more_attempts_at_once_than_there_may_be() {
 async fn dropping_it_stops_it() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let to = listener.local_addr().unwrap();
-    let task = tokio::spawn(watch(vec![tcp(0, to, Span::ms(20), Span::secs(1))], async |_, _| {}));
+    let task = tokio::spawn(watch(vec![tcp(0, to, Span::ms(20), Span::secs(1))], async |_, _, _| {}));
     listener.accept().await.unwrap();
     task.abort();
     assert!(task.await.unwrap_err().is_cancelled());
@@ -192,7 +194,7 @@ async fn dropping_it_stops_it() {
 
 #[tokio::test]
 async fn nothing_to_watch_is_soon_watched() {
-    watch(Vec::new(), async |_, _| {}).await;
+    watch(Vec::new(), async |_, _, _| {}).await;
 }
 
 #[test]

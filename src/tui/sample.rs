@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::core::command::{Answer, Command, Input, Intent, Sample as Said};
 use crate::core::decide::{Circumstances, Decision, advance, decide};
 use crate::core::event::{
-    Actor, ApplyReport, Failure, FailureKind, HelperState, LogLine, LogSource, ProbeId, ProbeOutcome, Proof,
-    ProofFile, Purpose, RollbackReport, Snapshot, SnapshotLeft, Timer, TimerState, TimerWatch, VerifyReport,
+    Actor, ApplyReport, FailKind, Failure, FailureKind, HelperState, LogLine, LogSource, ProbeId,
+    ProbeOutcome, Proof, ProofFile, Purpose, RollbackReport, Snapshot, SnapshotLeft, Timer, TimerState,
+    TimerWatch, Vantage, VerifyReport,
 };
 use crate::core::state::{Phase, Work};
 use crate::core::{Change, Frozen, JournalHealth, Record, Rehearsal, State, View};
@@ -427,11 +428,11 @@ impl Sample {
             .collect();
         for (nth, probe) in probes.into_iter().enumerate() {
             let outcome = if fails == Some(probe.customer.as_str()) {
-                ProbeOutcome::Fail { why: "no answer in 3s".into() }
+                ProbeOutcome::fail(FailKind::NoAnswer, "no answer in 3s")
             } else {
                 ProbeOutcome::Ok { took: Span::ms(11 + 7 * nth as u64), said: "connected".into() }
             };
-            self.say(id, Said::Seen { probe, outcome });
+            self.say(id, Said::Seen { probe, vantage: Vantage::Cockpit, outcome, sighting: None });
         }
         self.to(at(clock));
     }

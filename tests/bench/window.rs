@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use holdpoint::core::event::{
     Actor, ApplyReport, BatchEvent, HelperState, HostEvent, LogLine, LogSource, ProbeEvent, ProbeId,
-    ProbeOutcome, Proof, Purpose, Samples, VerifyReport, WindowEvent,
+    ProbeOutcome, Proof, Purpose, Samples, Vantage, VerifyReport, WindowEvent,
 };
 use holdpoint::core::{Event, Frozen, Record, Rehearsal, State, standing};
 use holdpoint::facts::{Domain, Fact, Locks, Packages, Pending, Updates};
@@ -41,7 +41,7 @@ pub fn probe(n: usize) -> ProbeId {
 
 pub fn seen(n: usize, ms: u64) -> Event {
     let outcome = ProbeOutcome::Ok { took: Span::ms(ms), said: "connected".into() };
-    Event::Probe(ProbeEvent::Seen { probe: probe(n), outcome })
+    Event::Probe(ProbeEvent::Seen { probe: probe(n), vantage: Vantage::Cockpit, outcome, sighting: None })
 }
 
 pub fn line(n: usize, at: Time, what: &str) -> LogLine {

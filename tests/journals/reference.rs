@@ -8,7 +8,7 @@ use holdpoint::core::change::{Change, Frozen, Rehearsal, Standing};
 use holdpoint::core::event::{
     Actor, ApplyReport, BatchEvent, Check, Failure, FailureKind, GateEvent, HelperState, HostEvent, LogLine,
     LogSource, Origin, ProbeEvent, ProbeId, ProbeOutcome, Proof, ProofFile, Purpose, RehearsalEvent, Samples,
-    Source, WindowEvent,
+    Source, Vantage, WindowEvent,
 };
 use holdpoint::core::state::Round;
 use holdpoint::core::{Event, Record};
@@ -143,7 +143,9 @@ pub fn events() -> Vec<Event> {
         Event::Probe(ProbeEvent::WatchStarted),
         Event::Probe(ProbeEvent::Seen {
             probe: ProbeId { customer: word("acme"), index: 0 },
+            vantage: Vantage::Cockpit,
             outcome: ProbeOutcome::Ok { took: Span::ms(12), said: "open".into() },
+            sighting: None,
         }),
         Event::Batch(BatchEvent::Planned {
             batch: batch(),

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use super::Conductor;
 use crate::core::command::RollbackScope;
 use crate::core::effect::{Effect, Started};
-use crate::core::event::{Actor, BatchEvent, Event, HoldScope, Purpose, Record, TimerState};
+use crate::core::event::{Actor, BatchEvent, Event, HoldScope, Purpose, Record, TimerState, Vantage};
 use crate::core::state::{Phase, Reach, Work};
 use crate::core::{Command, Input, Intent, Sample, State, gate, pilot, schedule};
 use crate::journal::MemoryLog;
@@ -133,7 +133,7 @@ impl Sim {
 
     /// What must be true at the moment an event is committed, judged on the state before it.
     fn check_record(&mut self, record: &Record) {
-        if !matches!(record.event, Event::Probe(_) | Event::Samples(_) | Event::Host(_)) {
+        if !matches!(record.event, Event::Probe(_) | Event::Packet(_) | Event::Samples(_) | Event::Host(_)) {
             let words: String = format!("{:?}", record.event).chars().take(160).collect();
             self.tell(format!("#{} {words}", record.seq));
         }
@@ -260,7 +260,10 @@ impl Sim {
         for probe in seen {
             let host = name(probe.customer.as_str().trim_start_matches("customer-of-"));
             let outcome = self.hosts[&host].served();
-            self.input(&Input::Sample { id, sample: Box::new(Sample::Seen { probe, outcome }) });
+            self.input(&Input::Sample {
+                id,
+                sample: Box::new(Sample::Seen { probe, vantage: Vantage::Cockpit, outcome, sighting: None }),
+            });
         }
     }
 

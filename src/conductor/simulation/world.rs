@@ -7,7 +7,7 @@ use super::timer::Timers;
 use crate::core::Change;
 use crate::core::effect::{Effect, OnHost};
 use crate::core::event::{
-    ApplyReport, Failure, FailureKind, HelperState, Inspected, ProbeOutcome, Proof, ProofFile,
+    ApplyReport, FailKind, Failure, FailureKind, HelperState, Inspected, ProbeOutcome, Proof, ProofFile,
     RollbackReport, VerifyReport,
 };
 use crate::core::state::Work;
@@ -256,7 +256,7 @@ impl SimHost {
     pub fn served(&self) -> ProbeOutcome {
         let changed = self.installed != self.first;
         if self.breaks && changed {
-            ProbeOutcome::Fail { why: "no answer in 3s".into() }
+            ProbeOutcome::fail(FailKind::NoAnswer, "no answer in 3s")
         } else {
             ProbeOutcome::Ok { took: Span::ms(12), said: "200".into() }
         }

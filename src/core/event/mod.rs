@@ -7,6 +7,7 @@
 mod batch;
 mod gate;
 mod host;
+mod packet;
 mod probe;
 mod rehearsal;
 mod report;
@@ -20,7 +21,8 @@ use serde::{Deserialize, Serialize};
 pub use batch::BatchEvent;
 pub use gate::GateEvent;
 pub use host::{HelperState, HostEvent};
-pub use probe::{ProbeEvent, ProbeId, ProbeOutcome};
+pub use packet::{Flow, PacketEvent, Tally};
+pub use probe::{Certificate, FailKind, Phases, ProbeEvent, ProbeId, ProbeOutcome, Sighting, Vantage};
 pub use rehearsal::RehearsalEvent;
 pub use report::{
     ApplyReport, Check, Identity, Inspected, KernelBack, Origin, Pinned, Proof, ProofFile, RollbackReport,
@@ -74,6 +76,8 @@ pub enum Event {
     Gate(GateEvent),
     /// A probe and its results.
     Probe(ProbeEvent),
+    /// What captures on hosts saw.
+    Packet(PacketEvent),
     /// The rehearsal's own milestones.
     Rehearsal(RehearsalEvent),
     /// Log lines and the like, as recorded.
@@ -89,6 +93,7 @@ impl Event {
             | Self::Batch(_)
             | Self::Gate(_)
             | Self::Probe(_)
+            | Self::Packet(_)
             | Self::Rehearsal(_)
             | Self::Samples(_) => 1,
         }

@@ -17,13 +17,13 @@ use serde::{Deserialize, Serialize};
 pub use batch::{Batch, Phase};
 pub use batches::Batches;
 pub use deadman::{DeadMan, Unattended};
-pub use probe::{Health, ProbeState};
+pub use probe::{Capture, Health, Normal, ProbeState, Series};
 pub use ring::Ring;
 
 use super::change::Rehearsal;
 use super::event::{
-    Event, Failure, HelperState, HoldScope, LogLine, Outcome, ProbeEvent, ProbeId, ProbeOutcome, Purpose,
-    Record,
+    Event, Failure, Flow, HelperState, HoldScope, LogLine, Outcome, PacketEvent, ProbeEvent, ProbeId,
+    ProbeOutcome, Purpose, Record, Sighting, Vantage,
 };
 use crate::facts::Facts;
 use crate::plan::Plan;
@@ -33,8 +33,6 @@ use crate::types::{BatchId, Epoch, HostName, PackageName, Seq, Time, Untrusted};
 const LOG_LINES: usize = 10_000;
 /// Markers kept in state, the newest.
 const MARKERS: usize = 1_000;
-/// Results kept for each probe, the newest.
-const RESULTS: usize = 32;
 
 /// The state of a window at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +69,8 @@ pub struct State {
     pub waivers: Vec<Waiver>,
     /// Probes and their newest results.
     pub probes: BTreeMap<ProbeId, Arc<ProbeState>>,
+    /// What captures on hosts see.
+    pub captures: BTreeMap<HostName, Capture>,
     /// The standing effect that makes probes.
     pub probing: Option<Seq>,
     /// Effects that were started and have not answered.
@@ -237,6 +237,7 @@ impl Default for State {
             batches: Batches::default(),
             waivers: Vec::new(),
             probes: BTreeMap::new(),
+            captures: BTreeMap::new(),
             probing: None,
             pending: BTreeMap::new(),
             markers: VecDeque::new(),
@@ -261,6 +262,7 @@ impl State {
             Event::Batch(event) => event.apply(self, seq, at),
             Event::Gate(event) => event.apply(self, seq, at),
             Event::Probe(event) => event.apply(self, seq, at),
+            Event::Packet(event) => event.apply(self, seq, at),
             Event::Rehearsal(event) => event.apply(self, seq, at),
             Event::Samples(samples) => samples.apply(self, seq, at),
         }
@@ -301,9 +303,13 @@ impl State {
     /// as ever. On many hosts they come all the time, and nobody waits for one.
     pub fn is_routine(&self, event: &Event) -> bool {
         match event {
-            Event::Probe(ProbeEvent::Seen { probe, .. }) => {
-                self.probes.get(probe).is_some_and(|probe| probe.as_ever())
+            Event::Probe(ProbeEvent::Seen { probe, vantage, .. }) => {
+                self.probes.get(probe).is_some_and(|probe| probe.as_ever(vantage))
             }
+            // They stand beside results, which are shown at once where it matters.
+            Event::Packet(PacketEvent::Tallied { .. }) => true,
+            Event::Packet(PacketEvent::Matched { flow, .. }) => flow.completed,
+            Event::Packet(PacketEvent::Running { .. } | PacketEvent::Unseen { .. }) => false,
             Event::Probe(ProbeEvent::WatchStarted | ProbeEvent::WatchEnded { .. })
             | Event::Window(_)
             | Event::Host(_)
@@ -344,13 +350,7 @@ impl State {
         for customer in &plan.customers {
             for (index, probe) in customer.probes.iter().enumerate() {
                 let id = ProbeId { customer: customer.name.clone(), index: index as u16 };
-                let state = ProbeState {
-                    probe: probe.clone(),
-                    before: None,
-                    settled: false,
-                    results: VecDeque::new(),
-                };
-                self.probes.insert(id, Arc::new(state));
+                self.probes.insert(id, Arc::new(ProbeState::new(probe.clone())));
             }
         }
         self.turns = Arc::new(super::schedule::turns(plan));
@@ -432,22 +432,21 @@ impl State {
         self.markers.push_back(Marker { seq, at, note });
     }
 
-    pub(super) fn saw(&mut self, id: &ProbeId, outcome: &ProbeOutcome, at: Time) {
+    pub(super) fn saw(
+        &mut self,
+        id: &ProbeId,
+        vantage: &Vantage,
+        outcome: &ProbeOutcome,
+        seen: Option<&Sighting>,
+        at: Time,
+    ) {
         let Some(probe) = self.probes.get_mut(id).map(Arc::make_mut) else { return };
-        if probe.results.len() == RESULTS {
-            probe.results.pop_front();
-        }
-        probe.results.push_back((at, outcome.clone()));
-        if !probe.settled {
-            match outcome {
-                ProbeOutcome::Ok { .. } => probe.before = Some(true),
-                // One lost packet must not make a probe optional for the whole window.
-                ProbeOutcome::Fail { .. } if probe.failed() >= probe.probe.fails.fails => {
-                    probe.before = Some(false);
-                }
-                ProbeOutcome::Fail { .. } | ProbeOutcome::Broken { .. } => {}
-            }
-        }
+        probe.saw(vantage, outcome, seen, at);
+    }
+
+    pub(super) fn matched(&mut self, id: &ProbeId, vantage: &Vantage, flow: &Flow, at: Time) {
+        let Some(probe) = self.probes.get_mut(id).map(Arc::make_mut) else { return };
+        probe.matched(vantage, flow, at);
     }
 
     /// The first change starts: what each probe was before is settled now.

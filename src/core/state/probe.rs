@@ -1,22 +1,75 @@
-//! One probe: its newest results, and what they say.
+//! One probe: its newest results from each vantage, and what they say.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
 
-use crate::core::event::ProbeOutcome;
+use crate::core::event::{Flow, ProbeOutcome, Sighting, Tally, Vantage};
 use crate::plan::Probe;
-use crate::types::Time;
+use crate::types::{Sha256, Span, Time, Untrusted};
+
+/// Results kept for each probe and vantage, the newest.
+const RESULTS: usize = 32;
 
 /// A probe and its newest results.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProbeState {
     /// What is looked at.
     pub probe: Probe,
+    /// Whether what was normal is settled, since a change was started.
+    pub settled: bool,
+    /// From where the plan wants it made: this judges.
+    pub own: Series,
+    /// From elsewhere: this explains.
+    pub others: BTreeMap<Vantage, Series>,
+}
+
+/// What was seen of a probe from one vantage.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Series {
     /// Whether it passed before the window's first change; `None` until something was seen.
     pub before: Option<bool>,
-    /// Whether that is settled, since a change was started.
-    pub settled: bool,
     /// The newest results, oldest first.
     pub results: VecDeque<(Time, ProbeOutcome)>,
+    /// What else the newest attempt saw.
+    pub sighting: Option<Arc<Sighting>>,
+    /// What it was like before the window's first change, where it passed.
+    pub normal: Normal,
+    /// What the host's capture saw of the newest attempt that was found there, and when it said so.
+    pub flow: Option<(Time, Arc<Flow>)>,
+}
+
+/// What a target was like before the window's first change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Normal {
+    /// The certificate that it showed.
+    pub certificate: Option<Sha256>,
+    /// The HTTP status.
+    pub status: Option<u16>,
+    /// How long it took, the newest passes.
+    pub took: VecDeque<Span>,
+}
+
+impl Normal {
+    /// The median of how long it took; `None` where it never passed.
+    pub fn median(&self) -> Option<Span> {
+        let mut all: Vec<Span> = self.took.iter().copied().collect();
+        all.sort_unstable();
+        all.get(all.len() / 2).copied()
+    }
+}
+
+/// What is known of a host's capture.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Capture {
+    /// Since when it has run; `None` while it doesn't.
+    pub since: Option<Time>,
+    /// Why its packets are not seen.
+    pub unseen: Option<Untrusted>,
+    /// By address what passed by lately, and when that was told.
+    pub tallies: BTreeMap<IpAddr, (Time, Tally)>,
+    /// Packets that the host's kernel dropped before they were seen.
+    pub dropped: u64,
 }
 
 /// What a probe's newest results say.
@@ -32,54 +85,145 @@ pub enum Health {
     Unknown,
 }
 
-impl ProbeState {
-    /// Whether it must pass: the plan says so and it passed before the window.
-    pub fn required(&self) -> bool {
-        self.probe.required && self.before != Some(false)
-    }
-
+impl Series {
     /// The newest result.
     pub fn last(&self) -> Option<&(Time, ProbeOutcome)> {
         self.results.back()
     }
 
     /// Whether the newest result is older than three intervals and a timeout, or there is none.
-    pub fn stale(&self, now: Time) -> bool {
-        let limit = self.probe.every.as_ms() * 3 + self.probe.timeout.as_ms();
+    pub fn stale(&self, probe: &Probe, now: Time) -> bool {
+        let limit = probe.every.as_ms() * 3 + probe.timeout.as_ms();
         self.last().is_none_or(|(at, _)| (now - *at).num_milliseconds() > limit as i64)
     }
 
     /// Whether the newest result says what all before it that are kept said: it passes.
-    pub(super) fn as_ever(&self) -> bool {
+    fn as_ever(&self) -> bool {
         let ok = |(_, outcome): &(Time, ProbeOutcome)| matches!(outcome, ProbeOutcome::Ok { .. });
         self.results.len() > 1 && self.results.iter().all(ok)
     }
 
     /// How many of the newest attempts that its limit counts have failed.
-    pub(super) fn failed(&self) -> u32 {
-        let newest = self.results.iter().rev().take(self.probe.fails.of as usize);
+    fn failed(&self, probe: &Probe) -> u32 {
+        let newest = self.results.iter().rev().take(probe.fails.of as usize);
         let failed = newest.filter(|(_, outcome)| matches!(outcome, ProbeOutcome::Fail { .. })).count();
         u32::try_from(failed).unwrap_or(u32::MAX)
     }
 
     /// What its newest results say, `fails` of `of` counted from the end.
-    pub fn health(&self, now: Time) -> Health {
-        if self.stale(now) {
+    pub fn health(&self, probe: &Probe, now: Time) -> Health {
+        if self.stale(probe, now) {
             return Health::Unknown;
         }
-        let failed = self.failed();
+        let failed = self.failed(probe);
         match self.last() {
             None | Some((_, ProbeOutcome::Broken { .. })) => Health::Unknown,
-            Some(_) if failed >= self.probe.fails.fails => Health::Fail,
+            Some(_) if failed >= probe.fails.fails => Health::Fail,
             Some((_, ProbeOutcome::Fail { .. })) => Health::Shaky,
             Some((_, ProbeOutcome::Ok { .. })) => Health::Ok,
         }
+    }
+
+    /// Takes a result in; what was normal is learnt until it is settled.
+    fn saw(
+        &mut self,
+        probe: &Probe,
+        settled: bool,
+        outcome: &ProbeOutcome,
+        seen: Option<&Sighting>,
+        at: Time,
+    ) {
+        if self.results.len() == RESULTS {
+            self.results.pop_front();
+        }
+        self.results.push_back((at, outcome.clone()));
+        self.sighting = seen.cloned().map(Arc::new);
+        if settled {
+            return;
+        }
+        match outcome {
+            ProbeOutcome::Ok { took, .. } => {
+                self.before = Some(true);
+                if self.normal.took.len() == RESULTS {
+                    self.normal.took.pop_front();
+                }
+                self.normal.took.push_back(*took);
+                self.normal.status = seen.and_then(|seen| seen.status);
+                let shown = seen.and_then(|seen| seen.certificate.as_ref());
+                self.normal.certificate = shown.map(|certificate| certificate.sha256.clone());
+            }
+            // One lost packet must not make a probe optional for the whole window.
+            ProbeOutcome::Fail { .. } if self.failed(probe) >= probe.fails.fails => {
+                self.before = Some(false);
+            }
+            ProbeOutcome::Fail { .. } | ProbeOutcome::Broken { .. } => {}
+        }
+    }
+}
+
+impl ProbeState {
+    /// A probe of which nothing was seen yet.
+    pub fn new(probe: Probe) -> Self {
+        Self { probe, settled: false, own: Series::default(), others: BTreeMap::new() }
+    }
+
+    /// What was seen from that vantage; `None` where it is not the probe's own and nothing was.
+    pub fn from(&self, vantage: &Vantage) -> Option<&Series> {
+        if vantage.judges(self.probe.from) { Some(&self.own) } else { self.others.get(vantage) }
+    }
+
+    /// Whether it must pass: the plan says so and it passed before the window.
+    pub fn required(&self) -> bool {
+        self.probe.required && self.own.before != Some(false)
+    }
+
+    /// The newest result from where it is judged.
+    pub fn last(&self) -> Option<&(Time, ProbeOutcome)> {
+        self.own.last()
+    }
+
+    /// Whether that is older than three intervals and a timeout, or there is none.
+    pub fn stale(&self, now: Time) -> bool {
+        self.own.stale(&self.probe, now)
+    }
+
+    /// What the newest results say from where it is judged.
+    pub fn health(&self, now: Time) -> Health {
+        self.own.health(&self.probe, now)
+    }
+
+    /// Whether the newest result from that vantage says what all before it that are kept said: it passes.
+    pub(super) fn as_ever(&self, vantage: &Vantage) -> bool {
+        self.from(vantage).is_some_and(Series::as_ever)
+    }
+
+    fn series(&mut self, vantage: &Vantage) -> &mut Series {
+        if vantage.judges(self.probe.from) {
+            &mut self.own
+        } else {
+            self.others.entry(vantage.clone()).or_default()
+        }
+    }
+
+    pub(super) fn saw(
+        &mut self,
+        vantage: &Vantage,
+        outcome: &ProbeOutcome,
+        seen: Option<&Sighting>,
+        at: Time,
+    ) {
+        let (probe, settled) = (self.probe.clone(), self.settled);
+        self.series(vantage).saw(&probe, settled, outcome, seen, at);
+    }
+
+    pub(super) fn matched(&mut self, vantage: &Vantage, flow: &Flow, at: Time) {
+        self.series(vantage).flow = Some((at, Arc::new(flow.clone())));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::core::event::{Event, HostEvent, ProbeEvent, ProbeId};
+    use crate::core::event::{Event, FailKind, HostEvent, ProbeEvent, ProbeId};
     use crate::core::state::State;
     use crate::types::Span;
 
@@ -96,13 +240,15 @@ mod tests {
         state.open(crate::core::event::Purpose::Run, &plan, None, at);
         let id = ProbeId { customer: "acme".parse().expect("a name"), index: 0 };
         let mut seen = |outcome: ProbeOutcome| {
-            state.saw(&id, &outcome, at);
-            state.is_routine(&Event::Probe(ProbeEvent::Seen { probe: id.clone(), outcome }))
+            let vantage = Vantage::Cockpit;
+            state.saw(&id, &vantage, &outcome, None, at);
+            let (probe, sighting) = (id.clone(), None);
+            state.is_routine(&Event::Probe(ProbeEvent::Seen { probe, vantage, outcome, sighting }))
         };
         let ok = || ProbeOutcome::Ok { took: Span::ms(1), said: "open".into() };
         let first: Vec<bool> = (0..3).map(|_| seen(ok())).collect();
         assert_eq!(first, [false, true, true]);
-        assert!(!seen(ProbeOutcome::Fail { why: "refused".into() }));
+        assert!(!seen(ProbeOutcome::fail(FailKind::Refused, "refused")));
         // As long as a failure is in sight, somebody watches whether it comes again.
         let after: Vec<bool> = (0..32).map(|_| seen(ok())).collect();
         assert_eq!(after.iter().position(|routine| *routine), Some(31));

@@ -72,8 +72,8 @@ async fn the_customers_address_is_asked_for_the_name_in_the_url() {
     let host = format!("host: www.acme.example:{}\r\n", address.port());
     assert!(head.contains(&host), "{head}");
     assert!(head.contains("connection: close\r\n"), "{head}");
-    assert_eq!(attempt.local.unwrap().port(), port);
-    assert_eq!(attempt.peer, Some(address));
+    assert_eq!(attempt.sighting.local.unwrap().port(), port);
+    assert_eq!(attempt.sighting.peer, Some(address));
     let said = words(&attempt.outcome);
     assert!(said.starts_with("ok: 200; connected after "), "{said}");
     assert!(said.contains(", answer after ") && said.contains(", all after "), "{said}");
@@ -176,8 +176,8 @@ async fn without_a_connection_the_words_are_the_dialers_and_the_port_is_known() 
         let attempt = get("www.acme.example", to, LATE).await;
         let said = words(&attempt.outcome);
         assert!(said.starts_with(expected), "{said}");
-        assert_ne!(attempt.local.unwrap().port(), 0);
-        assert_eq!(attempt.peer, Some(to));
+        assert_ne!(attempt.sighting.local.unwrap().port(), 0);
+        assert_eq!(attempt.sighting.peer, Some(to));
     }
 }
 
@@ -189,7 +189,7 @@ async fn without_a_customers_address_the_name_leads() {
     // Another address of the name refuses where the machine has IPv6; the one that answers counts.
     let good = attempt(&page("localhost"), None, &resolver, SOON).await;
     assert!(words(&good.outcome).starts_with("ok: 200;"), "{good:?}");
-    assert_eq!(good.peer, Some(address));
+    assert_eq!(good.sighting.peer, Some(address));
     let refused = Page { port: nobody().port(), ..page("127.0.0.1") };
     assert_eq!(words(&attempt(&refused, None, &resolver, SOON).await.outcome), "fail: refused");
 }
@@ -203,7 +203,7 @@ async fn an_address_that_swallows_everything_leaves_time_for_the_next() {
     let both = vec![deaf.address.ip(), address.ip()];
     let made = attempt(&page, None, &Resolver::knowing(name, both), Span::secs(2)).await;
     assert!(words(&made.outcome).starts_with("ok: 200; connected after 1s"), "{made:?}");
-    assert_eq!(made.peer, Some(address));
+    assert_eq!(made.sighting.peer, Some(address));
     let deaf_twice = vec![deaf.address.ip(), deaf.address.ip()];
     let made = attempt(&page, None, &Resolver::knowing(name, deaf_twice), LATE).await;
     assert_eq!(words(&made.outcome), "fail: 127.0.0.9: no answer in 300ms");
@@ -223,5 +223,5 @@ async fn a_path_that_is_no_path_is_never_sent() {
     let page = Page { host: "acme.example", port: 80, path: "/a b" };
     let made = attempt(&page, Some(nobody().ip()), &Resolver::new(), SOON).await;
     assert!(words(&made.outcome).starts_with("broken: \"/a b\" can't be asked for: "), "{made:?}");
-    assert_eq!(made.peer, None);
+    assert_eq!(made.sighting.peer, None);
 }

@@ -160,15 +160,15 @@ fn rolling(view: &View, now: Time) -> Vec<Banner> {
 /// Since when a probe has failed without a pass, and its newest reason.
 pub(super) fn failing_since(probe: &ProbeState) -> Option<(Time, String)> {
     let mut since = None;
-    for (at, outcome) in probe.results.iter().rev() {
+    for (at, outcome) in probe.own.results.iter().rev() {
         match outcome {
             ProbeOutcome::Fail { .. } => since = Some(*at),
             ProbeOutcome::Broken { .. } => {}
             ProbeOutcome::Ok { .. } => break,
         }
     }
-    let why = probe.results.iter().rev().find_map(|(_, outcome)| match outcome {
-        ProbeOutcome::Fail { why } => Some(why.shown()),
+    let why = probe.own.results.iter().rev().find_map(|(_, outcome)| match outcome {
+        ProbeOutcome::Fail { why, .. } => Some(why.shown()),
         ProbeOutcome::Ok { .. } | ProbeOutcome::Broken { .. } => None,
     });
     Some((since?, why?))

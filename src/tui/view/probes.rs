@@ -106,7 +106,7 @@ pub(super) fn listing(theme: &Theme, view: &View, ui: &Ui, now: Time, area: Rect
                 return Text::new();
             }
             let (role, word, took) = result(theme, probe, *health, now);
-            let before = match probe.before {
+            let before = match probe.own.before {
                 Some(true) => (Role::Dim, "ok"),
                 Some(false) => (Role::Warn, "FAIL"),
                 None => (Role::Dim, "-"),

@@ -1,0 +1,136 @@
+//! Any event of probes and of captures.
+
+use std::net::{IpAddr, SocketAddr};
+
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::{Any, customer, few, host, interface, sha256, span, texts, time, untrusted};
+use crate::core::event::{
+    Certificate, FailKind, Flow, PacketEvent, Phases, ProbeEvent, ProbeId, ProbeOutcome, Sighting, Tally,
+    Vantage,
+};
+
+fn probe() -> Any<ProbeId> {
+    (customer(), any::<u16>()).prop_map(|(customer, index)| ProbeId { customer, index }).boxed()
+}
+
+fn vantage() -> Any<Vantage> {
+    prop_oneof![
+        Just(Vantage::Cockpit),
+        host().prop_map(Vantage::Further),
+        Just(Vantage::Inside),
+        host().prop_map(Vantage::Peer),
+    ]
+    .boxed()
+}
+
+fn fail_kind() -> Any<FailKind> {
+    let all = [
+        FailKind::NoAnswer,
+        FailKind::Refused,
+        FailKind::Unreachable,
+        FailKind::Cut,
+        FailKind::Silence,
+        FailKind::TlsRefused,
+        FailKind::Certificate,
+        FailKind::ServerError,
+        FailKind::Content,
+        FailKind::Database,
+        FailKind::Command,
+        FailKind::Other,
+    ];
+    select(all.to_vec()).boxed()
+}
+
+/// How any attempt may go.
+pub fn outcome() -> Any<ProbeOutcome> {
+    prop_oneof![
+        (span(), untrusted()).prop_map(|(took, said)| ProbeOutcome::Ok { took, said }),
+        (untrusted(), fail_kind()).prop_map(|(why, kind)| ProbeOutcome::Fail { why, kind }),
+        untrusted().prop_map(|why| ProbeOutcome::Broken { why }),
+    ]
+    .boxed()
+}
+
+fn socket() -> Any<SocketAddr> {
+    (any::<IpAddr>(), any::<u16>()).prop_map(|(address, port)| SocketAddr::new(address, port)).boxed()
+}
+
+fn sighting() -> Any<Sighting> {
+    let phases = (of(span()), of(span()), of(span()), of(span())).prop_map(
+        |(resolved, connected, secured, answered)| Phases { resolved, connected, secured, answered },
+    );
+    let certificate = (sha256(), texts(), untrusted(), time(), time(), of(untrusted())).prop_map(
+        |(sha256, names, issuer, from, until, against)| {
+            Box::new(Certificate { sha256, names, issuer, from, until, against })
+        },
+    );
+    (of(socket()), of(socket()), phases, of(certificate), of(any::<u16>()))
+        .prop_map(|(local, peer, phases, certificate, status)| Sighting {
+            local,
+            peer,
+            phases,
+            certificate,
+            status,
+        })
+        .boxed()
+}
+
+/// Any event of a probe.
+pub fn probe_event() -> Any<ProbeEvent> {
+    prop_oneof![
+        Just(ProbeEvent::WatchStarted),
+        (probe(), vantage(), outcome(), of(sighting().prop_map(Box::new))).prop_map(
+            |(probe, vantage, outcome, sighting)| ProbeEvent::Seen { probe, vantage, outcome, sighting }
+        ),
+        (any::<u64>(), untrusted()).prop_map(|(started, why)| ProbeEvent::WatchEnded { started, why }),
+    ]
+    .boxed()
+}
+
+/// What may have been seen of an attempt.
+pub fn flow() -> Any<Flow> {
+    let counts = vec(any::<u32>(), 9);
+    (counts, any::<bool>(), of(any::<u8>()), of(span()), of(interface()), of(interface()))
+        .prop_map(|(n, completed, alert, first_byte, came_by, left_by)| Flow {
+            asked: n[0],
+            granted: n[1],
+            completed,
+            refused: n[2],
+            prohibited: n[3],
+            dropped_by_caller: n[4],
+            data_in: n[5],
+            data_out: n[6],
+            again_out: n[7],
+            again_in: n[8],
+            alert,
+            first_byte,
+            came_by,
+            left_by,
+        })
+        .boxed()
+}
+
+/// Any event of a capture.
+pub fn packet_event() -> Any<PacketEvent> {
+    let tally = (any::<IpAddr>(), vec(any::<u32>(), 4)).prop_map(|(address, n)| Tally {
+        address,
+        arp_asked: n[0],
+        arp_answered: n[1],
+        came: n[2],
+        left: n[3],
+    });
+    prop_oneof![
+        (host(), probe(), vantage(), socket(), flow().prop_map(Box::new)).prop_map(
+            |(host, probe, vantage, local, flow)| PacketEvent::Matched { host, probe, vantage, local, flow }
+        ),
+        (host(), span(), few(tally.boxed()), any::<u64>())
+            .prop_map(|(host, over, tallies, dropped)| PacketEvent::Tallied { host, over, tallies, dropped }),
+        host().prop_map(|host| PacketEvent::Running { host }),
+        (host(), untrusted()).prop_map(|(host, why)| PacketEvent::Unseen { host, why }),
+    ]
+    .boxed()
+}

@@ -1,0 +1,125 @@
+//! What captures on hosts saw: what became of each probe's own packets, and what passed by for each
+//! customer's address. Rows for people to read go with the samples; a verdict stands on these.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use super::probe::{ProbeId, Vantage};
+use crate::core::state::State;
+use crate::types::{HostName, IfName, Seq, Span, Time, Untrusted};
+
+/// One attempt's packets as the host saw them; "in" is towards the customer's address. All zero: it was
+/// looked for, the capture ran all the while, and nothing of it was there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Flow {
+    /// Connections asked for (SYN), repeats included; for a ping the echo requests.
+    pub asked: u32,
+    /// Connections granted (SYN and ACK), repeats included; for a ping the echo replies.
+    pub granted: u32,
+    /// The caller's own ACK came: the grant reached them.
+    pub completed: bool,
+    /// Resets from the host.
+    pub refused: u32,
+    /// Refusals by ICMP from the host (administratively prohibited, port unreachable).
+    pub prohibited: u32,
+    /// Resets from the caller.
+    pub dropped_by_caller: u32,
+    /// Packets with data from the caller.
+    pub data_in: u32,
+    /// Packets with data from the host.
+    pub data_out: u32,
+    /// Packets that the host sent again.
+    pub again_out: u32,
+    /// Packets that the caller sent again.
+    pub again_in: u32,
+    /// The TLS alert that the host sent in the clear, by its number (RFC 8446, section 6).
+    pub alert: Option<u8>,
+    /// From the caller's first data to the host's first data.
+    pub first_byte: Option<Span>,
+    /// By which interface it came.
+    pub came_by: Option<IfName>,
+    /// By which interface the answer left.
+    pub left_by: Option<IfName>,
+}
+
+/// What passed by for one address within one stretch of time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// The customer's address.
+    pub address: IpAddr,
+    /// Who-has for it (neighbour solicitations with IPv6).
+    pub arp_asked: u32,
+    /// Answers of this host to them.
+    pub arp_answered: u32,
+    /// Packets to it.
+    pub came: u32,
+    /// Packets from it.
+    pub left: u32,
+}
+
+/// Something about captures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum PacketEvent {
+    /// What a host's capture saw of one attempt of a probe.
+    Matched {
+        /// On which host.
+        host: HostName,
+        /// Of which probe.
+        probe: ProbeId,
+        /// Made from where.
+        vantage: Vantage,
+        /// The attempt's own end, as it is in its [`super::Sighting`].
+        local: SocketAddr,
+        /// What was seen.
+        flow: Box<Flow>,
+    },
+    /// What passed by on a host.
+    Tallied {
+        /// On which host.
+        host: HostName,
+        /// How long a stretch.
+        over: Span,
+        /// By address; those with nothing at all are left out.
+        tallies: Vec<Tally>,
+        /// Packets that the host's kernel dropped before they were seen.
+        dropped: u64,
+    },
+    /// A capture is running.
+    Running {
+        /// On which host.
+        host: HostName,
+    },
+    /// A host's packets are not seen, or not any more.
+    Unseen {
+        /// On which host.
+        host: HostName,
+        /// Why.
+        why: Untrusted,
+    },
+}
+
+impl PacketEvent {
+    pub(crate) fn apply(&self, state: &mut State, _seq: Seq, at: Time) {
+        match self {
+            Self::Matched { probe, vantage, flow, .. } => state.matched(probe, vantage, flow, at),
+            Self::Tallied { host, tallies, dropped, .. } => {
+                let capture = state.captures.entry(host.clone()).or_default();
+                for tally in tallies {
+                    capture.tallies.insert(tally.address, (at, tally.clone()));
+                }
+                capture.dropped = capture.dropped.saturating_add(*dropped);
+            }
+            Self::Running { host } => {
+                let capture = state.captures.entry(host.clone()).or_default();
+                (capture.since, capture.unseen) = (Some(at), None);
+            }
+            Self::Unseen { host, why } => {
+                let capture = state.captures.entry(host.clone()).or_default();
+                (capture.since, capture.unseen) = (None, Some(why.clone()));
+            }
+        }
+    }
+}
