@@ -498,7 +498,7 @@ fn take_over() -> Any<TakeOver> {
 /// Any event of the window.
 pub fn window_event() -> Any<WindowEvent> {
     use WindowEvent as E;
-    let purpose = select(&[Purpose::Check, Purpose::Rehearsal, Purpose::Run][..]);
+    let purpose = select(&[Purpose::Check, Purpose::Probe, Purpose::Rehearsal, Purpose::Run][..]);
     let outcome = select(
         &[
             Outcome::Done,
