@@ -12,7 +12,7 @@ use proptest::sample::select;
 
 mod probe;
 
-pub use probe::{packet_event, probe_event};
+pub use probe::{fail_kind, flow, outcome, packet_event, probe_event};
 
 use super::change::{Change, Frozen, Rehearsal, Standing};
 use super::event::*;
