@@ -92,6 +92,30 @@ impl Verdict {
         }
     }
 
+    /// Whether the customer gets what they ask for, late perhaps.
+    pub fn reached(self) -> bool {
+        match self {
+            Self::Reachable | Self::Slow | Self::PathSlow => true,
+            Self::NotArriving
+            | Self::ArpUnanswered
+            | Self::DroppedOnHost
+            | Self::RejectedByFirewall
+            | Self::ReplyLost
+            | Self::NotListening
+            | Self::ServiceDown
+            | Self::ServiceHung
+            | Self::ServiceError
+            | Self::WrongCertificate
+            | Self::TlsRefused
+            | Self::WrongContent
+            | Self::DatabaseDown
+            | Self::HostHung
+            | Self::HostDown
+            | Self::VantageBroken
+            | Self::Unknown => false,
+        }
+    }
+
     /// How much of the rest it explains: of several probes of one customer the highest speaks. Lower layers
     /// explain higher ones; what is not known is worse than slow, since it may be anything.
     fn weight(self) -> u8 {
