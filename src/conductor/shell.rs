@@ -134,15 +134,17 @@ impl Outbox {
     /// passes may wait for others as lines do, any other is looked at at once.
     pub async fn sample(&self, id: Seq, sample: Sample) {
         let flood = match &sample {
-            Sample::Seen { .. } | Sample::Packet(_) => true,
+            Sample::Seen { .. } | Sample::Packet(_) | Sample::Log(_) => true,
             Sample::Greeted { .. }
             | Sample::Learnt { .. }
             | Sample::Timer { .. }
             | Sample::Lost { .. }
             | Sample::Back { .. } => false,
         };
-        let passes =
-            matches!(&sample, Sample::Packet(_) | Sample::Seen { outcome: ProbeOutcome::Ok { .. }, .. });
+        let passes = matches!(
+            &sample,
+            Sample::Packet(_) | Sample::Log(_) | Sample::Seen { outcome: ProbeOutcome::Ok { .. }, .. }
+        );
         let input = Input::Sample { id, sample: Box::new(sample) };
         if flood {
             let _ = self.samples.send(input).await;
@@ -308,12 +310,7 @@ mod tests {
 
     fn line(bytes: usize) -> LogLine {
         let host = "web1".parse().expect("a name");
-        LogLine {
-            host,
-            source: LogSource::Holdpoint,
-            at: clock::now(),
-            text: Untrusted::new("x".repeat(bytes)),
-        }
+        LogLine::new(host, LogSource::Holdpoint, clock::now(), Untrusted::new("x".repeat(bytes)))
     }
 
     fn taken(gathering: &Gathering) -> (usize, u64) {

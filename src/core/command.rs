@@ -2,7 +2,7 @@
 
 use super::change::Rehearsal;
 use super::event::{
-    Actor, ApplyReport, Failure, HelperState, HoldScope, Inspected, LogLine, PacketEvent, ProbeId,
+    Actor, ApplyReport, Failure, HelperState, HoldScope, Inspected, LogEvent, LogLine, PacketEvent, ProbeId,
     ProbeOutcome, Proof, Purpose, RollbackReport, Sighting, TakeOver, Timer, Vantage, VerifyReport,
 };
 use crate::facts::Domain;
@@ -179,6 +179,8 @@ pub enum Answer {
     Inspected(Inspected, Untrusted),
     /// Of probing: why it ended.
     WatchEnded(Untrusted),
+    /// Of following logs: why it ended.
+    LogsEnded(Untrusted),
 }
 
 /// What an effect reports on the way.
@@ -230,4 +232,6 @@ pub enum Sample {
     },
     /// What a capture saw.
     Packet(Box<PacketEvent>),
+    /// What is to be told of a host's logs beside their lines.
+    Log(Box<LogEvent>),
 }

@@ -1,8 +1,9 @@
 //! One line of words for an event: what a headless run prints and a replay lists.
 
 use super::event::{
-    Actor, BatchEvent, Event, GateEvent, HoldScope, HostEvent, Inspected, Outcome, PacketEvent, Pinned,
-    ProbeEvent, ProbeOutcome, Purpose, Record, RehearsalEvent, Timer, TimerState, Vantage, WindowEvent,
+    Actor, BatchEvent, Event, GateEvent, HoldScope, HostEvent, Inspected, LogEvent, Outcome, PacketEvent,
+    Pinned, ProbeEvent, ProbeOutcome, Purpose, Record, RehearsalEvent, Timer, TimerState, Vantage,
+    WindowEvent,
 };
 use super::state::{Round, State};
 use super::{aftermath, fence};
@@ -19,6 +20,7 @@ pub fn line(state: &State, record: &Record) -> Option<String> {
         Event::Gate(event) => gate(state, event),
         Event::Probe(event) => probe(event)?,
         Event::Packet(event) => packet(event)?,
+        Event::Log(event) => log(event)?,
         Event::Rehearsal(event) => rehearsal(event),
         Event::Samples(_) => return None,
     };
@@ -349,6 +351,14 @@ fn packet(event: &PacketEvent) -> Option<String> {
         PacketEvent::Unseen { host, why } => {
             Some(format!("{host}: its packets are not seen: {}", why.shown()))
         }
+    }
+}
+
+fn log(event: &LogEvent) -> Option<String> {
+    match event {
+        LogEvent::FollowStarted { .. } | LogEvent::Counted { .. } | LogEvent::FollowEnded { .. } => None,
+        LogEvent::Following { host } => Some(format!("{host}: its logs are followed")),
+        LogEvent::Unseen { host, why } => Some(format!("{host}: its logs are not seen: {}", why.shown())),
     }
 }
 

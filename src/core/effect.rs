@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use super::change::Change;
 use super::event::{
-    Arming, BatchEvent, Event, FailureKind, HostEvent, ProbeEvent, ProbeId, Purpose, Record, Vantage,
+    Arming, BatchEvent, Event, FailureKind, HostEvent, LogEvent, ProbeEvent, ProbeId, Purpose, Record,
+    Vantage,
 };
 use super::state::{Host, Reach, State, Work};
 use super::{fence, rules};
@@ -87,6 +88,13 @@ pub enum Effect {
         /// Where its package files can be had.
         supply: Supply,
     },
+    /// Follow a host's logs until told otherwise; a host that is away is tried again.
+    Follow {
+        /// On which host.
+        host: HostName,
+        /// The log files of the plan, by path.
+        files: Vec<String>,
+    },
     /// Make these probes until told otherwise.
     Probe {
         /// The probes.
@@ -164,7 +172,7 @@ impl Effect {
     /// On which host; `None` for probing.
     pub fn host(&self) -> Option<&HostName> {
         match self {
-            Self::Read { host, .. } => Some(host),
+            Self::Read { host, .. } | Self::Follow { host, .. } => Some(host),
             Self::Stage(on, _, _) | Self::Apply(on, _) | Self::Rollback(on, _) => Some(&on.host),
             Self::Reboot { on, .. } | Self::Verify { on, .. } | Self::Inspect { on, .. } => Some(&on.host),
             Self::Timer { on, .. } | Self::Confirm { on, .. } => Some(&on.host),
@@ -183,6 +191,7 @@ impl Effect {
             | Self::Verify { .. }
             | Self::Timer { .. }
             | Self::Confirm { .. }
+            | Self::Follow { .. }
             | Self::Probe { .. } => None,
         }
     }
@@ -195,7 +204,7 @@ impl Effect {
             Self::Rollback(..) | Self::Inspect { .. } => true,
             Self::Verify { after_rollback, .. } | Self::Reboot { after_rollback, .. } => *after_rollback,
             Self::Read { .. } | Self::Stage(..) | Self::Apply(..) | Self::Probe { .. } => false,
-            Self::Timer { .. } | Self::Confirm { .. } => false,
+            Self::Timer { .. } | Self::Confirm { .. } | Self::Follow { .. } => false,
         }
     }
 }
@@ -225,9 +234,17 @@ pub fn of(state: &State, record: &Record) -> Option<Started> {
             });
             Effect::Probe { probes: probes.collect() }
         }
+        Event::Log(LogEvent::FollowStarted { host }) => {
+            let files = state.plan.iter().flat_map(|plan| &plan.hosts).find(|one| one.name == *host);
+            Effect::Follow {
+                host: host.clone(),
+                files: files.map_or_else(Vec::new, |host| host.logs.clone()),
+            }
+        }
         Event::Host(_)
         | Event::Probe(_)
         | Event::Packet(_)
+        | Event::Log(_)
         | Event::Window(_)
         | Event::Gate(_)
         | Event::Rehearsal(_)

@@ -1,6 +1,7 @@
 //! What is due by itself, from the state alone. Since the rules read nothing but the state, they
 //! are the same after a crash, on another machine, and in a simulation.
 
+mod logs;
 mod timer;
 
 use super::change::{Change, Frozen, Rehearsal};
@@ -49,7 +50,11 @@ pub fn due(state: &State, under: Circumstances) -> Vec<Event> {
             return events;
         }
     }
-    probe(state)
+    [probe, logs::due]
+        .into_iter()
+        .map(|rule| rule(state))
+        .find(|events| !events.is_empty())
+        .unwrap_or_default()
 }
 
 /// The work that a phase is in the middle of.

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::ask::Asker;
 use super::ended::{Ended, applied};
 use super::frame::Answer as Frames;
+use super::logs;
 use super::operation::{OperationReport, OperationState, Spec, SpecPackage};
 use super::outcome::VerifyResult;
 use super::verb::{FactWord, Verb, Work as VerbWork};
@@ -87,6 +88,11 @@ impl Outside for Hosts {
             outbox.answer(id, Answer::Inspected(Inspected::NeverBegan, "the host is not in the plan".into()));
             return;
         };
+        if let Effect::Follow { files, .. } = effect {
+            let task = logs::Task { id, asker, outbox: outbox.clone(), clock: Arc::clone(&self.clock) };
+            tokio::spawn(async move { outbox.answer(id, Answer::LogsEnded(task.run(files).await)) });
+            return;
+        }
         let task = Task { id, asker, peers, outbox, clock: Arc::clone(&self.clock) };
         tokio::spawn(async move {
             let answer = task.carry_out(effect).await;
@@ -135,8 +141,8 @@ impl Task {
             Effect::Inspect { on, work, was, arming, .. } => {
                 self.inspect(&on, work, was.as_ref(), arming.as_ref()).await
             }
-            // Started elsewhere: it belongs to no host.
-            Effect::Probe { .. } => Answer::WatchEnded("not on a host".into()),
+            // Started elsewhere: they go on until told otherwise.
+            Effect::Probe { .. } | Effect::Follow { .. } => Answer::WatchEnded("not on a host".into()),
         }
     }
 
@@ -146,7 +152,7 @@ impl Task {
 
     fn line(&self, source: LogSource, text: Untrusted) {
         let host = self.asker.host().clone();
-        self.outbox.line(LogLine { host, source, at: (self.clock)(), text });
+        self.outbox.line(LogLine::new(host, source, (self.clock)(), text));
     }
 
     async fn read(&self, claim: Option<u64>) -> Result<(), Failure> {
@@ -371,7 +377,7 @@ impl Task {
                 (Err(failure), _) | (_, Err(failure)) => Answer::Inspected(Inspected::Unknown, failure.what),
             },
             // Verifying only reads: it is simply done again.
-            Work::Verify | Work::Read | Work::Inspect | Work::Probe | Work::Timer => {
+            Work::Verify | Work::Read | Work::Inspect | Work::Probe | Work::Logs | Work::Timer => {
                 Answer::Inspected(Inspected::NeverBegan, "it only reads, and is done again".into())
             }
             // Confirming twice confirms once.
@@ -412,6 +418,7 @@ impl Task {
                 | Work::Inspect
                 | Work::Timer
                 | Work::Confirm
+                | Work::Logs
                 | Work::Probe => Answer::RolledBack(self.rolled_back(on, ended).await),
             },
             Ok(Followed::Unknown) => {

@@ -13,6 +13,7 @@ pub mod config; // the effective ssh configuration of a destination
 pub mod frame; // the helper's answer: nonce, sections, done or refused
 pub mod known_hosts; // which key belongs to which host
 pub mod local; // the same commands on this machine
+mod logs; // a host's logs as they grow
 pub mod operation; // detached work on a host: what starts it, how it stands
 pub mod outcome; // what an operation came to: stage, apply, rollback; and the verb verify
 pub mod said; // an answer, read by the verb that it answers

@@ -117,7 +117,7 @@ impl Verb {
             }
             Self::Left => Said::Left(Left::parse(section("left")?)?),
             Self::Unpin => Said::Unpinned(parse_released(section("pins")?)?),
-            Self::Reboot { .. } | Self::Clean(_) => Said::Done,
+            Self::Reboot { .. } | Self::Clean(_) | Self::Logs(_) => Said::Done,
         })
     }
 }

@@ -7,6 +7,7 @@
 mod batch;
 mod gate;
 mod host;
+mod log;
 mod packet;
 mod probe;
 mod rehearsal;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use batch::BatchEvent;
 pub use gate::GateEvent;
 pub use host::{HelperState, HostEvent};
+pub use log::LogEvent;
 pub use packet::{Flow, PacketEvent, Tally};
 pub use probe::{Certificate, FailKind, Phases, ProbeEvent, ProbeId, ProbeOutcome, Sighting, Vantage};
 pub use rehearsal::RehearsalEvent;
@@ -78,6 +80,8 @@ pub enum Event {
     Probe(ProbeEvent),
     /// What captures on hosts saw.
     Packet(PacketEvent),
+    /// Hosts' logs as they grow.
+    Log(LogEvent),
     /// The rehearsal's own milestones.
     Rehearsal(RehearsalEvent),
     /// Log lines and the like, as recorded.
@@ -94,6 +98,7 @@ impl Event {
             | Self::Gate(_)
             | Self::Probe(_)
             | Self::Packet(_)
+            | Self::Log(_)
             | Self::Rehearsal(_)
             | Self::Samples(_) => 1,
         }

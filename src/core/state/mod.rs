@@ -6,6 +6,7 @@
 mod batch;
 mod batches;
 mod deadman;
+mod logs;
 mod probe;
 mod ring;
 
@@ -17,13 +18,14 @@ use serde::{Deserialize, Serialize};
 pub use batch::{Batch, Phase};
 pub use batches::Batches;
 pub use deadman::{DeadMan, Unattended};
+pub use logs::Logs;
 pub use probe::{Capture, Health, Normal, ProbeState, Series};
 pub use ring::Ring;
 
 use super::change::Rehearsal;
 use super::event::{
-    Event, Failure, Flow, HelperState, HoldScope, LogLine, Outcome, PacketEvent, ProbeEvent, ProbeId,
-    ProbeOutcome, Purpose, Record, Sighting, Vantage,
+    Event, Failure, Flow, HelperState, HoldScope, LogEvent, LogLine, Outcome, PacketEvent, ProbeEvent,
+    ProbeId, ProbeOutcome, Purpose, Record, Sighting, Vantage,
 };
 use crate::facts::Facts;
 use crate::plan::Plan;
@@ -71,6 +73,8 @@ pub struct State {
     pub probes: BTreeMap<ProbeId, Arc<ProbeState>>,
     /// What captures on hosts see.
     pub captures: BTreeMap<HostName, Capture>,
+    /// What is known of hosts' logs.
+    pub logs: BTreeMap<HostName, Logs>,
     /// The standing effect that makes probes.
     pub probing: Option<Seq>,
     /// Effects that were started and have not answered.
@@ -204,6 +208,7 @@ pub enum Work {
     Probe,
     Timer,
     Confirm,
+    Logs,
 }
 
 /// The round of a rehearsal: apply, roll back, apply again.
@@ -238,6 +243,7 @@ impl Default for State {
             waivers: Vec::new(),
             probes: BTreeMap::new(),
             captures: BTreeMap::new(),
+            logs: BTreeMap::new(),
             probing: None,
             pending: BTreeMap::new(),
             markers: VecDeque::new(),
@@ -263,6 +269,7 @@ impl State {
             Event::Gate(event) => event.apply(self, seq, at),
             Event::Probe(event) => event.apply(self, seq, at),
             Event::Packet(event) => event.apply(self, seq, at),
+            Event::Log(event) => event.apply(self, seq, at),
             Event::Rehearsal(event) => event.apply(self, seq, at),
             Event::Samples(samples) => samples.apply(self, seq, at),
         }
@@ -307,7 +314,8 @@ impl State {
                 self.probes.get(probe).is_some_and(|probe| probe.as_ever(vantage))
             }
             // They stand beside results, which are shown at once where it matters.
-            Event::Packet(PacketEvent::Tallied { .. }) => true,
+            Event::Packet(PacketEvent::Tallied { .. }) | Event::Log(LogEvent::Counted { .. }) => true,
+            Event::Log(_) => false,
             Event::Packet(PacketEvent::Matched { flow, .. }) => flow.completed,
             Event::Packet(PacketEvent::Running { .. } | PacketEvent::Unseen { .. }) => false,
             Event::Probe(ProbeEvent::WatchStarted | ProbeEvent::WatchEnded { .. })
@@ -396,6 +404,9 @@ impl State {
     pub(super) fn forget_pending(&mut self) {
         self.pending.clear();
         self.probing = None;
+        for logs in self.logs.values_mut() {
+            logs.forget(self.at);
+        }
         let names: Vec<HostName> = self.hosts.keys().cloned().collect();
         for name in names {
             if let Some(host) = self.host_mut(&name) {
@@ -455,6 +466,9 @@ impl State {
             if !probe.settled {
                 Arc::make_mut(probe).settled = true;
             }
+        }
+        if let Some(at) = self.at {
+            self.logs.values_mut().for_each(|logs| logs.settle(at));
         }
     }
 }

@@ -20,6 +20,7 @@ fn word(work: Work) -> &'static str {
         Work::Rollback => "rolling back",
         Work::Inspect => "inspecting",
         Work::Probe => "probing",
+        Work::Logs => "following logs",
         Work::Timer => "asking for its timer",
         Work::Confirm => "confirming",
     }
@@ -31,7 +32,9 @@ fn estimate(state: &State, batch: &Batch, work: Work) -> Option<Estimate> {
         Work::Reboot => Some(schedule::reboot(state, &batch.changes)),
         Work::Verify => Some(schedule::verify(state)),
         Work::Rollback => Some(schedule::rollback_pass(state, batch)),
-        Work::Read | Work::Stage | Work::Inspect | Work::Probe | Work::Timer | Work::Confirm => None,
+        Work::Read | Work::Stage | Work::Inspect | Work::Probe | Work::Logs | Work::Timer | Work::Confirm => {
+            None
+        }
     }
 }
 
