@@ -91,6 +91,8 @@ pub enum Effect {
     Probe {
         /// The probes.
         probes: Vec<ProbeTask>,
+        /// The plan's file of certificates beside the system's roots.
+        tls_ca: Option<String>,
     },
 }
 
@@ -224,7 +226,7 @@ pub fn of(state: &State, record: &Record) -> Option<Started> {
                     vantage: Vantage::Cockpit,
                 })
             });
-            Effect::Probe { probes: probes.collect() }
+            Effect::Probe { probes: probes.collect(), tls_ca: plan.tls_ca.clone() }
         }
         Event::Host(_)
         | Event::Probe(_)
@@ -331,19 +333,19 @@ pub(super) fn token(plan: &Blake3, operation: &OperationId) -> Nonce {
     hash[..32].parse().unwrap()
 }
 
-/// Whether this version makes a probe of that kind: TCP and HTTP, from outside.
+/// Whether this version makes a probe of that kind: from outside all but a command, which has no outside.
 pub fn is_made(probe: &Probe) -> bool {
-    match (&probe.target, probe.from) {
-        (ProbeTarget::Tcp { .. } | ProbeTarget::Http { tls: false, .. }, VantageKind::Outside) => true,
-        (ProbeTarget::Tcp { .. } | ProbeTarget::Http { .. }, _) => false,
-        (
+    match probe.from {
+        VantageKind::Outside => match probe.target {
             ProbeTarget::Ping
+            | ProbeTarget::Tcp { .. }
             | ProbeTarget::Tls { .. }
+            | ProbeTarget::Http { .. }
             | ProbeTarget::Dns { .. }
-            | ProbeTarget::Postgres { .. }
-            | ProbeTarget::Exec { .. },
-            _,
-        ) => false,
+            | ProbeTarget::Postgres { .. } => true,
+            ProbeTarget::Exec { .. } => false,
+        },
+        VantageKind::Inside | VantageKind::Peer => false,
     }
 }
 
