@@ -12,7 +12,7 @@ use proptest::sample::select;
 
 mod probe;
 
-pub use probe::{packet_event, probe_event};
+pub use probe::{fail_kind, flow, outcome, packet_event, probe_event};
 
 use super::change::{Change, Frozen, Rehearsal, Standing};
 use super::event::*;
@@ -499,7 +499,7 @@ fn take_over() -> Any<TakeOver> {
 /// Any event of the window.
 pub fn window_event() -> Any<WindowEvent> {
     use WindowEvent as E;
-    let purpose = select(&[Purpose::Check, Purpose::Rehearsal, Purpose::Run][..]);
+    let purpose = select(&[Purpose::Check, Purpose::Probe, Purpose::Rehearsal, Purpose::Run][..]);
     let outcome = select(
         &[
             Outcome::Done,

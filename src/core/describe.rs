@@ -33,6 +33,7 @@ pub fn line(state: &State, record: &Record) -> Option<String> {
 pub fn purpose(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Check => "check",
+        Purpose::Probe => "probe",
         Purpose::Rehearsal => "rehearsal",
         Purpose::Run => "window",
     }

@@ -208,8 +208,7 @@ pub fn of(state: &State, record: &Record) -> Option<Started> {
     let effect = match &record.event {
         Event::Host(HostEvent::ReadStarted { host }) => {
             // A host that another cockpit is known to hold is watched, and not claimed back.
-            let claims = matches!(state.purpose, Some(Purpose::Run | Purpose::Rehearsal))
-                && fence::of(state, host).is_none();
+            let claims = state.purpose.is_some_and(Purpose::takes_hosts) && fence::of(state, host).is_none();
             Effect::Read { host: host.clone(), claim: claims.then_some(record.epoch) }
         }
         Event::Batch(event) => of_batch(state, record, event)?,

@@ -234,6 +234,10 @@ fn is_reference(state: &State, host: &Host) -> bool {
 }
 
 fn plan_batches(state: &State, _now: Time) -> Vec<Event> {
+    // Nothing is to be changed, and nobody asks what would be.
+    if state.purpose == Some(Purpose::Probe) {
+        return Vec::new();
+    }
     let Some(plan) = &state.plan else { return Vec::new() };
     let asked = |host: &Host| host.read_at.is_some() || host.read_failed.is_some();
     if !state.reference().is_some_and(|reference| asked(reference)) {
@@ -284,7 +288,7 @@ fn planned(state: &State, host: &Host, batches: Vec<Vec<Change>>) -> Vec<Event> 
 }
 
 fn stage_batches(state: &State, _now: Time) -> Vec<Event> {
-    if state.purpose == Some(Purpose::Check) {
+    if !state.purpose.is_none_or(Purpose::takes_hosts) {
         return Vec::new();
     }
     let under_way = state.in_order().filter(|batch| batch.phase == Phase::Staging).count();
@@ -395,7 +399,8 @@ fn freeze(state: &State, host: &Host, first: &[&Batch], second: &[&Batch], now: 
 
 fn probe(state: &State) -> Vec<Event> {
     let made = state.probes.values().any(|probe| effect::is_made(&probe.probe));
-    if state.purpose == Some(Purpose::Run) && state.probing.is_none() && made {
+    let looks = matches!(state.purpose, Some(Purpose::Run | Purpose::Probe));
+    if looks && state.probing.is_none() && made {
         return vec![Event::Probe(ProbeEvent::WatchStarted)];
     }
     Vec::new()
