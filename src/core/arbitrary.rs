@@ -187,8 +187,8 @@ fn limit() -> Any<plan::Limit> {
 }
 
 fn probe() -> Any<plan::Probe> {
-    (target(), vantage(), span(), span(), span(), limit(), any::<bool>())
-        .prop_map(|(target, from, every, timeout, delay, fails, required)| plan::Probe {
+    (target(), vantage(), span(), span(), span(), limit(), any::<bool>(), of(line()))
+        .prop_map(|(target, from, every, timeout, delay, fails, required, body)| plan::Probe {
             target,
             from,
             every,
@@ -196,6 +196,7 @@ fn probe() -> Any<plan::Probe> {
             delay,
             fails,
             required,
+            body,
         })
         .boxed()
 }

@@ -99,6 +99,8 @@ pub enum Effect {
     Probe {
         /// The probes.
         probes: Vec<ProbeTask>,
+        /// The plan's file of certificates beside the system's roots.
+        tls_ca: Option<String>,
     },
 }
 
@@ -232,7 +234,7 @@ pub fn of(state: &State, record: &Record) -> Option<Started> {
                     vantage: Vantage::Cockpit,
                 })
             });
-            Effect::Probe { probes: probes.collect() }
+            Effect::Probe { probes: probes.collect(), tls_ca: plan.tls_ca.clone() }
         }
         Event::Log(LogEvent::FollowStarted { host }) => {
             let files = state.plan.iter().flat_map(|plan| &plan.hosts).find(|one| one.name == *host);
@@ -347,19 +349,19 @@ pub(super) fn token(plan: &Blake3, operation: &OperationId) -> Nonce {
     hash[..32].parse().unwrap()
 }
 
-/// Whether this version makes a probe of that kind: TCP and HTTP, from outside.
+/// Whether this version makes a probe of that kind: from outside all but a command, which has no outside.
 pub fn is_made(probe: &Probe) -> bool {
-    match (&probe.target, probe.from) {
-        (ProbeTarget::Tcp { .. } | ProbeTarget::Http { tls: false, .. }, VantageKind::Outside) => true,
-        (ProbeTarget::Tcp { .. } | ProbeTarget::Http { .. }, _) => false,
-        (
+    match probe.from {
+        VantageKind::Outside => match probe.target {
             ProbeTarget::Ping
+            | ProbeTarget::Tcp { .. }
             | ProbeTarget::Tls { .. }
+            | ProbeTarget::Http { .. }
             | ProbeTarget::Dns { .. }
-            | ProbeTarget::Postgres { .. }
-            | ProbeTarget::Exec { .. },
-            _,
-        ) => false,
+            | ProbeTarget::Postgres { .. } => true,
+            ProbeTarget::Exec { .. } => false,
+        },
+        VantageKind::Inside | VantageKind::Peer => false,
     }
 }
 

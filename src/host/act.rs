@@ -69,9 +69,10 @@ impl Outside for Hosts {
     fn start(&self, started: Started, outbox: &Outbox) {
         let Started { id, effect } = started;
         let outbox = outbox.clone();
-        if let Effect::Probe { probes } = effect {
+        if let Effect::Probe { probes, tls_ca } = effect {
+            let means = probe::Means::new(Arc::clone(&self.clock), tls_ca.map(Into::into));
             tokio::spawn(async move {
-                probe::watch(probes, |probe, vantage, attempt| {
+                probe::watch(probes, &means, |probe, vantage, attempt| {
                     let outbox = outbox.clone();
                     let (outcome, sighting) = (attempt.outcome, attempt.sighting);
                     let sighting = Some(Box::new(sighting)).filter(|seen| **seen != Sighting::default());
