@@ -12,6 +12,7 @@ use proptest::sample::select;
 
 mod probe;
 
+use probe::row;
 pub use probe::{packet_event, probe_event};
 
 use super::change::{Change, Frozen, Rehearsal, Standing};
@@ -825,7 +826,9 @@ pub fn samples() -> Any<Samples> {
         at,
         text,
     });
-    (few(line.boxed()), any::<u64>()).prop_map(|(lines, left_out)| Samples { lines, left_out }).boxed()
+    (few(line.boxed()), any::<u64>(), few(row()), any::<u64>())
+        .prop_map(|(lines, left_out, rows, rows_left_out)| Samples { lines, left_out, rows, rows_left_out })
+        .boxed()
 }
 
 /// Any event of any group.

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use super::change::Change;
 use super::event::{
-    Arming, BatchEvent, Event, FailureKind, HostEvent, ProbeEvent, ProbeId, Purpose, Record, Vantage,
+    Arming, BatchEvent, Event, FailureKind, HostEvent, PacketEvent, ProbeEvent, ProbeId, Purpose, Record,
+    Vantage,
 };
 use super::state::{Host, Reach, State, Work};
 use super::{fence, rules};
@@ -87,6 +88,13 @@ pub enum Effect {
         /// Where its package files can be had.
         supply: Supply,
     },
+    /// Capture the packets of a host's customers until told otherwise; a host that is away is tried again.
+    Capture {
+        /// On which host.
+        host: HostName,
+        /// The customers' addresses, each once.
+        addresses: Vec<IpAddr>,
+    },
     /// Make these probes until told otherwise.
     Probe {
         /// The probes.
@@ -164,7 +172,7 @@ impl Effect {
     /// On which host; `None` for probing.
     pub fn host(&self) -> Option<&HostName> {
         match self {
-            Self::Read { host, .. } => Some(host),
+            Self::Read { host, .. } | Self::Capture { host, .. } => Some(host),
             Self::Stage(on, _, _) | Self::Apply(on, _) | Self::Rollback(on, _) => Some(&on.host),
             Self::Reboot { on, .. } | Self::Verify { on, .. } | Self::Inspect { on, .. } => Some(&on.host),
             Self::Timer { on, .. } | Self::Confirm { on, .. } => Some(&on.host),
@@ -183,6 +191,7 @@ impl Effect {
             | Self::Verify { .. }
             | Self::Timer { .. }
             | Self::Confirm { .. }
+            | Self::Capture { .. }
             | Self::Probe { .. } => None,
         }
     }
@@ -195,7 +204,7 @@ impl Effect {
             Self::Rollback(..) | Self::Inspect { .. } => true,
             Self::Verify { after_rollback, .. } | Self::Reboot { after_rollback, .. } => *after_rollback,
             Self::Read { .. } | Self::Stage(..) | Self::Apply(..) | Self::Probe { .. } => false,
-            Self::Timer { .. } | Self::Confirm { .. } => false,
+            Self::Timer { .. } | Self::Confirm { .. } | Self::Capture { .. } => false,
         }
     }
 }
@@ -225,6 +234,9 @@ pub fn of(state: &State, record: &Record) -> Option<Started> {
                 })
             });
             Effect::Probe { probes: probes.collect() }
+        }
+        Event::Packet(PacketEvent::Started { host }) => {
+            Effect::Capture { host: host.clone(), addresses: rules::captured(state, host) }
         }
         Event::Host(_)
         | Event::Probe(_)

@@ -95,6 +95,7 @@ hp_main() {
         extend) hp_verb_extend "$@" ;;
         timer) hp_verb_timer "$@" ;;
         claim) hp_verb_claim "$@" ;;
+        capture) hp_verb_capture "$@" ;;
         watch) hp_watch ;;
         left) hp_verb_left "$@" ;;
         clean) hp_verb_clean "$@" ;;

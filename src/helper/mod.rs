@@ -59,6 +59,8 @@ pub const TEXT: &str = concat!(
     "\n",
     include_str!("left.sh"),
     "\n",
+    include_str!("capture.sh"),
+    "\n",
     include_str!("main.sh"),
 );
 

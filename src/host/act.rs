@@ -8,12 +8,14 @@ mod carry; // a stage, and package files that other hosts have
 mod timer; // the dead-man timer's part
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::ask::Asker;
+use super::capture::{self, Captures};
 use super::ended::{Ended, applied};
 use super::frame::Answer as Frames;
 use super::operation::{OperationReport, OperationState, Spec, SpecPackage};
@@ -55,12 +57,25 @@ pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
 pub struct Hosts {
     askers: BTreeMap<HostName, Asker>,
     clock: Clock,
+    captures: Captures,
+    folder: Option<PathBuf>,
 }
 
 impl Hosts {
     /// These hosts.
     pub fn new(askers: impl IntoIterator<Item = Asker>, clock: Clock) -> Self {
-        Self { askers: askers.into_iter().map(|asker| (asker.host().clone(), asker)).collect(), clock }
+        let askers = askers.into_iter().map(|asker| (asker.host().clone(), asker)).collect();
+        Self { askers, clock, captures: Captures::default(), folder: None }
+    }
+
+    /// Keeps captured packets in that folder.
+    pub fn keeping(self, folder: PathBuf) -> Self {
+        Self { folder: Some(folder), ..self }
+    }
+
+    /// The captures that run, for those who have something to tell them.
+    pub fn captures(&self) -> Captures {
+        self.captures.clone()
     }
 }
 
@@ -69,10 +84,12 @@ impl Outside for Hosts {
         let Started { id, effect } = started;
         let outbox = outbox.clone();
         if let Effect::Probe { probes } = effect {
+            let registrar = capture::Registrar::new(self.captures.clone(), &probes, Arc::clone(&self.clock));
             tokio::spawn(async move {
                 probe::watch(probes, |probe, vantage, attempt| {
                     let outbox = outbox.clone();
                     let (outcome, sighting) = (attempt.outcome, attempt.sighting);
+                    registrar.ended(&probe, &vantage, &outcome, &sighting);
                     let sighting = Some(Box::new(sighting)).filter(|seen| **seen != Sighting::default());
                     async move { outbox.sample(id, Sample::Seen { probe, vantage, outcome, sighting }).await }
                 })
@@ -87,6 +104,13 @@ impl Outside for Hosts {
             outbox.answer(id, Answer::Inspected(Inspected::NeverBegan, "the host is not in the plan".into()));
             return;
         };
+        if let Effect::Capture { addresses, .. } = effect {
+            let (clock, folder) = (Arc::clone(&self.clock), self.folder.clone());
+            let captures = self.captures.clone();
+            let task = capture::Task { id, asker, outbox: outbox.clone(), clock, folder, captures };
+            tokio::spawn(async move { outbox.answer(id, Answer::CaptureEnded(task.run(&addresses).await)) });
+            return;
+        }
         let task = Task { id, asker, peers, outbox, clock: Arc::clone(&self.clock) };
         tokio::spawn(async move {
             let answer = task.carry_out(effect).await;
@@ -135,8 +159,8 @@ impl Task {
             Effect::Inspect { on, work, was, arming, .. } => {
                 self.inspect(&on, work, was.as_ref(), arming.as_ref()).await
             }
-            // Started elsewhere: it belongs to no host.
-            Effect::Probe { .. } => Answer::WatchEnded("not on a host".into()),
+            // Started elsewhere: they go on until told otherwise.
+            Effect::Probe { .. } | Effect::Capture { .. } => Answer::WatchEnded("not started here".into()),
         }
     }
 
@@ -371,7 +395,7 @@ impl Task {
                 (Err(failure), _) | (_, Err(failure)) => Answer::Inspected(Inspected::Unknown, failure.what),
             },
             // Verifying only reads: it is simply done again.
-            Work::Verify | Work::Read | Work::Inspect | Work::Probe | Work::Timer => {
+            Work::Verify | Work::Read | Work::Inspect | Work::Probe | Work::Capture | Work::Timer => {
                 Answer::Inspected(Inspected::NeverBegan, "it only reads, and is done again".into())
             }
             // Confirming twice confirms once.
@@ -412,6 +436,7 @@ impl Task {
                 | Work::Inspect
                 | Work::Timer
                 | Work::Confirm
+                | Work::Capture
                 | Work::Probe => Answer::RolledBack(self.rolled_back(on, ended).await),
             },
             Ok(Followed::Unknown) => {

@@ -3,6 +3,8 @@
 //! Nothing here may send anything. A verb's words and input are made of checked types alone, so
 //! none of them needs quoting; what free text there is goes nowhere near a command line.
 
+use std::net::IpAddr;
+
 use crate::helper;
 use crate::host::carry::{FileOf, LARGEST, Piece};
 use crate::host::operation::{Kind, Spec, Wanted};
@@ -103,6 +105,9 @@ pub enum Verb {
     },
     /// How a batch's timer stands.
     Timer(BatchId),
+    /// Captures packets of these addresses until its standard input ends: a few sections, then a pcap
+    /// stream as it comes. At most [`MOST_CAPTURED`] are sent.
+    Capture(Vec<IpAddr>),
     /// Takes the host for this epoch: whoever holds a lower one is refused from now on.
     Claim,
     /// What batches and operations left on the host, and what is pinned out there.
@@ -215,6 +220,11 @@ const REHEARSED: &str = "rehearsed";
 /// The longest that the helper waits in `read`, in seconds.
 pub const LONGEST_WAIT: u8 = 25;
 
+/// Addresses of one capture: what the kernel takes as a filter is bounded.
+pub const MOST_CAPTURED: usize = 400;
+/// Addresses in one word: the helper takes 512 characters.
+const IN_A_WORD: usize = 12;
+
 impl Verb {
     /// The verb and its words, as the helper takes them after nonce and epoch.
     pub fn words(&self) -> Vec<String> {
@@ -265,6 +275,15 @@ impl Verb {
                 vec!["extend".into(), batch.to_string(), token.to_string(), seconds(*by).to_string()]
             }
             Self::Timer(batch) => vec!["timer".into(), batch.to_string()],
+            Self::Capture(addresses) => {
+                let mut words = vec!["capture".to_owned()];
+                let taken = &addresses[..addresses.len().min(MOST_CAPTURED)];
+                words.extend(taken.chunks(IN_A_WORD).map(|some| {
+                    let some: Vec<String> = some.iter().map(ToString::to_string).collect();
+                    some.join("+")
+                }));
+                words
+            }
             Self::Claim => vec!["claim".into()],
             Self::Left => vec!["left".into()],
             Self::Clean(over) => {
@@ -370,6 +389,13 @@ impl Verb {
                 .zip(read(by).map(Span::secs))
                 .map(|((batch, token), by)| Self::Extend { batch, token, by }),
             ["timer", batch] => read(batch).map(Self::Timer),
+            ["capture", words @ ..] => words
+                .iter()
+                .flat_map(|word| word.split('+'))
+                .map(read)
+                .collect::<Option<Vec<IpAddr>>>()
+                .filter(|addresses| !addresses.is_empty())
+                .map(Self::Capture),
             ["claim"] => Some(Self::Claim),
             ["left"] => Some(Self::Left),
             ["clean", over @ ..] => over.iter().map(|id| read(id)).collect::<Option<_>>().map(Self::Clean),
@@ -408,6 +434,7 @@ impl Verb {
             | Self::Confirm { .. }
             | Self::Extend { .. }
             | Self::Timer(_)
+            | Self::Capture(_)
             | Self::Claim
             | Self::Left
             | Self::Clean(_)
@@ -435,6 +462,7 @@ impl Verb {
             | Self::Read { .. }
             | Self::Result(_)
             | Self::Timer(_)
+            | Self::Capture(_)
             | Self::Left
             | Self::Verify(_) => false,
         }
@@ -458,6 +486,7 @@ impl Verb {
             | Self::Confirm { .. }
             | Self::Extend { .. }
             | Self::Timer(_)
+            | Self::Capture(_)
             | Self::Claim
             | Self::Left
             | Self::Clean(_)
@@ -471,6 +500,8 @@ impl Verb {
         match self {
             Self::Hello | Self::Result(_) | Self::Reboot { .. } | Self::Timer(_) => Span::secs(30),
             Self::Extend { .. } | Self::Claim => Span::secs(30),
+            // Until its stream begins; that has no end of its own.
+            Self::Capture(_) => Span::secs(30),
             // A confirm may have GRUB's menu made anew, which looks at every disk.
             Self::Start { .. } | Self::Arm { .. } | Self::Confirm { .. } => Span::secs(90),
             Self::Clean(_) | Self::Unpin | Self::Give { .. } | Self::Take { .. } => Span::secs(90),

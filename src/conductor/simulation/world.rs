@@ -99,7 +99,10 @@ pub fn effect_epoch(effect: &Effect) -> Option<Epoch> {
         | Effect::Confirm { on, .. }
         | Effect::Timer { on, extend: Some(_), .. }
         | Effect::Inspect { on, .. } => Some(on.epoch),
-        Effect::Timer { extend: None, .. } | Effect::Verify { .. } | Effect::Probe { .. } => None,
+        Effect::Timer { extend: None, .. }
+        | Effect::Verify { .. }
+        | Effect::Capture { .. }
+        | Effect::Probe { .. } => None,
     }
 }
 
@@ -113,7 +116,7 @@ fn refused(effect: &Effect) -> Answer {
         Effect::Reboot { .. } => Answer::Rebooted(Err(failure)),
         Effect::Timer { .. } => Answer::Timer(Err(failure)),
         Effect::Confirm { .. } => Answer::Confirmed(Err(failure)),
-        Effect::Inspect { .. } | Effect::Verify { .. } | Effect::Probe { .. } => {
+        Effect::Inspect { .. } | Effect::Verify { .. } | Effect::Capture { .. } | Effect::Probe { .. } => {
             Answer::Inspected(Inspected::Unknown, failure.what)
         }
     }
@@ -310,7 +313,9 @@ impl SimHost {
                 now + Span::ms(200)
             }
             Effect::Inspect { on, .. } => self.operations.get(&on.operation).map_or(now, |o| o.done.max(now)),
-            Effect::Read { .. } | Effect::Verify { .. } | Effect::Probe { .. } => now + takes,
+            Effect::Read { .. } | Effect::Verify { .. } | Effect::Probe { .. } | Effect::Capture { .. } => {
+                now + takes
+            }
         }
     }
 
@@ -414,11 +419,16 @@ impl SimHost {
                 Work::Reboot | Work::Verify | Work::Timer | Work::Confirm => {
                     Answer::Inspected(Inspected::NeverBegan, "it never began".into())
                 }
-                Work::Stage | Work::Apply | Work::Rollback | Work::Read | Work::Inspect | Work::Probe => {
-                    self.ended(on, effect)
-                }
+                Work::Stage
+                | Work::Apply
+                | Work::Rollback
+                | Work::Read
+                | Work::Inspect
+                | Work::Capture
+                | Work::Probe => self.ended(on, effect),
             },
             Effect::Probe { .. } => Answer::WatchEnded("the end".into()),
+            Effect::Capture { .. } => Answer::CaptureEnded("the end".into()),
         }
     }
 
@@ -438,6 +448,7 @@ impl SimHost {
                 | Effect::Inspect { .. }
                 | Effect::Timer { .. }
                 | Effect::Confirm { .. }
+                | Effect::Capture { .. }
                 | Effect::Probe { .. } => Answer::Inspected(Inspected::Unknown, "power went".into()),
             },
         }
