@@ -12,6 +12,7 @@ use proptest::sample::select;
 
 mod probe;
 
+use probe::row;
 pub use probe::{fail_kind, flow, outcome, packet_event, probe_event};
 
 use super::change::{Change, Frozen, Rehearsal, Standing};
@@ -856,7 +857,9 @@ pub fn log_event() -> Any<LogEvent> {
 pub fn samples() -> Any<Samples> {
     let line = (host(), log_source(), time(), of(untrusted()), any::<bool>(), untrusted())
         .prop_map(|(host, source, at, by, error, text)| LogLine { host, source, at, by, error, text });
-    (few(line.boxed()), any::<u64>()).prop_map(|(lines, left_out)| Samples { lines, left_out }).boxed()
+    (few(line.boxed()), any::<u64>(), few(row()), any::<u64>())
+        .prop_map(|(lines, left_out, rows, rows_left_out)| Samples { lines, left_out, rows, rows_left_out })
+        .boxed()
 }
 
 /// Any event of any group.

@@ -2,8 +2,8 @@
 
 use super::change::Rehearsal;
 use super::event::{
-    Actor, ApplyReport, Failure, HelperState, HoldScope, Inspected, LogEvent, LogLine, PacketEvent, ProbeId,
-    ProbeOutcome, Proof, Purpose, RollbackReport, Sighting, TakeOver, Timer, Vantage, VerifyReport,
+    Actor, ApplyReport, Failure, HelperState, HoldScope, Inspected, LogEvent, PacketEvent, ProbeId,
+    ProbeOutcome, Proof, Purpose, RollbackReport, Samples, Sighting, TakeOver, Timer, Vantage, VerifyReport,
 };
 use crate::facts::Domain;
 use crate::plan::Plan;
@@ -143,13 +143,8 @@ pub enum Input {
         /// What.
         sample: Box<Sample>,
     },
-    /// Log lines of the last 100 ms.
-    Lines {
-        /// Those that were kept.
-        lines: Vec<LogLine>,
-        /// How many were left out.
-        left_out: u64,
-    },
+    /// Log lines and rows of packets of the last 100 ms.
+    Samples(Samples),
     /// Time passed.
     Tick,
     /// The clock jumped, or the machine slept, by that many milliseconds.
@@ -181,6 +176,8 @@ pub enum Answer {
     WatchEnded(Untrusted),
     /// Of following logs: why it ended.
     LogsEnded(Untrusted),
+    /// Of capturing: why it ended.
+    CaptureEnded(Untrusted),
 }
 
 /// What an effect reports on the way.

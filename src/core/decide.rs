@@ -4,7 +4,7 @@
 use super::command::{Answer, Command, Input, Intent, RollbackScope, Sample};
 use super::event::{
     Actor, BatchEvent, Event, Failure, FailureKind, GateEvent, HoldScope, HostEvent, LogEvent, LogLine,
-    LogSource, Outcome, ProbeEvent, Samples, Timer, TimerState, WindowEvent,
+    LogSource, Outcome, PacketEvent, ProbeEvent, Samples, Timer, TimerState, WindowEvent,
 };
 use super::state::{Batch, DeadMan, Host, Pending, Phase, State, Unattended, Work};
 use super::{aftermath, confirm as confirming, fence, gate, identity, rollback, rules, schedule};
@@ -45,9 +45,7 @@ pub fn decide(state: &State, input: &Input, under: Circumstances) -> Decision {
         Input::Command(command) => decide_command(state, command, under),
         Input::Answer { id, answer } => Decision::own(decide_answer(state, *id, answer)),
         Input::Sample { id, sample } => Decision::own(decide_sample(state, *id, sample)),
-        Input::Lines { lines, left_out } => {
-            Decision::own(vec![Event::Samples(Samples { lines: lines.clone(), left_out: *left_out })])
-        }
+        Input::Samples(samples) => Decision::own(vec![Event::Samples(samples.clone())]),
         Input::Tick => Decision::own(Vec::new()),
         Input::ClockStepped(by_ms) => {
             Decision::own(vec![Event::Window(WindowEvent::ClockStepped { by_ms: *by_ms })])
@@ -265,7 +263,7 @@ fn roll_back(state: &State, scope: &RollbackScope, why: &Untrusted, now: Time) -
 fn refuse(state: &State, host: Option<&HostName>, why: impl AsRef<str>, now: Time) -> Vec<Event> {
     let Some(host) = host.or_else(|| state.hosts.keys().next()) else { return Vec::new() };
     let line = LogLine::new(host.clone(), LogSource::Holdpoint, now, Untrusted::new(why.as_ref()));
-    vec![Event::Samples(Samples { lines: vec![line], left_out: 0 })]
+    vec![Event::Samples(Samples { lines: vec![line], ..Samples::default() })]
 }
 
 /// How it ends at this moment: 30 before 40 before 20 before 10, in the words of exit statuses. What was
@@ -313,6 +311,9 @@ fn decide_answer(state: &State, id: Seq, answer: &Answer) -> Vec<Event> {
     if let (Work::Logs, Answer::LogsEnded(why)) = (pending.work, answer) {
         return vec![Event::Log(LogEvent::FollowEnded { host: host.clone(), started: id, why: why.clone() })];
     }
+    if let (Work::Capture, Answer::CaptureEnded(why)) = (pending.work, answer) {
+        return vec![Event::Packet(PacketEvent::Ended { host: host.clone(), started: id, why: why.clone() })];
+    }
     if let (Work::Read, Answer::Read(result)) = (pending.work, answer) {
         let failure = result.as_ref().err().cloned();
         return vec![Event::Host(HostEvent::ReadEnded { host: host.clone(), started: id, failure })];
@@ -347,6 +348,7 @@ fn batch_answer(
         | Work::Timer
         | Work::Confirm
         | Work::Logs
+        | Work::Capture
         | Work::Probe => pending.work,
     };
     let event = match (answer, asked) {
@@ -391,6 +393,7 @@ fn batch_answer(
             | Answer::Timer(_)
             | Answer::Confirmed(_)
             | Answer::LogsEnded(_)
+            | Answer::CaptureEnded(_)
             | Answer::WatchEnded(_),
             _,
         ) => return None,
@@ -487,10 +490,11 @@ pub fn shortened(input: &Input, why: &Untrusted) -> Option<Input> {
             | Sample::Log(_)
             | Sample::Seen { .. } => None,
         },
-        Input::Lines { lines, left_out } => {
-            let left_out = left_out.saturating_add(lines.len() as u64);
-            Some(Input::Lines { lines: Vec::new(), left_out })
-        }
+        Input::Samples(Samples { lines, left_out, rows, rows_left_out }) => Some(Input::Samples(Samples {
+            left_out: left_out.saturating_add(lines.len() as u64),
+            rows_left_out: rows_left_out.saturating_add(rows.len() as u64),
+            ..Samples::default()
+        })),
         Input::Command(_) | Input::Tick | Input::ClockStepped(_) => None,
     }
 }
@@ -510,6 +514,7 @@ fn failed(answer: &Answer, why: &Untrusted) -> Answer {
         Answer::Inspected(found, _) => Answer::Inspected(*found, why.clone()),
         Answer::WatchEnded(_) => Answer::WatchEnded(why.clone()),
         Answer::LogsEnded(_) => Answer::LogsEnded(why.clone()),
+        Answer::CaptureEnded(_) => Answer::CaptureEnded(why.clone()),
     }
 }
 
@@ -523,6 +528,7 @@ pub fn never_began(work: Work, why: &Untrusted) -> Option<Answer> {
         Work::Read => Answer::Read(Err(failure)),
         Work::Probe => Answer::WatchEnded(why.clone()),
         Work::Logs => Answer::LogsEnded(why.clone()),
+        Work::Capture => Answer::CaptureEnded(why.clone()),
         Work::Timer => Answer::Timer(Err(failure)),
         Work::Confirm => Answer::Confirmed(Err(failure)),
         Work::Stage | Work::Apply | Work::Reboot | Work::Verify | Work::Rollback => {

@@ -346,7 +346,10 @@ fn seen_from(vantage: &Vantage) -> String {
 
 fn packet(event: &PacketEvent) -> Option<String> {
     match event {
-        PacketEvent::Matched { .. } | PacketEvent::Tallied { .. } => None,
+        PacketEvent::Matched { .. }
+        | PacketEvent::Tallied { .. }
+        | PacketEvent::Started { .. }
+        | PacketEvent::Ended { .. } => None,
         PacketEvent::Running { host } => Some(format!("{host}: its packets are captured")),
         PacketEvent::Unseen { host, why } => {
             Some(format!("{host}: its packets are not seen: {}", why.shown()))

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use super::change::Change;
 use super::event::{
-    Arming, BatchEvent, Event, FailureKind, HostEvent, LogEvent, ProbeEvent, ProbeId, Purpose, Record,
-    Vantage,
+    Arming, BatchEvent, Event, FailureKind, HostEvent, LogEvent, PacketEvent, ProbeEvent, ProbeId, Purpose,
+    Record, Vantage,
 };
 use super::state::{Host, Reach, State, Work};
 use super::{fence, rules};
@@ -95,6 +95,13 @@ pub enum Effect {
         /// The log files of the plan, by path.
         files: Vec<String>,
     },
+    /// Capture the packets of a host's customers until told otherwise; a host that is away is tried again.
+    Capture {
+        /// On which host.
+        host: HostName,
+        /// The customers' addresses, each once.
+        addresses: Vec<IpAddr>,
+    },
     /// Make these probes until told otherwise.
     Probe {
         /// The probes.
@@ -175,6 +182,7 @@ impl Effect {
     pub fn host(&self) -> Option<&HostName> {
         match self {
             Self::Read { host, .. } | Self::Follow { host, .. } => Some(host),
+            Self::Capture { host, .. } => Some(host),
             Self::Stage(on, _, _) | Self::Apply(on, _) | Self::Rollback(on, _) => Some(&on.host),
             Self::Reboot { on, .. } | Self::Verify { on, .. } | Self::Inspect { on, .. } => Some(&on.host),
             Self::Timer { on, .. } | Self::Confirm { on, .. } => Some(&on.host),
@@ -194,6 +202,7 @@ impl Effect {
             | Self::Timer { .. }
             | Self::Confirm { .. }
             | Self::Follow { .. }
+            | Self::Capture { .. }
             | Self::Probe { .. } => None,
         }
     }
@@ -207,6 +216,7 @@ impl Effect {
             Self::Verify { after_rollback, .. } | Self::Reboot { after_rollback, .. } => *after_rollback,
             Self::Read { .. } | Self::Stage(..) | Self::Apply(..) | Self::Probe { .. } => false,
             Self::Timer { .. } | Self::Confirm { .. } | Self::Follow { .. } => false,
+            Self::Capture { .. } => false,
         }
     }
 }
@@ -242,6 +252,9 @@ pub fn of(state: &State, record: &Record) -> Option<Started> {
                 host: host.clone(),
                 files: files.map_or_else(Vec::new, |host| host.logs.clone()),
             }
+        }
+        Event::Packet(PacketEvent::Started { host }) => {
+            Effect::Capture { host: host.clone(), addresses: rules::captured(state, host) }
         }
         Event::Host(_)
         | Event::Probe(_)

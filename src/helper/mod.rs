@@ -61,6 +61,8 @@ pub const TEXT: &str = concat!(
     "\n",
     include_str!("logs.sh"),
     "\n",
+    include_str!("capture.sh"),
+    "\n",
     include_str!("main.sh"),
 );
 

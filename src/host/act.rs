@@ -8,12 +8,14 @@ mod carry; // a stage, and package files that other hosts have
 mod timer; // the dead-man timer's part
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::ask::Asker;
+use super::capture::{self, Captures};
 use super::ended::{Ended, applied};
 use super::frame::Answer as Frames;
 use super::logs;
@@ -56,12 +58,25 @@ pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
 pub struct Hosts {
     askers: BTreeMap<HostName, Asker>,
     clock: Clock,
+    captures: Captures,
+    folder: Option<PathBuf>,
 }
 
 impl Hosts {
     /// These hosts.
     pub fn new(askers: impl IntoIterator<Item = Asker>, clock: Clock) -> Self {
-        Self { askers: askers.into_iter().map(|asker| (asker.host().clone(), asker)).collect(), clock }
+        let askers = askers.into_iter().map(|asker| (asker.host().clone(), asker)).collect();
+        Self { askers, clock, captures: Captures::default(), folder: None }
+    }
+
+    /// Keeps captured packets in that folder.
+    pub fn keeping(self, folder: PathBuf) -> Self {
+        Self { folder: Some(folder), ..self }
+    }
+
+    /// The captures that run, for those who have something to tell them.
+    pub fn captures(&self) -> Captures {
+        self.captures.clone()
     }
 }
 
@@ -71,10 +86,12 @@ impl Outside for Hosts {
         let outbox = outbox.clone();
         if let Effect::Probe { probes, tls_ca } = effect {
             let means = probe::Means::new(Arc::clone(&self.clock), tls_ca.map(Into::into));
+            let registrar = capture::Registrar::new(self.captures.clone(), &probes, Arc::clone(&self.clock));
             tokio::spawn(async move {
                 probe::watch(probes, &means, |probe, vantage, attempt| {
                     let outbox = outbox.clone();
                     let (outcome, sighting) = (attempt.outcome, attempt.sighting);
+                    registrar.ended(&probe, &vantage, &outcome, &sighting);
                     let sighting = Some(Box::new(sighting)).filter(|seen| **seen != Sighting::default());
                     async move { outbox.sample(id, Sample::Seen { probe, vantage, outcome, sighting }).await }
                 })
@@ -92,6 +109,13 @@ impl Outside for Hosts {
         if let Effect::Follow { files, .. } = effect {
             let task = logs::Task { id, asker, outbox: outbox.clone(), clock: Arc::clone(&self.clock) };
             tokio::spawn(async move { outbox.answer(id, Answer::LogsEnded(task.run(files).await)) });
+            return;
+        }
+        if let Effect::Capture { addresses, .. } = effect {
+            let (clock, folder) = (Arc::clone(&self.clock), self.folder.clone());
+            let captures = self.captures.clone();
+            let task = capture::Task { id, asker, outbox: outbox.clone(), clock, folder, captures };
+            tokio::spawn(async move { outbox.answer(id, Answer::CaptureEnded(task.run(&addresses).await)) });
             return;
         }
         let task = Task { id, asker, peers, outbox, clock: Arc::clone(&self.clock) };
@@ -144,6 +168,7 @@ impl Task {
             }
             // Started elsewhere: they go on until told otherwise.
             Effect::Probe { .. } | Effect::Follow { .. } => Answer::WatchEnded("not on a host".into()),
+            Effect::Capture { .. } => Answer::WatchEnded("not started here".into()),
         }
     }
 
@@ -378,7 +403,13 @@ impl Task {
                 (Err(failure), _) | (_, Err(failure)) => Answer::Inspected(Inspected::Unknown, failure.what),
             },
             // Verifying only reads: it is simply done again.
-            Work::Verify | Work::Read | Work::Inspect | Work::Probe | Work::Logs | Work::Timer => {
+            Work::Verify
+            | Work::Read
+            | Work::Inspect
+            | Work::Probe
+            | Work::Logs
+            | Work::Capture
+            | Work::Timer => {
                 Answer::Inspected(Inspected::NeverBegan, "it only reads, and is done again".into())
             }
             // Confirming twice confirms once.
@@ -420,6 +451,7 @@ impl Task {
                 | Work::Timer
                 | Work::Confirm
                 | Work::Logs
+                | Work::Capture
                 | Work::Probe => Answer::RolledBack(self.rolled_back(on, ended).await),
             },
             Ok(Followed::Unknown) => {

@@ -117,7 +117,8 @@ impl Verb {
             }
             Self::Left => Said::Left(Left::parse(section("left")?)?),
             Self::Unpin => Said::Unpinned(parse_released(section("pins")?)?),
-            Self::Reboot { .. } | Self::Clean(_) | Self::Logs(_) => Said::Done,
+            // Its answer is a stream, read as it comes.
+            Self::Reboot { .. } | Self::Clean(_) | Self::Capture(_) | Self::Logs(_) => Said::Done,
         })
     }
 }

@@ -102,6 +102,7 @@ pub fn effect_epoch(effect: &Effect) -> Option<Epoch> {
         Effect::Timer { extend: None, .. }
         | Effect::Verify { .. }
         | Effect::Follow { .. }
+        | Effect::Capture { .. }
         | Effect::Probe { .. } => None,
     }
 }
@@ -116,9 +117,11 @@ fn refused(effect: &Effect) -> Answer {
         Effect::Reboot { .. } => Answer::Rebooted(Err(failure)),
         Effect::Timer { .. } => Answer::Timer(Err(failure)),
         Effect::Confirm { .. } => Answer::Confirmed(Err(failure)),
-        Effect::Inspect { .. } | Effect::Verify { .. } | Effect::Follow { .. } | Effect::Probe { .. } => {
-            Answer::Inspected(Inspected::Unknown, failure.what)
-        }
+        Effect::Inspect { .. }
+        | Effect::Verify { .. }
+        | Effect::Follow { .. }
+        | Effect::Capture { .. }
+        | Effect::Probe { .. } => Answer::Inspected(Inspected::Unknown, failure.what),
     }
 }
 
@@ -313,9 +316,11 @@ impl SimHost {
                 now + Span::ms(200)
             }
             Effect::Inspect { on, .. } => self.operations.get(&on.operation).map_or(now, |o| o.done.max(now)),
-            Effect::Read { .. } | Effect::Verify { .. } | Effect::Follow { .. } | Effect::Probe { .. } => {
-                now + takes
-            }
+            Effect::Read { .. }
+            | Effect::Verify { .. }
+            | Effect::Follow { .. }
+            | Effect::Probe { .. }
+            | Effect::Capture { .. } => now + takes,
         }
     }
 
@@ -425,10 +430,12 @@ impl SimHost {
                 | Work::Read
                 | Work::Inspect
                 | Work::Probe
+                | Work::Capture
                 | Work::Logs => self.ended(on, effect),
             },
             Effect::Probe { .. } => Answer::WatchEnded("the end".into()),
             Effect::Follow { .. } => Answer::LogsEnded("the end".into()),
+            Effect::Capture { .. } => Answer::CaptureEnded("the end".into()),
         }
     }
 
@@ -449,6 +456,7 @@ impl SimHost {
                 | Effect::Timer { .. }
                 | Effect::Confirm { .. }
                 | Effect::Follow { .. }
+                | Effect::Capture { .. }
                 | Effect::Probe { .. } => Answer::Inspected(Inspected::Unknown, "power went".into()),
             },
         }

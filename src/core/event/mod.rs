@@ -12,6 +12,7 @@ mod packet;
 mod probe;
 mod rehearsal;
 mod report;
+mod row;
 mod samples;
 mod takeover;
 mod timer;
@@ -30,6 +31,7 @@ pub use report::{
     ApplyReport, Check, Identity, Inspected, KernelBack, Origin, Pinned, Proof, ProofFile, RollbackReport,
     Snapshot, SnapshotKind, SnapshotLeft, Source, Taking, Tools, VerifyReport,
 };
+pub use row::{IcmpError, PacketRow, Quoted, Seen, TcpFlags, Way, What};
 pub use samples::{LogLine, LogSource, Samples};
 pub use takeover::{Before, TakeOver, TakeOverWord};
 pub use timer::{Arming, Timer, TimerState, TimerWatch};

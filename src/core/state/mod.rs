@@ -24,8 +24,8 @@ pub use ring::Ring;
 
 use super::change::Rehearsal;
 use super::event::{
-    Event, Failure, Flow, HelperState, HoldScope, LogEvent, LogLine, Outcome, PacketEvent, ProbeEvent,
-    ProbeId, ProbeOutcome, Purpose, Record, Sighting, Vantage,
+    Event, Failure, Flow, HelperState, HoldScope, LogEvent, LogLine, Outcome, PacketEvent, PacketRow,
+    ProbeEvent, ProbeId, ProbeOutcome, Purpose, Record, Samples, Sighting, Vantage,
 };
 use crate::facts::Facts;
 use crate::plan::Plan;
@@ -33,6 +33,8 @@ use crate::types::{BatchId, Epoch, HostName, PackageName, Seq, Time, Untrusted};
 
 /// Log lines kept in state; older ones stay in the journal.
 const LOG_LINES: usize = 10_000;
+/// Rows of packets kept in state; older ones stay in the journal.
+const PACKETS: usize = 5_000;
 /// Markers kept in state, the newest.
 const MARKERS: usize = 1_000;
 
@@ -85,6 +87,10 @@ pub struct State {
     pub log: Ring<LogLine>,
     /// Lines that were never recorded.
     pub log_left_out: u64,
+    /// The newest rows of packets.
+    pub packets: Ring<PacketRow>,
+    /// Rows that were never recorded.
+    pub packets_left_out: u64,
     /// When and how it ended.
     pub ended: Option<(Time, Outcome)>,
 }
@@ -208,6 +214,7 @@ pub enum Work {
     Probe,
     Timer,
     Confirm,
+    Capture,
     Logs,
 }
 
@@ -249,6 +256,8 @@ impl Default for State {
             markers: VecDeque::new(),
             log: Ring::new(LOG_LINES),
             log_left_out: 0,
+            packets: Ring::new(PACKETS),
+            packets_left_out: 0,
             ended: None,
         }
     }
@@ -316,8 +325,15 @@ impl State {
             // They stand beside results, which are shown at once where it matters.
             Event::Packet(PacketEvent::Tallied { .. }) | Event::Log(LogEvent::Counted { .. }) => true,
             Event::Log(_) => false,
-            Event::Packet(PacketEvent::Matched { flow, .. }) => flow.completed,
-            Event::Packet(PacketEvent::Running { .. } | PacketEvent::Unseen { .. }) => false,
+            Event::Packet(PacketEvent::Matched { flow, .. }) => flow.completed || flow.granted >= flow.asked,
+            // Rows alone: on a host with customers they come all the time.
+            Event::Samples(Samples { lines, left_out: 0, .. }) => lines.is_empty(),
+            Event::Packet(
+                PacketEvent::Running { .. }
+                | PacketEvent::Unseen { .. }
+                | PacketEvent::Started { .. }
+                | PacketEvent::Ended { .. },
+            ) => false,
             Event::Probe(ProbeEvent::WatchStarted | ProbeEvent::WatchEnded { .. })
             | Event::Window(_)
             | Event::Host(_)
@@ -406,6 +422,9 @@ impl State {
         self.probing = None;
         for logs in self.logs.values_mut() {
             logs.forget(self.at);
+        }
+        for capture in self.captures.values_mut() {
+            (capture.effect, capture.over, capture.since) = (None, false, None);
         }
         let names: Vec<HostName> = self.hosts.keys().cloned().collect();
         for name in names {

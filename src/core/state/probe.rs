@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::core::event::{Flow, ProbeOutcome, Sighting, Tally, Vantage};
 use crate::plan::Probe;
-use crate::types::{Sha256, Span, Time, Untrusted};
+use crate::types::{Seq, Sha256, Span, Time, Untrusted};
 
 /// Results kept for each probe and vantage, the newest.
 const RESULTS: usize = 32;
@@ -62,6 +62,10 @@ impl Normal {
 /// What is known of a host's capture.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Capture {
+    /// The standing effect that captures.
+    pub effect: Option<Seq>,
+    /// It ended for good: it is not started again before the window is picked up.
+    pub over: bool,
     /// Since when it has run; `None` while it doesn't.
     pub since: Option<Time>,
     /// Why its packets are not seen.

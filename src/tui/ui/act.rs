@@ -2,7 +2,7 @@
 
 use super::panes::{self, Pane};
 use super::text::{Field, Waive};
-use super::{Action, Press, Sheet, Ui, gate, rollback};
+use super::{Action, Of, Press, Sheet, Ui, gate, rollback};
 use crate::core::event::HoldScope;
 use crate::core::{Intent, View, schedule};
 use crate::tui::keys::Act;
@@ -37,7 +37,15 @@ impl Ui {
                     self.pane = Pane::Updates;
                 } else if self.pane == Pane::Updates {
                     self.unfolded = !self.unfolded;
+                } else if self.pane == Pane::Probes {
+                    self.show_packets(Of::Customer);
                 }
+            }
+            Act::Follow if self.pane == Pane::Packets => {
+                self.packets = match self.packets {
+                    Some(_) => None,
+                    None => Some((view.state.packets.pushed(), 0)),
+                };
             }
             Act::Follow => {
                 self.log.still = match self.log.still {
@@ -135,7 +143,11 @@ impl Ui {
             Line::Continue => gate::open(self, view, now),
             Line::Help => self.sheets.push(Sheet::Help { scroll: 0 }),
             Line::Present => self.present = !self.present,
+            // From a customer's probes to their packets, from anywhere else to the host's.
+            Line::Pane(Pane::Packets) if self.pane == Pane::Probes => self.show_packets(Of::Customer),
+            Line::Pane(Pane::Packets) => self.show_packets(Of::Host),
             Line::Pane(pane) => self.pane = pane,
+            Line::Packets(of) => self.show_packets(of),
             Line::Log { all } => {
                 self.log.all = all;
                 self.pane = Pane::Log;
@@ -167,6 +179,10 @@ impl Ui {
             },
         }
         None
+    }
+
+    fn show_packets(&mut self, of: Of) {
+        (self.pane, self.packets_of, self.packets) = (Pane::Packets, of, None);
     }
 
     /// What a hold's word means here: the host under the cursor, the batch that is next on it.
