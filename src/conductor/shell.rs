@@ -134,15 +134,19 @@ impl Outbox {
     /// passes may wait for others as lines do, any other is looked at at once.
     pub async fn sample(&self, id: Seq, sample: Sample) {
         let flood = match &sample {
-            Sample::Seen { .. } | Sample::Packet(_) => true,
+            Sample::Seen { .. } | Sample::ControlSeen { .. } | Sample::Packet(_) => true,
             Sample::Greeted { .. }
             | Sample::Learnt { .. }
             | Sample::Timer { .. }
             | Sample::Lost { .. }
             | Sample::Back { .. } => false,
         };
-        let passes =
-            matches!(&sample, Sample::Packet(_) | Sample::Seen { outcome: ProbeOutcome::Ok { .. }, .. });
+        let passes = matches!(
+            &sample,
+            Sample::Packet(_)
+                | Sample::Seen { outcome: ProbeOutcome::Ok { .. }, .. }
+                | Sample::ControlSeen { outcome: ProbeOutcome::Ok { .. }, .. }
+        );
         let input = Input::Sample { id, sample: Box::new(sample) };
         if flood {
             let _ = self.samples.send(input).await;

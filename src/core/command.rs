@@ -228,6 +228,15 @@ pub enum Sample {
         /// What else was seen.
         sighting: Option<Box<Sighting>>,
     },
+    /// A control's result.
+    ControlSeen {
+        /// Which control, by its place in the plan.
+        index: u16,
+        /// From where.
+        vantage: Vantage,
+        /// How it went.
+        outcome: ProbeOutcome,
+    },
     /// What a capture saw.
     Packet(Box<PacketEvent>),
 }

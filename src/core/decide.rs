@@ -459,6 +459,10 @@ fn decide_sample(state: &State, id: Seq, sample: &Sample) -> Vec<Event> {
                 sighting: sighting.clone(),
             })]
         }
+        Sample::ControlSeen { index, vantage, outcome } => {
+            let (vantage, outcome) = (vantage.clone(), outcome.clone());
+            vec![Event::Probe(ProbeEvent::ControlSeen { index: *index, vantage, outcome })]
+        }
         Sample::Packet(event) => vec![Event::Packet((**event).clone())],
     }
 }
@@ -483,6 +487,7 @@ pub fn shortened(input: &Input, why: &Untrusted) -> Option<Input> {
             | Sample::Lost { .. }
             | Sample::Back { .. }
             | Sample::Packet(_)
+            | Sample::ControlSeen { .. }
             | Sample::Seen { .. } => None,
         },
         Input::Lines { lines, left_out } => {

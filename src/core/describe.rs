@@ -317,17 +317,21 @@ fn probe(event: &ProbeEvent) -> Option<String> {
     match event {
         ProbeEvent::WatchStarted => Some("probing started".to_owned()),
         ProbeEvent::WatchEnded { why, .. } => Some(format!("probing ended: {}", why.shown())),
-        ProbeEvent::Seen { probe, vantage, outcome, .. } => match outcome {
-            ProbeOutcome::Ok { .. } => None,
-            ProbeOutcome::Fail { why, .. } => {
-                let (customer, from) = (&probe.customer, seen_from(vantage));
-                Some(format!("probe {customer}#{}{from} FAIL: {}", probe.index, why.shown()))
-            }
-            ProbeOutcome::Broken { why } => {
-                let (customer, from) = (&probe.customer, seen_from(vantage));
-                Some(format!("probe {customer}#{}{from} could not be made: {}", probe.index, why.shown()))
-            }
-        },
+        ProbeEvent::Seen { probe, vantage, outcome, .. } => {
+            went(&format!("probe {}#{}", probe.customer, probe.index), vantage, outcome)
+        }
+        ProbeEvent::ControlSeen { index, vantage, outcome } => {
+            went(&format!("control {index}"), vantage, outcome)
+        }
+    }
+}
+
+fn went(what: &str, vantage: &Vantage, outcome: &ProbeOutcome) -> Option<String> {
+    let from = seen_from(vantage);
+    match outcome {
+        ProbeOutcome::Ok { .. } => None,
+        ProbeOutcome::Fail { why, .. } => Some(format!("{what}{from} FAIL: {}", why.shown())),
+        ProbeOutcome::Broken { why } => Some(format!("{what}{from} could not be made: {}", why.shown())),
     }
 }
 

@@ -31,6 +31,7 @@ pub mod schedule;
 pub mod snapshot;
 pub mod standing;
 pub mod state;
+pub mod vantage;
 pub mod view;
 pub mod wayback;
 

@@ -86,6 +86,11 @@ pub fn probe_event() -> Any<ProbeEvent> {
         (probe(), vantage(), outcome(), of(sighting().prop_map(Box::new))).prop_map(
             |(probe, vantage, outcome, sighting)| ProbeEvent::Seen { probe, vantage, outcome, sighting }
         ),
+        (any::<u16>(), vantage(), outcome()).prop_map(|(index, vantage, outcome)| ProbeEvent::ControlSeen {
+            index,
+            vantage,
+            outcome
+        }),
         (any::<u64>(), untrusted()).prop_map(|(started, why)| ProbeEvent::WatchEnded { started, why }),
     ]
     .boxed()

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use batch::{Batch, Phase};
 pub use batches::Batches;
 pub use deadman::{DeadMan, Unattended};
+pub(in crate::core) use probe::RESULTS;
 pub use probe::{Capture, Health, Normal, ProbeState, Series};
 pub use ring::Ring;
 
@@ -69,6 +70,8 @@ pub struct State {
     pub waivers: Vec<Waiver>,
     /// Probes and their newest results.
     pub probes: BTreeMap<ProbeId, Arc<ProbeState>>,
+    /// The plan's controls and their newest results, as listed there.
+    pub controls: Vec<Arc<ProbeState>>,
     /// What captures on hosts see.
     pub captures: BTreeMap<HostName, Capture>,
     /// The standing effect that makes probes.
@@ -237,6 +240,7 @@ impl Default for State {
             batches: Batches::default(),
             waivers: Vec::new(),
             probes: BTreeMap::new(),
+            controls: Vec::new(),
             captures: BTreeMap::new(),
             probing: None,
             pending: BTreeMap::new(),
@@ -306,6 +310,9 @@ impl State {
             Event::Probe(ProbeEvent::Seen { probe, vantage, .. }) => {
                 self.probes.get(probe).is_some_and(|probe| probe.as_ever(vantage))
             }
+            Event::Probe(ProbeEvent::ControlSeen { index, vantage, .. }) => {
+                self.controls.get(usize::from(*index)).is_some_and(|control| control.as_ever(vantage))
+            }
             // They stand beside results, which are shown at once where it matters.
             Event::Packet(PacketEvent::Tallied { .. }) => true,
             Event::Packet(PacketEvent::Matched { flow, .. }) => flow.completed,
@@ -353,6 +360,8 @@ impl State {
                 self.probes.insert(id, Arc::new(ProbeState::new(probe.clone())));
             }
         }
+        let controls = plan.controls.iter().map(|probe| Arc::new(ProbeState::new(probe.clone())));
+        self.controls = controls.collect();
         self.turns = Arc::new(super::schedule::turns(plan));
         self.plan = Some(Arc::new(plan.clone()));
     }
@@ -442,6 +451,11 @@ impl State {
     ) {
         let Some(probe) = self.probes.get_mut(id).map(Arc::make_mut) else { return };
         probe.saw(vantage, outcome, seen, at);
+    }
+
+    pub(super) fn saw_control(&mut self, index: u16, vantage: &Vantage, outcome: &ProbeOutcome, at: Time) {
+        let Some(control) = self.controls.get_mut(usize::from(index)).map(Arc::make_mut) else { return };
+        control.saw(vantage, outcome, None, at);
     }
 
     pub(super) fn matched(&mut self, id: &ProbeId, vantage: &Vantage, flow: &Flow, at: Time) {

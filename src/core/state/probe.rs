@@ -9,7 +9,7 @@ use crate::plan::Probe;
 use crate::types::{Sha256, Span, Time, Untrusted};
 
 /// Results kept for each probe and vantage, the newest.
-const RESULTS: usize = 32;
+pub(in crate::core) const RESULTS: usize = 32;
 
 /// A probe and its newest results.
 #[derive(Debug, Clone, PartialEq)]
