@@ -1,13 +1,10 @@
 //! What is to be done outside, as data. An effect is known by the number of the event that started
 //! it, starts when that event is durable, and answers once.
 
-use std::net::IpAddr;
-
 use super::change::Change;
-use super::event::{
-    Arming, BatchEvent, Event, FailureKind, HostEvent, ProbeEvent, ProbeId, Purpose, Record, Vantage,
-};
+use super::event::{Arming, BatchEvent, Event, FailureKind, HostEvent, ProbeEvent, Purpose, Record};
 use super::state::{Host, Reach, State, Work};
+use super::tasks::{self, ProbeTask};
 use super::{fence, rules};
 use crate::plan::{Probe, ProbeTarget, SnapshotArchive, VantageKind};
 use crate::types::{BatchId, Blake3, BootId, Epoch, HostName, Nonce, OperationId, Seq, Span};
@@ -92,21 +89,6 @@ pub enum Effect {
         /// The probes.
         probes: Vec<ProbeTask>,
     },
-}
-
-/// One probe that is to be made, with what its kind needs to know of the customer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProbeTask {
-    /// Which.
-    pub id: ProbeId,
-    /// What is looked at, from where, how often.
-    pub probe: Probe,
-    /// The host that serves the customer.
-    pub host: HostName,
-    /// The customer's own address, where they have one: it goes before any name in a URL.
-    pub address: Option<IpAddr>,
-    /// From where it is made.
-    pub vantage: Vantage,
 }
 
 /// Where a batch's work is done, and under which epoch.
@@ -212,19 +194,8 @@ pub fn of(state: &State, record: &Record) -> Option<Started> {
         }
         Event::Batch(event) => of_batch(state, record, event)?,
         Event::Probe(ProbeEvent::WatchStarted) => {
-            let plan = state.plan.as_ref()?;
-            let made = state.probes.iter().filter(|(_, probe)| is_made(&probe.probe));
-            let probes = made.filter_map(|(id, probe)| {
-                let customer = plan.customers.iter().find(|customer| customer.name == id.customer)?;
-                Some(ProbeTask {
-                    id: id.clone(),
-                    probe: probe.probe.clone(),
-                    host: customer.host.clone(),
-                    address: customer.address,
-                    vantage: Vantage::Cockpit,
-                })
-            });
-            Effect::Probe { probes: probes.collect() }
+            state.plan.as_ref()?;
+            Effect::Probe { probes: tasks::tasks(state) }
         }
         Event::Host(_)
         | Event::Probe(_)
@@ -331,19 +302,31 @@ pub(super) fn token(plan: &Blake3, operation: &OperationId) -> Nonce {
     hash[..32].parse().unwrap()
 }
 
-/// Whether this version makes a probe of that kind: TCP and HTTP, from outside.
+/// Whether this version makes a probe of that kind: everything on the host itself and from a peer (but
+/// commands, which are the host's own); from outside TCP and HTTP.
 pub fn is_made(probe: &Probe) -> bool {
-    match (&probe.target, probe.from) {
-        (ProbeTarget::Tcp { .. } | ProbeTarget::Http { tls: false, .. }, VantageKind::Outside) => true,
-        (ProbeTarget::Tcp { .. } | ProbeTarget::Http { .. }, _) => false,
+    match (probe.from, &probe.target) {
+        (VantageKind::Outside, ProbeTarget::Tcp { .. } | ProbeTarget::Http { tls: false, .. }) => true,
         (
-            ProbeTarget::Ping
+            VantageKind::Outside,
+            ProbeTarget::Http { tls: true, .. }
+            | ProbeTarget::Ping
             | ProbeTarget::Tls { .. }
             | ProbeTarget::Dns { .. }
             | ProbeTarget::Postgres { .. }
             | ProbeTarget::Exec { .. },
-            _,
         ) => false,
+        (VantageKind::Inside, _) => true,
+        (VantageKind::Peer, ProbeTarget::Exec { .. }) => false,
+        (
+            VantageKind::Peer,
+            ProbeTarget::Ping
+            | ProbeTarget::Tcp { .. }
+            | ProbeTarget::Tls { .. }
+            | ProbeTarget::Http { .. }
+            | ProbeTarget::Dns { .. }
+            | ProbeTarget::Postgres { .. },
+        ) => true,
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod bootback; // a rollback that goes on after a boot
 mod carry; // a stage, and package files that other hosts have
+mod probing; // probes, from wherever they are made
 mod timer; // the dead-man timer's part
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use self::probing::{Askers, probing};
 use super::ask::Asker;
 use super::ended::{Ended, applied};
 use super::frame::Answer as Frames;
@@ -22,12 +24,11 @@ use super::verb::{FactWord, Verb, Work as VerbWork};
 use crate::conductor::shell::{Outbox, Outside};
 use crate::core::effect::{Effect, OnHost, Started};
 use crate::core::event::{
-    Arming, Failure, FailureKind, HelperState, Inspected, LogLine, LogSource, Sighting, VerifyReport,
+    Arming, Failure, FailureKind, HelperState, Inspected, LogLine, LogSource, VerifyReport,
 };
 use crate::core::state::Work;
 use crate::core::{Answer, Change, Sample};
 use crate::facts::{self, Boot, Domain, Fact};
-use crate::probe;
 use crate::types::{BootId, HostName, OperationId, Seq, Span, Time, Untrusted};
 
 /// Between two attempts to reach a host that is away: longer each time, up to the last.
@@ -54,14 +55,26 @@ pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
 /// The hosts of a plan, and how effects reach them.
 pub struct Hosts {
     askers: BTreeMap<HostName, Asker>,
+    /// Further places to look from; nothing else is asked of them.
+    places: BTreeMap<HostName, Asker>,
     clock: Clock,
 }
 
 impl Hosts {
     /// These hosts.
     pub fn new(askers: impl IntoIterator<Item = Asker>, clock: Clock) -> Self {
-        Self { askers: askers.into_iter().map(|asker| (asker.host().clone(), asker)).collect(), clock }
+        Self { askers: by_name(askers), places: BTreeMap::new(), clock }
     }
+
+    /// The same, with these further places to look from.
+    pub fn with_places(mut self, places: impl IntoIterator<Item = Asker>) -> Self {
+        self.places = by_name(places);
+        self
+    }
+}
+
+fn by_name(askers: impl IntoIterator<Item = Asker>) -> BTreeMap<HostName, Asker> {
+    askers.into_iter().map(|asker| (asker.host().clone(), asker)).collect()
 }
 
 impl Outside for Hosts {
@@ -69,16 +82,9 @@ impl Outside for Hosts {
         let Started { id, effect } = started;
         let outbox = outbox.clone();
         if let Effect::Probe { probes } = effect {
-            tokio::spawn(async move {
-                probe::watch(probes, |probe, vantage, attempt| {
-                    let outbox = outbox.clone();
-                    let (outcome, sighting) = (attempt.outcome, attempt.sighting);
-                    let sighting = Some(Box::new(sighting)).filter(|seen| **seen != Sighting::default());
-                    async move { outbox.sample(id, Sample::Seen { probe, vantage, outcome, sighting }).await }
-                })
-                .await;
-                outbox.answer(id, Answer::WatchEnded("nothing is left to probe".into()));
-            });
+            let askers = self.askers.iter().chain(&self.places);
+            let askers = Askers(askers.map(|(name, asker)| (name.clone(), asker.clone())).collect());
+            tokio::spawn(probing(id, probes, askers, outbox));
             return;
         }
         let peers = effect.supply().into_iter().flat_map(|supply| &supply.peers);

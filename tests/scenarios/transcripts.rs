@@ -87,6 +87,8 @@ fn every_transcript_reads_as_what_its_verb_says() {
                 Verb::Arm { .. } | Verb::Confirm { .. } | Verb::Extend { .. } | Verb::Timer(_),
                 Ok(Said::Timer(_)),
             )
+            | (Verb::Probe(_), Ok(Said::Looked(_)))
+            | (Verb::Evidence { .. }, Ok(Said::Evidence(_)))
             | (Verb::Reboot { .. } | Verb::Clean(_), Ok(Said::Done)) => true,
             _ => false,
         };
@@ -102,11 +104,13 @@ fn every_transcript_reads_as_what_its_verb_says() {
             "clean",
             "confirm",
             "extend",
+            "evidence",
             "give",
             "have",
             "hello",
             "left",
             "left-open",
+            "probe",
             "read",
             "reboot-already",
             "refuse-busy",
