@@ -165,9 +165,16 @@ impl Outbox {
 /// An outbox that no loop reads, and what comes of an effect: for tests of those who carry effects out.
 #[cfg(test)]
 pub fn outbox() -> (Outbox, mpsc::UnboundedReceiver<Input>) {
+    let (outbox, read, _) = outbox_with_samples();
+    (outbox, read)
+}
+
+/// The same, with what comes on the way.
+#[cfg(test)]
+pub fn outbox_with_samples() -> (Outbox, mpsc::UnboundedReceiver<Input>, mpsc::Receiver<Input>) {
     let (answers, read) = mpsc::unbounded_channel();
-    let (samples, _) = mpsc::channel(SAMPLES);
-    (Outbox { answers, samples, sampled: Arc::default(), lines: Arc::default() }, read)
+    let (samples, sampled) = mpsc::channel(SAMPLES);
+    (Outbox { answers, samples, sampled: Arc::default(), lines: Arc::default() }, read, sampled)
 }
 
 /// Whoever carries effects out: each is started as a task of its own and answers once.

@@ -12,7 +12,7 @@ use proptest::sample::select;
 
 mod probe;
 
-pub use probe::{packet_event, probe_event};
+pub use probe::{evidence_event, packet_event, probe_event};
 
 use super::change::{Change, Frozen, Rehearsal, Standing};
 use super::event::*;
@@ -837,6 +837,7 @@ pub fn event() -> Any<Event> {
         gate_event().prop_map(Event::Gate),
         probe_event().prop_map(Event::Probe),
         packet_event().prop_map(Event::Packet),
+        evidence_event().prop_map(Event::Evidence),
         rehearsal_event().prop_map(Event::Rehearsal),
         samples().prop_map(Event::Samples),
     ]

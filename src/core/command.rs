@@ -2,8 +2,8 @@
 
 use super::change::Rehearsal;
 use super::event::{
-    Actor, ApplyReport, Failure, HelperState, HoldScope, Inspected, LogLine, PacketEvent, ProbeId,
-    ProbeOutcome, Proof, Purpose, RollbackReport, Sighting, TakeOver, Timer, Vantage, VerifyReport,
+    Actor, ApplyReport, EvidenceFile, Failure, HelperState, HoldScope, Inspected, LogLine, PacketEvent,
+    ProbeId, ProbeOutcome, Proof, Purpose, RollbackReport, Sighting, TakeOver, Timer, Vantage, VerifyReport,
 };
 use crate::facts::Domain;
 use crate::plan::Plan;
@@ -102,6 +102,11 @@ pub enum Intent {
         /// By how much.
         by: Span,
     },
+    /// Keep what a host is like now.
+    Evidence {
+        /// Which host.
+        host: HostName,
+    },
     /// Note this moment.
     Mark {
         /// The note.
@@ -177,6 +182,8 @@ pub enum Answer {
     Confirmed(Result<Timer, Failure>),
     /// Of an inspection that found no answer.
     Inspected(Inspected, Untrusted),
+    /// Of asking for evidence: the file it is kept in.
+    Evidence(Result<EvidenceFile, Failure>),
     /// Of probing: why it ended.
     WatchEnded(Untrusted),
 }

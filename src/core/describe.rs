@@ -1,8 +1,9 @@
 //! One line of words for an event: what a headless run prints and a replay lists.
 
 use super::event::{
-    Actor, BatchEvent, Event, GateEvent, HoldScope, HostEvent, Inspected, Outcome, PacketEvent, Pinned,
-    ProbeEvent, ProbeOutcome, Purpose, Record, RehearsalEvent, Timer, TimerState, Vantage, WindowEvent,
+    Actor, BatchEvent, Event, EvidenceEvent, GateEvent, HoldScope, HostEvent, Inspected, Outcome,
+    PacketEvent, Pinned, ProbeEvent, ProbeOutcome, Purpose, Record, RehearsalEvent, Timer, TimerState,
+    Vantage, WindowEvent,
 };
 use super::state::{Round, State};
 use super::{aftermath, fence};
@@ -19,6 +20,7 @@ pub fn line(state: &State, record: &Record) -> Option<String> {
         Event::Gate(event) => gate(state, event),
         Event::Probe(event) => probe(event)?,
         Event::Packet(event) => packet(event)?,
+        Event::Evidence(event) => evidence(event)?,
         Event::Rehearsal(event) => rehearsal(event),
         Event::Samples(_) => return None,
     };
@@ -342,6 +344,18 @@ fn seen_from(vantage: &Vantage) -> String {
         Vantage::Further(name) => format!(" from {name}"),
         Vantage::Inside => " from inside".to_owned(),
         Vantage::Peer(host) => format!(" from {host}"),
+    }
+}
+
+fn evidence(event: &EvidenceEvent) -> Option<String> {
+    match event {
+        EvidenceEvent::Started { .. } => None,
+        EvidenceEvent::Saved { host, result: Ok(kept), .. } => {
+            Some(format!("{host}: evidence saved: {} ({} bytes)", kept.file.shown(), kept.bytes))
+        }
+        EvidenceEvent::Saved { host, result: Err(failure), .. } => {
+            Some(format!("{host}: no evidence saved: {}", failure.what.shown()))
+        }
     }
 }
 

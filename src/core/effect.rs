@@ -2,7 +2,9 @@
 //! it, starts when that event is durable, and answers once.
 
 use super::change::Change;
-use super::event::{Arming, BatchEvent, Event, FailureKind, HostEvent, ProbeEvent, Purpose, Record};
+use super::event::{
+    Arming, BatchEvent, Event, EvidenceEvent, FailureKind, HostEvent, ProbeEvent, Purpose, Record,
+};
 use super::state::{Host, Reach, State, Work};
 use super::tasks::{self, ProbeTask};
 use super::{fence, rules};
@@ -84,6 +86,11 @@ pub enum Effect {
         /// Where its package files can be had.
         supply: Supply,
     },
+    /// Ask a host what it is like, and keep that in the recording.
+    Evidence {
+        /// Which host.
+        host: HostName,
+    },
     /// Make these probes until told otherwise.
     Probe {
         /// The probes.
@@ -146,7 +153,7 @@ impl Effect {
     /// On which host; `None` for probing.
     pub fn host(&self) -> Option<&HostName> {
         match self {
-            Self::Read { host, .. } => Some(host),
+            Self::Read { host, .. } | Self::Evidence { host } => Some(host),
             Self::Stage(on, _, _) | Self::Apply(on, _) | Self::Rollback(on, _) => Some(&on.host),
             Self::Reboot { on, .. } | Self::Verify { on, .. } | Self::Inspect { on, .. } => Some(&on.host),
             Self::Timer { on, .. } | Self::Confirm { on, .. } => Some(&on.host),
@@ -165,6 +172,7 @@ impl Effect {
             | Self::Verify { .. }
             | Self::Timer { .. }
             | Self::Confirm { .. }
+            | Self::Evidence { .. }
             | Self::Probe { .. } => None,
         }
     }
@@ -173,8 +181,9 @@ impl Effect {
     /// after a wait.
     pub fn urgent(&self) -> bool {
         match self {
-            // An inspection only reads, and a rollback may wait for what it finds.
-            Self::Rollback(..) | Self::Inspect { .. } => true,
+            // These only read, and a rollback may wait for what they find.
+            Self::Inspect { .. } | Self::Evidence { .. } => true,
+            Self::Rollback(..) => true,
             Self::Verify { after_rollback, .. } | Self::Reboot { after_rollback, .. } => *after_rollback,
             Self::Read { .. } | Self::Stage(..) | Self::Apply(..) | Self::Probe { .. } => false,
             Self::Timer { .. } | Self::Confirm { .. } => false,
@@ -197,9 +206,11 @@ pub fn of(state: &State, record: &Record) -> Option<Started> {
             state.plan.as_ref()?;
             Effect::Probe { probes: tasks::tasks(state) }
         }
+        Event::Evidence(EvidenceEvent::Started { host, .. }) => Effect::Evidence { host: host.clone() },
         Event::Host(_)
         | Event::Probe(_)
         | Event::Packet(_)
+        | Event::Evidence(EvidenceEvent::Saved { .. })
         | Event::Window(_)
         | Event::Gate(_)
         | Event::Rehearsal(_)

@@ -18,6 +18,7 @@ pub mod decide;
 pub mod describe;
 pub mod effect;
 pub mod event;
+pub mod evidence;
 pub mod fence;
 #[cfg(test)]
 pub(crate) mod fixture;

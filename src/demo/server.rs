@@ -170,7 +170,7 @@ impl Server {
     }
 
     /// Opens the doors whose addresses the host has, closes the others; all where it is down.
-    fn sync_doors(&self, up: bool) {
+    pub(super) fn sync_doors(&self, up: bool) {
         let there = self.model().addresses.clone();
         for (address, door) in &self.doors {
             let open = up && there.contains(address);

@@ -5,10 +5,12 @@
 
 mod bootback; // a rollback that goes on after a boot
 mod carry; // a stage, and package files that other hosts have
+mod evidence; // what a host is like, kept
 mod probing; // probes, from wherever they are made
 mod timer; // the dead-man timer's part
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,13 +59,21 @@ pub struct Hosts {
     askers: BTreeMap<HostName, Asker>,
     /// Further places to look from; nothing else is asked of them.
     places: BTreeMap<HostName, Asker>,
+    /// Where evidence is kept; nowhere where nothing is recorded.
+    recording: Option<PathBuf>,
     clock: Clock,
 }
 
 impl Hosts {
     /// These hosts.
     pub fn new(askers: impl IntoIterator<Item = Asker>, clock: Clock) -> Self {
-        Self { askers: by_name(askers), places: BTreeMap::new(), clock }
+        Self { askers: by_name(askers), places: BTreeMap::new(), recording: None, clock }
+    }
+
+    /// The same, with evidence kept in this recording.
+    pub fn with_recording(mut self, folder: Option<PathBuf>) -> Self {
+        self.recording = folder;
+        self
     }
 
     /// The same, with these further places to look from.
@@ -93,7 +103,8 @@ impl Outside for Hosts {
             outbox.answer(id, Answer::Inspected(Inspected::NeverBegan, "the host is not in the plan".into()));
             return;
         };
-        let task = Task { id, asker, peers, outbox, clock: Arc::clone(&self.clock) };
+        let (clock, recording) = (Arc::clone(&self.clock), self.recording.clone());
+        let task = Task { id, asker, peers, outbox, recording, clock };
         tokio::spawn(async move {
             let answer = task.carry_out(effect).await;
             task.outbox.answer(id, answer);
@@ -108,6 +119,8 @@ struct Task {
     /// Who may have package files that this host lacks.
     peers: Vec<Asker>,
     outbox: Outbox,
+    /// Where evidence is kept.
+    recording: Option<PathBuf>,
     clock: Clock,
 }
 
@@ -141,6 +154,7 @@ impl Task {
             Effect::Inspect { on, work, was, arming, .. } => {
                 self.inspect(&on, work, was.as_ref(), arming.as_ref()).await
             }
+            Effect::Evidence { .. } => Answer::Evidence(self.evidence().await),
             // Started elsewhere: it belongs to no host.
             Effect::Probe { .. } => Answer::WatchEnded("not on a host".into()),
         }
@@ -377,7 +391,7 @@ impl Task {
                 (Err(failure), _) | (_, Err(failure)) => Answer::Inspected(Inspected::Unknown, failure.what),
             },
             // Verifying only reads: it is simply done again.
-            Work::Verify | Work::Read | Work::Inspect | Work::Probe | Work::Timer => {
+            Work::Verify | Work::Read | Work::Inspect | Work::Probe | Work::Timer | Work::Evidence => {
                 Answer::Inspected(Inspected::NeverBegan, "it only reads, and is done again".into())
             }
             // Confirming twice confirms once.
@@ -418,6 +432,7 @@ impl Task {
                 | Work::Inspect
                 | Work::Timer
                 | Work::Confirm
+                | Work::Evidence
                 | Work::Probe => Answer::RolledBack(self.rolled_back(on, ended).await),
             },
             Ok(Followed::Unknown) => {

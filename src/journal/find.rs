@@ -121,6 +121,7 @@ fn frozen(
             | Event::Gate(_)
             | Event::Probe(_)
             | Event::Packet(_)
+            | Event::Evidence(_)
             | Event::Rehearsal(_)
             | Event::Samples(_) => {}
         }

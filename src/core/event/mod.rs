@@ -5,6 +5,7 @@
 //! that a reader can tell "unknown" from "broken".
 
 mod batch;
+mod evidence;
 mod gate;
 mod host;
 mod packet;
@@ -19,6 +20,7 @@ mod window;
 use serde::{Deserialize, Serialize};
 
 pub use batch::BatchEvent;
+pub use evidence::{EvidenceEvent, EvidenceFile};
 pub use gate::GateEvent;
 pub use host::{HelperState, HostEvent};
 pub use packet::{Flow, PacketEvent, Tally};
@@ -78,6 +80,8 @@ pub enum Event {
     Probe(ProbeEvent),
     /// What captures on hosts saw.
     Packet(PacketEvent),
+    /// What hosts were like at a moment.
+    Evidence(EvidenceEvent),
     /// The rehearsal's own milestones.
     Rehearsal(RehearsalEvent),
     /// Log lines and the like, as recorded.
@@ -94,6 +98,7 @@ impl Event {
             | Self::Gate(_)
             | Self::Probe(_)
             | Self::Packet(_)
+            | Self::Evidence(_)
             | Self::Rehearsal(_)
             | Self::Samples(_) => 1,
         }

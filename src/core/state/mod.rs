@@ -26,6 +26,7 @@ use super::event::{
     Event, Failure, Flow, HelperState, HoldScope, LogLine, Outcome, PacketEvent, ProbeEvent, ProbeId,
     ProbeOutcome, Purpose, Record, Sighting, Vantage,
 };
+use super::evidence::Evidence;
 use crate::facts::Facts;
 use crate::plan::Plan;
 use crate::types::{BatchId, Epoch, HostName, PackageName, Seq, Time, Untrusted};
@@ -74,6 +75,8 @@ pub struct State {
     pub controls: Vec<Arc<ProbeState>>,
     /// What captures on hosts see.
     pub captures: BTreeMap<HostName, Capture>,
+    /// Evidence of hosts.
+    pub evidence: BTreeMap<HostName, Evidence>,
     /// The standing effect that makes probes.
     pub probing: Option<Seq>,
     /// Effects that were started and have not answered.
@@ -207,6 +210,7 @@ pub enum Work {
     Probe,
     Timer,
     Confirm,
+    Evidence,
 }
 
 /// The round of a rehearsal: apply, roll back, apply again.
@@ -242,6 +246,7 @@ impl Default for State {
             probes: BTreeMap::new(),
             controls: Vec::new(),
             captures: BTreeMap::new(),
+            evidence: BTreeMap::new(),
             probing: None,
             pending: BTreeMap::new(),
             markers: VecDeque::new(),
@@ -267,6 +272,7 @@ impl State {
             Event::Gate(event) => event.apply(self, seq, at),
             Event::Probe(event) => event.apply(self, seq, at),
             Event::Packet(event) => event.apply(self, seq, at),
+            Event::Evidence(event) => event.apply(self, seq, at),
             Event::Rehearsal(event) => event.apply(self, seq, at),
             Event::Samples(samples) => samples.apply(self, seq, at),
         }
@@ -322,6 +328,7 @@ impl State {
             | Event::Host(_)
             | Event::Batch(_)
             | Event::Gate(_)
+            | Event::Evidence(_)
             | Event::Rehearsal(_)
             | Event::Samples(_) => false,
         }
@@ -405,6 +412,7 @@ impl State {
     pub(super) fn forget_pending(&mut self) {
         self.pending.clear();
         self.probing = None;
+        self.evidence.values_mut().for_each(|of| of.asked = None);
         let names: Vec<HostName> = self.hosts.keys().cloned().collect();
         for name in names {
             if let Some(host) = self.host_mut(&name) {
