@@ -13,7 +13,7 @@ use proptest::sample::select;
 mod probe;
 
 use probe::row;
-pub use probe::{fail_kind, flow, outcome, packet_event, probe_event};
+pub use probe::{evidence_event, fail_kind, flow, outcome, packet_event, probe_event};
 
 use super::change::{Change, Frozen, Rehearsal, Standing};
 use super::event::*;
@@ -872,6 +872,7 @@ pub fn event() -> Any<Event> {
         probe_event().prop_map(Event::Probe),
         packet_event().prop_map(Event::Packet),
         log_event().prop_map(Event::Log),
+        evidence_event().prop_map(Event::Evidence),
         rehearsal_event().prop_map(Event::Rehearsal),
         samples().prop_map(Event::Samples),
     ]

@@ -2,8 +2,9 @@
 
 use super::change::Rehearsal;
 use super::event::{
-    Actor, ApplyReport, Failure, HelperState, HoldScope, Inspected, LogEvent, PacketEvent, ProbeId,
-    ProbeOutcome, Proof, Purpose, RollbackReport, Samples, Sighting, TakeOver, Timer, Vantage, VerifyReport,
+    Actor, ApplyReport, EvidenceFile, Failure, HelperState, HoldScope, Inspected, LogEvent, PacketEvent,
+    ProbeId, ProbeOutcome, Proof, Purpose, RollbackReport, Samples, Sighting, TakeOver, Timer, Vantage,
+    VerifyReport,
 };
 use crate::facts::Domain;
 use crate::plan::Plan;
@@ -102,6 +103,11 @@ pub enum Intent {
         /// By how much.
         by: Span,
     },
+    /// Keep what a host is like now.
+    Evidence {
+        /// Which host.
+        host: HostName,
+    },
     /// Note this moment.
     Mark {
         /// The note.
@@ -172,6 +178,8 @@ pub enum Answer {
     Confirmed(Result<Timer, Failure>),
     /// Of an inspection that found no answer.
     Inspected(Inspected, Untrusted),
+    /// Of asking for evidence: the file it is kept in.
+    Evidence(Result<EvidenceFile, Failure>),
     /// Of probing: why it ended.
     WatchEnded(Untrusted),
     /// Of following logs: why it ended.
@@ -226,6 +234,15 @@ pub enum Sample {
         outcome: ProbeOutcome,
         /// What else was seen.
         sighting: Option<Box<Sighting>>,
+    },
+    /// A control's result.
+    ControlSeen {
+        /// Which control, by its place in the plan.
+        index: u16,
+        /// From where.
+        vantage: Vantage,
+        /// How it went.
+        outcome: ProbeOutcome,
     },
     /// What a capture saw.
     Packet(Box<PacketEvent>),

@@ -3,11 +3,11 @@
 
 use super::command::{Answer, Command, Input, Intent, RollbackScope, Sample};
 use super::event::{
-    Actor, BatchEvent, Event, Failure, FailureKind, GateEvent, HoldScope, HostEvent, LogEvent, LogLine,
-    LogSource, Outcome, PacketEvent, ProbeEvent, Samples, Timer, TimerState, WindowEvent,
+    Actor, BatchEvent, Event, EvidenceEvent, Failure, FailureKind, GateEvent, HoldScope, HostEvent, LogEvent,
+    LogLine, LogSource, Outcome, PacketEvent, ProbeEvent, Samples, Timer, TimerState, WindowEvent,
 };
 use super::state::{Batch, DeadMan, Host, Pending, Phase, State, Unattended, Work};
-use super::{aftermath, confirm as confirming, fence, gate, identity, rollback, rules, schedule};
+use super::{aftermath, confirm as confirming, evidence, fence, gate, identity, rollback, rules, schedule};
 use crate::facts::Facts;
 use crate::types::{BatchId, HostName, Seq, Span, Time, Untrusted};
 
@@ -135,6 +135,9 @@ fn decide_command(state: &State, command: &Command, under: Circumstances) -> Dec
         },
         Intent::Confirm { batch } => confirm(state, batch, now),
         Intent::Extend { batch, by } => extend(state, batch, *by, now),
+        Intent::Evidence { host } => {
+            evidence::wanted(state, host, "asked for by a person").into_iter().collect()
+        }
         Intent::Mark { note } => vec![Event::Window(WindowEvent::Marked { note: note.clone() })],
         Intent::End => vec![Event::Window(WindowEvent::Ended { outcome: outcome(state, now) })],
     };
@@ -318,6 +321,10 @@ fn decide_answer(state: &State, id: Seq, answer: &Answer) -> Vec<Event> {
         let failure = result.as_ref().err().cloned();
         return vec![Event::Host(HostEvent::ReadEnded { host: host.clone(), started: id, failure })];
     }
+    if let (Work::Evidence, Answer::Evidence(result)) = (pending.work, answer) {
+        let (host, result) = (host.clone(), result.clone());
+        return vec![Event::Evidence(EvidenceEvent::Saved { host, started: id, result })];
+    }
     let Some(batch) = pending.batch.as_ref().and_then(|batch| state.batches.get(batch)) else {
         return stale(id, "an answer for a batch that is gone");
     };
@@ -349,6 +356,7 @@ fn batch_answer(
         | Work::Confirm
         | Work::Logs
         | Work::Capture
+        | Work::Evidence
         | Work::Probe => pending.work,
     };
     let event = match (answer, asked) {
@@ -394,6 +402,7 @@ fn batch_answer(
             | Answer::Confirmed(_)
             | Answer::LogsEnded(_)
             | Answer::CaptureEnded(_)
+            | Answer::Evidence(_)
             | Answer::WatchEnded(_),
             _,
         ) => return None,
@@ -462,6 +471,10 @@ fn decide_sample(state: &State, id: Seq, sample: &Sample) -> Vec<Event> {
                 sighting: sighting.clone(),
             })]
         }
+        Sample::ControlSeen { index, vantage, outcome } => {
+            let (vantage, outcome) = (vantage.clone(), outcome.clone());
+            vec![Event::Probe(ProbeEvent::ControlSeen { index: *index, vantage, outcome })]
+        }
         Sample::Packet(event) => vec![Event::Packet((**event).clone())],
         Sample::Log(event) => vec![Event::Log((**event).clone())],
     }
@@ -488,6 +501,7 @@ pub fn shortened(input: &Input, why: &Untrusted) -> Option<Input> {
             | Sample::Back { .. }
             | Sample::Packet(_)
             | Sample::Log(_)
+            | Sample::ControlSeen { .. }
             | Sample::Seen { .. } => None,
         },
         Input::Samples(Samples { lines, left_out, rows, rows_left_out }) => Some(Input::Samples(Samples {
@@ -511,6 +525,7 @@ fn failed(answer: &Answer, why: &Untrusted) -> Answer {
         Answer::RolledBack(_) => Answer::RolledBack(Err(failure)),
         Answer::Timer(_) => Answer::Timer(Err(failure)),
         Answer::Confirmed(_) => Answer::Confirmed(Err(failure)),
+        Answer::Evidence(_) => Answer::Evidence(Err(failure)),
         Answer::Inspected(found, _) => Answer::Inspected(*found, why.clone()),
         Answer::WatchEnded(_) => Answer::WatchEnded(why.clone()),
         Answer::LogsEnded(_) => Answer::LogsEnded(why.clone()),
@@ -531,6 +546,7 @@ pub fn never_began(work: Work, why: &Untrusted) -> Option<Answer> {
         Work::Capture => Answer::CaptureEnded(why.clone()),
         Work::Timer => Answer::Timer(Err(failure)),
         Work::Confirm => Answer::Confirmed(Err(failure)),
+        Work::Evidence => Answer::Evidence(Err(failure)),
         Work::Stage | Work::Apply | Work::Reboot | Work::Verify | Work::Rollback => {
             Answer::Inspected(super::event::Inspected::NeverBegan, why.clone())
         }

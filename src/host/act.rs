@@ -5,6 +5,8 @@
 
 mod bootback; // a rollback that goes on after a boot
 mod carry; // a stage, and package files that other hosts have
+mod evidence; // what a host is like, kept
+mod probing; // probes, from wherever they are made
 mod timer; // the dead-man timer's part
 
 use std::collections::BTreeMap;
@@ -14,6 +16,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use self::probing::{Askers, Looking, probing};
 use super::ask::Asker;
 use super::capture::{self, Captures};
 use super::ended::{Ended, applied};
@@ -25,7 +28,7 @@ use super::verb::{FactWord, Verb, Work as VerbWork};
 use crate::conductor::shell::{Outbox, Outside};
 use crate::core::effect::{Effect, OnHost, Started};
 use crate::core::event::{
-    Arming, Failure, FailureKind, HelperState, Inspected, LogLine, LogSource, Sighting, VerifyReport,
+    Arming, Failure, FailureKind, HelperState, Inspected, LogLine, LogSource, VerifyReport,
 };
 use crate::core::state::Work;
 use crate::core::{Answer, Change, Sample};
@@ -57,6 +60,10 @@ pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
 /// The hosts of a plan, and how effects reach them.
 pub struct Hosts {
     askers: BTreeMap<HostName, Asker>,
+    /// Further places to look from; nothing else is asked of them.
+    places: BTreeMap<HostName, Asker>,
+    /// Where evidence is kept; nowhere where nothing is recorded.
+    recording: Option<PathBuf>,
     clock: Clock,
     captures: Captures,
     folder: Option<PathBuf>,
@@ -65,19 +72,30 @@ pub struct Hosts {
 impl Hosts {
     /// These hosts.
     pub fn new(askers: impl IntoIterator<Item = Asker>, clock: Clock) -> Self {
-        let askers = askers.into_iter().map(|asker| (asker.host().clone(), asker)).collect();
-        Self { askers, clock, captures: Captures::default(), folder: None }
+        let (places, captures) = (BTreeMap::new(), Captures::default());
+        Self { askers: by_name(askers), places, recording: None, clock, captures, folder: None }
     }
 
-    /// Keeps captured packets in that folder.
-    pub fn keeping(self, folder: PathBuf) -> Self {
-        Self { folder: Some(folder), ..self }
+    /// The same, with evidence kept in this recording, and captured packets in that folder of it.
+    pub fn keeping(mut self, recording: PathBuf, captures: PathBuf) -> Self {
+        (self.recording, self.folder) = (Some(recording), Some(captures));
+        self
     }
 
     /// The captures that run, for those who have something to tell them.
     pub fn captures(&self) -> Captures {
         self.captures.clone()
     }
+
+    /// The same, with these further places to look from.
+    pub fn with_places(mut self, places: impl IntoIterator<Item = Asker>) -> Self {
+        self.places = by_name(places);
+        self
+    }
+}
+
+fn by_name(askers: impl IntoIterator<Item = Asker>) -> BTreeMap<HostName, Asker> {
+    askers.into_iter().map(|asker| (asker.host().clone(), asker)).collect()
 }
 
 impl Outside for Hosts {
@@ -87,17 +105,9 @@ impl Outside for Hosts {
         if let Effect::Probe { probes, tls_ca } = effect {
             let means = probe::Means::new(Arc::clone(&self.clock), tls_ca.map(Into::into));
             let registrar = capture::Registrar::new(self.captures.clone(), &probes, Arc::clone(&self.clock));
-            tokio::spawn(async move {
-                probe::watch(probes, &means, |probe, vantage, attempt| {
-                    let outbox = outbox.clone();
-                    let (outcome, sighting) = (attempt.outcome, attempt.sighting);
-                    registrar.ended(&probe, &vantage, &outcome, &sighting);
-                    let sighting = Some(Box::new(sighting)).filter(|seen| **seen != Sighting::default());
-                    async move { outbox.sample(id, Sample::Seen { probe, vantage, outcome, sighting }).await }
-                })
-                .await;
-                outbox.answer(id, Answer::WatchEnded("nothing is left to probe".into()));
-            });
+            let askers = self.askers.iter().chain(&self.places);
+            let places = Askers(askers.map(|(name, asker)| (name.clone(), asker.clone())).collect());
+            tokio::spawn(probing(id, probes, Looking { places, means, registrar }, outbox));
             return;
         }
         let peers = effect.supply().into_iter().flat_map(|supply| &supply.peers);
@@ -118,7 +128,8 @@ impl Outside for Hosts {
             tokio::spawn(async move { outbox.answer(id, Answer::CaptureEnded(task.run(&addresses).await)) });
             return;
         }
-        let task = Task { id, asker, peers, outbox, clock: Arc::clone(&self.clock) };
+        let (clock, recording) = (Arc::clone(&self.clock), self.recording.clone());
+        let task = Task { id, asker, peers, outbox, recording, clock };
         tokio::spawn(async move {
             let answer = task.carry_out(effect).await;
             task.outbox.answer(id, answer);
@@ -133,6 +144,8 @@ struct Task {
     /// Who may have package files that this host lacks.
     peers: Vec<Asker>,
     outbox: Outbox,
+    /// Where evidence is kept.
+    recording: Option<PathBuf>,
     clock: Clock,
 }
 
@@ -167,8 +180,10 @@ impl Task {
                 self.inspect(&on, work, was.as_ref(), arming.as_ref()).await
             }
             // Started elsewhere: they go on until told otherwise.
-            Effect::Probe { .. } | Effect::Follow { .. } => Answer::WatchEnded("not on a host".into()),
-            Effect::Capture { .. } => Answer::WatchEnded("not started here".into()),
+            Effect::Probe { .. } | Effect::Follow { .. } | Effect::Capture { .. } => {
+                Answer::WatchEnded("not started here".into())
+            }
+            Effect::Evidence { .. } => Answer::Evidence(self.evidence().await),
         }
     }
 
@@ -409,6 +424,7 @@ impl Task {
             | Work::Probe
             | Work::Logs
             | Work::Capture
+            | Work::Evidence
             | Work::Timer => {
                 Answer::Inspected(Inspected::NeverBegan, "it only reads, and is done again".into())
             }
@@ -452,6 +468,7 @@ impl Task {
                 | Work::Confirm
                 | Work::Logs
                 | Work::Capture
+                | Work::Evidence
                 | Work::Probe => Answer::RolledBack(self.rolled_back(on, ended).await),
             },
             Ok(Followed::Unknown) => {

@@ -9,6 +9,7 @@ mod helper;
 mod host;
 mod kernel;
 mod level;
+mod probe;
 mod rules;
 mod snapshot;
 mod throwaway;

@@ -103,6 +103,7 @@ pub fn effect_epoch(effect: &Effect) -> Option<Epoch> {
         | Effect::Verify { .. }
         | Effect::Follow { .. }
         | Effect::Capture { .. }
+        | Effect::Evidence { .. }
         | Effect::Probe { .. } => None,
     }
 }
@@ -122,6 +123,7 @@ fn refused(effect: &Effect) -> Answer {
         | Effect::Follow { .. }
         | Effect::Capture { .. }
         | Effect::Probe { .. } => Answer::Inspected(Inspected::Unknown, failure.what),
+        Effect::Evidence { .. } => Answer::Evidence(Err(failure)),
     }
 }
 
@@ -320,6 +322,7 @@ impl SimHost {
             | Effect::Verify { .. }
             | Effect::Follow { .. }
             | Effect::Probe { .. }
+            | Effect::Evidence { .. }
             | Effect::Capture { .. } => now + takes,
         }
     }
@@ -421,7 +424,7 @@ impl SimHost {
                 Work::Reboot if Some(self.boot()) != *was => {
                     Answer::Rebooted(Ok((self.boot(), Span::secs(20))))
                 }
-                Work::Reboot | Work::Verify | Work::Timer | Work::Confirm => {
+                Work::Reboot | Work::Verify | Work::Timer | Work::Confirm | Work::Evidence => {
                     Answer::Inspected(Inspected::NeverBegan, "it never began".into())
                 }
                 Work::Stage
@@ -433,6 +436,7 @@ impl SimHost {
                 | Work::Capture
                 | Work::Logs => self.ended(on, effect),
             },
+            Effect::Evidence { .. } => Answer::Evidence(Err(failed("nothing is kept here"))),
             Effect::Probe { .. } => Answer::WatchEnded("the end".into()),
             Effect::Follow { .. } => Answer::LogsEnded("the end".into()),
             Effect::Capture { .. } => Answer::CaptureEnded("the end".into()),
@@ -457,6 +461,7 @@ impl SimHost {
                 | Effect::Confirm { .. }
                 | Effect::Follow { .. }
                 | Effect::Capture { .. }
+                | Effect::Evidence { .. }
                 | Effect::Probe { .. } => Answer::Inspected(Inspected::Unknown, "power went".into()),
             },
         }

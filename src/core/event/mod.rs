@@ -5,6 +5,7 @@
 //! that a reader can tell "unknown" from "broken".
 
 mod batch;
+mod evidence;
 mod gate;
 mod host;
 mod log;
@@ -21,6 +22,7 @@ mod window;
 use serde::{Deserialize, Serialize};
 
 pub use batch::BatchEvent;
+pub use evidence::{EvidenceEvent, EvidenceFile};
 pub use gate::GateEvent;
 pub use host::{HelperState, HostEvent};
 pub use log::LogEvent;
@@ -84,6 +86,8 @@ pub enum Event {
     Packet(PacketEvent),
     /// Hosts' logs as they grow.
     Log(LogEvent),
+    /// What hosts were like at a moment.
+    Evidence(EvidenceEvent),
     /// The rehearsal's own milestones.
     Rehearsal(RehearsalEvent),
     /// Log lines and the like, as recorded.
@@ -101,6 +105,7 @@ impl Event {
             | Self::Probe(_)
             | Self::Packet(_)
             | Self::Log(_)
+            | Self::Evidence(_)
             | Self::Rehearsal(_)
             | Self::Samples(_) => 1,
         }

@@ -27,7 +27,7 @@ use crate::core::effect::is_final;
 use crate::core::event::{
     Failure, FailureKind, LogLine, LogSource, PacketEvent, ProbeId, ProbeOutcome, Sighting, Vantage,
 };
-use crate::core::{ProbeTask, Sample};
+use crate::core::{ProbeTask, Sample, Subject};
 use crate::plan::ProbeTarget;
 use crate::types::{HostName, Seq, Span, Time, Untrusted};
 
@@ -91,8 +91,11 @@ impl Registrar {
     /// For these probes.
     pub fn new(captures: Captures, probes: &[ProbeTask], clock: Clock) -> Self {
         let udp = |task: &ProbeTask| matches!(task.probe.target, ProbeTarget::Dns { .. });
-        let known = |task: &ProbeTask| (task.id.clone(), (task.host.clone(), task.probe.timeout, udp(task)));
-        Self { captures, probes: probes.iter().map(known).collect(), clock }
+        let known = |task: &ProbeTask| match &task.id {
+            Subject::Customer(id) => Some((id.clone(), (task.host.clone()?, task.probe.timeout, udp(task)))),
+            Subject::Control(_) => None,
+        };
+        Self { captures, probes: probes.iter().filter_map(known).collect(), clock }
     }
 
     /// An attempt has just ended. One that knows no ends of its own left no packet to look for.

@@ -24,6 +24,7 @@ fn word(work: Work) -> &'static str {
         Work::Timer => "asking for its timer",
         Work::Confirm => "confirming",
         Work::Capture => "capturing",
+        Work::Evidence => "saving evidence",
     }
 }
 
@@ -41,6 +42,7 @@ fn estimate(state: &State, batch: &Batch, work: Work) -> Option<Estimate> {
         | Work::Confirm
         | Work::Logs
         | Work::Capture => None,
+        Work::Evidence => None,
     }
 }
 
