@@ -10,8 +10,10 @@ use proptest::prelude::*;
 use proptest::result::maybe_ok;
 use proptest::sample::select;
 
+mod alarm;
 mod probe;
 
+pub use alarm::alarm_event;
 pub use probe::{fail_kind, flow, outcome, packet_event, probe_event};
 
 use super::change::{Change, Frozen, Rehearsal, Standing};
@@ -837,6 +839,7 @@ pub fn event() -> Any<Event> {
         gate_event().prop_map(Event::Gate),
         probe_event().prop_map(Event::Probe),
         packet_event().prop_map(Event::Packet),
+        alarm_event().prop_map(Event::Alarm),
         rehearsal_event().prop_map(Event::Rehearsal),
         samples().prop_map(Event::Samples),
     ]

@@ -2,7 +2,7 @@
 
 use super::change::Rehearsal;
 use super::event::{
-    Actor, ApplyReport, Failure, HelperState, HoldScope, Inspected, LogLine, PacketEvent, ProbeId,
+    Actor, ApplyReport, Cause, Failure, HelperState, HoldScope, Inspected, LogLine, PacketEvent, ProbeId,
     ProbeOutcome, Proof, Purpose, RollbackReport, Sighting, TakeOver, Timer, Vantage, VerifyReport,
 };
 use crate::facts::Domain;
@@ -101,6 +101,18 @@ pub enum Intent {
         batch: BatchId,
         /// By how much.
         by: Span,
+    },
+    /// Keep what a line that is met would roll back.
+    Keep {
+        /// On which host.
+        host: HostName,
+        /// Why.
+        reason: Untrusted,
+    },
+    /// An alarm was seen.
+    Acknowledge {
+        /// Which.
+        cause: Cause,
     },
     /// Note this moment.
     Mark {

@@ -229,6 +229,7 @@ pub fn of(state: &State, record: &Record) -> Option<Started> {
         Event::Host(_)
         | Event::Probe(_)
         | Event::Packet(_)
+        | Event::Alarm(_)
         | Event::Window(_)
         | Event::Gate(_)
         | Event::Rehearsal(_)

@@ -121,6 +121,7 @@ fn frozen(
             | Event::Gate(_)
             | Event::Probe(_)
             | Event::Packet(_)
+            | Event::Alarm(_)
             | Event::Rehearsal(_)
             | Event::Samples(_) => {}
         }

@@ -18,8 +18,8 @@ use serde_json::value::RawValue;
 use super::Refused;
 use super::upcast::{self, Lift};
 use crate::core::event::{
-    Actor, BatchEvent, Event, GateEvent, HostEvent, PacketEvent, ProbeEvent, Record, RehearsalEvent, Samples,
-    WindowEvent,
+    Actor, AlarmEvent, BatchEvent, Event, GateEvent, HostEvent, PacketEvent, ProbeEvent, Record,
+    RehearsalEvent, Samples, WindowEvent,
 };
 use crate::types::{Blake3, Epoch, Seq, Time, Untrusted};
 
@@ -144,6 +144,7 @@ impl Serialize for EventOut<'_> {
             Event::Gate(data) => out.serialize_field("data", data)?,
             Event::Probe(data) => out.serialize_field("data", data)?,
             Event::Packet(data) => out.serialize_field("data", data)?,
+            Event::Alarm(data) => out.serialize_field("data", data)?,
             Event::Rehearsal(data) => out.serialize_field("data", data)?,
             Event::Samples(data) => out.serialize_field("data", data)?,
         }
@@ -258,18 +259,20 @@ enum Group {
     Gate,
     Probe,
     Packet,
+    Alarm,
     Rehearsal,
     Samples,
 }
 
 impl Group {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Window,
         Self::Host,
         Self::Batch,
         Self::Gate,
         Self::Probe,
         Self::Packet,
+        Self::Alarm,
         Self::Rehearsal,
         Self::Samples,
     ];
@@ -282,6 +285,7 @@ impl Group {
             Event::Gate(_) => Self::Gate,
             Event::Probe(_) => Self::Probe,
             Event::Packet(_) => Self::Packet,
+            Event::Alarm(_) => Self::Alarm,
             Event::Rehearsal(_) => Self::Rehearsal,
             Event::Samples(_) => Self::Samples,
         }
@@ -299,6 +303,7 @@ impl Group {
             Self::Gate => "gate",
             Self::Probe => "probe",
             Self::Packet => "packet",
+            Self::Alarm => "alarm",
             Self::Rehearsal => "rehearsal",
             Self::Samples => "samples",
         }
@@ -313,6 +318,7 @@ impl Group {
             | Self::Gate
             | Self::Probe
             | Self::Packet
+            | Self::Alarm
             | Self::Rehearsal
             | Self::Samples => 1,
         }
@@ -326,6 +332,7 @@ impl Group {
             Self::Gate => Event::Gate(serde_json::from_str(data)?),
             Self::Probe => Event::Probe(serde_json::from_str(data)?),
             Self::Packet => Event::Packet(serde_json::from_str(data)?),
+            Self::Alarm => Event::Alarm(serde_json::from_str(data)?),
             Self::Rehearsal => Event::Rehearsal(serde_json::from_str(data)?),
             Self::Samples => Event::Samples(serde_json::from_str(data)?),
         })
@@ -340,6 +347,7 @@ impl Group {
             Self::Gate => has_word::<GateEvent>(word),
             Self::Probe => has_word::<ProbeEvent>(word),
             Self::Packet => has_word::<PacketEvent>(word),
+            Self::Alarm => has_word::<AlarmEvent>(word),
             Self::Rehearsal => has_word::<RehearsalEvent>(word),
             // One shape, without a word.
             Self::Samples => has_word::<Samples>(word),

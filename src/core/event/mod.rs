@@ -4,6 +4,7 @@
 //! journal an event is adjacently tagged with its group and the version of that group's type, so
 //! that a reader can tell "unknown" from "broken".
 
+mod alarm;
 mod batch;
 mod gate;
 mod host;
@@ -18,6 +19,7 @@ mod window;
 
 use serde::{Deserialize, Serialize};
 
+pub use alarm::{AlarmEvent, Cause, Line};
 pub use batch::BatchEvent;
 pub use gate::GateEvent;
 pub use host::{HelperState, HostEvent};
@@ -78,6 +80,8 @@ pub enum Event {
     Probe(ProbeEvent),
     /// What captures on hosts saw.
     Packet(PacketEvent),
+    /// Alarms, and lines at which something is rolled back by itself.
+    Alarm(AlarmEvent),
     /// The rehearsal's own milestones.
     Rehearsal(RehearsalEvent),
     /// Log lines and the like, as recorded.
@@ -94,6 +98,7 @@ impl Event {
             | Self::Gate(_)
             | Self::Probe(_)
             | Self::Packet(_)
+            | Self::Alarm(_)
             | Self::Rehearsal(_)
             | Self::Samples(_) => 1,
         }

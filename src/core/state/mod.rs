@@ -3,6 +3,7 @@
 //! Fields are read by everyone and written only by the `apply` of the event groups. Cursors,
 //! sheets and scroll positions are a viewer's own and never stand here.
 
+mod alarm;
 mod batch;
 mod batches;
 mod deadman;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use alarm::{Alarm, Alarms, LineState};
 pub use batch::{Batch, Phase};
 pub use batches::Batches;
 pub use deadman::{DeadMan, Unattended};
@@ -71,6 +73,8 @@ pub struct State {
     pub probes: BTreeMap<ProbeId, Arc<ProbeState>>,
     /// What captures on hosts see.
     pub captures: BTreeMap<HostName, Capture>,
+    /// Alarms, and lines that are met.
+    pub alarms: Alarms,
     /// The standing effect that makes probes.
     pub probing: Option<Seq>,
     /// Effects that were started and have not answered.
@@ -238,6 +242,7 @@ impl Default for State {
             waivers: Vec::new(),
             probes: BTreeMap::new(),
             captures: BTreeMap::new(),
+            alarms: Alarms::default(),
             probing: None,
             pending: BTreeMap::new(),
             markers: VecDeque::new(),
@@ -263,6 +268,7 @@ impl State {
             Event::Gate(event) => event.apply(self, seq, at),
             Event::Probe(event) => event.apply(self, seq, at),
             Event::Packet(event) => event.apply(self, seq, at),
+            Event::Alarm(event) => event.apply(self, seq, at),
             Event::Rehearsal(event) => event.apply(self, seq, at),
             Event::Samples(samples) => samples.apply(self, seq, at),
         }
@@ -315,6 +321,7 @@ impl State {
             | Event::Host(_)
             | Event::Batch(_)
             | Event::Gate(_)
+            | Event::Alarm(_)
             | Event::Rehearsal(_)
             | Event::Samples(_) => false,
         }
@@ -396,6 +403,7 @@ impl State {
     pub(super) fn forget_pending(&mut self) {
         self.pending.clear();
         self.probing = None;
+        self.alarms.forget_countdowns();
         let names: Vec<HostName> = self.hosts.keys().cloned().collect();
         for name in names {
             if let Some(host) = self.host_mut(&name) {

@@ -55,6 +55,7 @@ fn changes_a_host(action: &Action) -> bool {
             | Intent::Restage { .. }
             | Intent::Waive { .. }
             | Intent::Confirm { .. }
+            | Intent::Keep { .. }
             | Intent::Extend { .. } => true,
             Intent::Open { .. }
             | Intent::Resume { .. }
@@ -62,6 +63,7 @@ fn changes_a_host(action: &Action) -> bool {
             | Intent::Hold { .. }
             | Intent::Release { .. }
             | Intent::Leave { .. }
+            | Intent::Acknowledge { .. }
             | Intent::Mark { .. }
             | Intent::End => false,
         },
