@@ -39,7 +39,7 @@ const fn entry(name: &'static str, takes: &'static str, help: &'static str, work
 }
 
 /// Every command.
-pub const COMMANDS: [Entry; 21] = [
+pub const COMMANDS: [Entry; 22] = [
     entry("at", "TIME or N%", "go to a moment of the replay", Works::Replay),
     entry("confirm", "HOST", "confirm by your word, where no probe can", Works::Live),
     entry("continue", "", "open the next batch's sheet", Works::Live),
@@ -49,6 +49,12 @@ pub const COMMANDS: [Entry; 21] = [
     entry("filter", "TEXT", "filter the pane; without a text: no filter", Works::Both),
     entry("help", "", "all keys and commands", Works::Both),
     entry("hold", "window|host|batch", "start nothing new", Works::Live),
+    entry(
+        "keep",
+        "REASON",
+        "keep what an abort line would roll back; several hosts: HOST REASON",
+        Works::Live,
+    ),
     entry("leave", "PACKAGE", "put a package of this host off to the next window", Works::Live),
     entry("log", "all|host", "log lines of every host, or of the chosen one", Works::Both),
     entry("mark", "NOTE", "set a marker", Works::Live),
@@ -76,6 +82,7 @@ pub enum Line {
     Filter(String),
     Help,
     Hold(Reach),
+    Keep(String),
     Leave(String),
     Log { all: bool },
     Mark(String),
@@ -150,6 +157,7 @@ pub fn parse(text: &str, live: bool) -> Result<Line, String> {
     };
     Ok(match (entry.name, word) {
         ("at", Some(word)) => Line::At(word),
+        ("keep", Some(words)) => Line::Keep(words),
         ("leave", Some(word)) => Line::Leave(word),
         ("waive", Some(word)) => Line::Waive(word),
         ("confirm", Some(word)) => Line::Confirm(word),
@@ -159,7 +167,7 @@ pub fn parse(text: &str, live: bool) -> Result<Line, String> {
             None => return wanted(),
         },
         ("log", Some(word)) if word == "all" || word == "host" => Line::Log { all: word == "all" },
-        ("at" | "confirm" | "extend" | "leave" | "waive" | "pane" | "log", _) => return wanted(),
+        ("at" | "confirm" | "extend" | "keep" | "leave" | "waive" | "pane" | "log", _) => return wanted(),
         ("continue", _) => Line::Continue,
         ("copy", _) => Line::Copy,
         ("export", _) => Line::Export,
@@ -231,6 +239,7 @@ mod tests {
             ("fly", true, "no such command"),
             ("re", true, "refresh or restage or resume"),
             ("waive", true, "wants GATE"),
+            ("keep", true, "wants REASON"),
             ("pane attic", true, "wants NAME"),
             ("at 30%", true, "replay alone"),
             ("waive rehearsed", false, "from a recording"),

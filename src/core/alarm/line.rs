@@ -221,6 +221,20 @@ pub fn countdowns(state: &State) -> Vec<(&HostName, Line, Time)> {
     all
 }
 
+/// The hosts with a line that is met and not decided, the soonest countdown first.
+pub fn undecided(state: &State) -> Vec<&HostName> {
+    let open = state.alarms.lines.iter().filter(|(_, met)| met.open());
+    let mut all: Vec<_> = open.map(|((host, _), met)| (met.counts.map(|(_, until)| until), host)).collect();
+    all.sort_by_key(|(until, host)| (until.is_none(), *until, *host));
+    let mut hosts: Vec<&HostName> = Vec::new();
+    for (_, host) in all {
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    hosts
+}
+
 /// What stands against confirming a batch: a line that is met for it and not decided.
 pub fn against(state: &State, batch: &Batch) -> Option<String> {
     let (line, _) = open(state, &batch.host).find(|(_, met)| met.batches.contains(&batch.id))?;

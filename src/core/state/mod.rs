@@ -368,7 +368,7 @@ impl State {
         self.hosts.get_mut(name).map(Arc::make_mut)
     }
 
-    pub(super) fn batch_mut(&mut self, id: &BatchId) -> Option<&mut Batch> {
+    pub(crate) fn batch_mut(&mut self, id: &BatchId) -> Option<&mut Batch> {
         self.batches.get_mut(id)
     }
 

@@ -221,6 +221,10 @@ impl<'a> Seen<'a> {
             (Some(_), _) if self.address().is_none() => {
                 Packets::Unseen("the address that it goes to is not known".to_owned())
             }
+            // Silence of a capture is no silence on the wire.
+            (Some(_), _) if !capture.told.is_some_and(|at| self.is_young(at)) => {
+                Packets::Unseen(format!("the capture on {host} tells nothing"))
+            }
             (Some(_), _) => Packets::Passing(self.tally()),
         }
     }
