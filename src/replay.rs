@@ -228,6 +228,7 @@ fn chapter(state: &State, record: &Record) -> Option<Chapter> {
         | Event::Probe(_)
         | Event::Packet(_)
         | Event::Alarm(_)
+        | Event::Evidence(_)
         | Event::Samples(_) => false,
     };
     let line = worth.then(|| describe::line(state, record)).flatten()?;

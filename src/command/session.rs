@@ -84,6 +84,14 @@ pub fn askers(plan: &Plan, settings: &Arc<Settings>) -> Vec<Asker> {
     targets.map(|target| Asker::new(Link::new(target, Arc::clone(settings)))).collect()
 }
 
+/// Further places of a plan to look from, not yet connected. They need no helper.
+fn places(plan: &Plan, settings: &Arc<Settings>) -> Vec<Asker> {
+    let target = |ssh: &str, name: &HostName| Target { host: name.clone(), destination: destination(ssh) };
+    let links =
+        plan.vantages.iter().map(|place| Link::new(target(&place.ssh, &place.name), Arc::clone(settings)));
+    links.map(Asker::bare).collect()
+}
+
 /// The epoch that a host has, to ask for something in nobody's window: it fences nobody off.
 pub async fn stored_epoch(asker: &Asker) -> Result<Epoch, Failure> {
     let helper = asker.greet().await?;
@@ -253,7 +261,8 @@ pub fn open(
     let conductor = Conductor::new(log, State::default(), word, epoch(now, 0));
     let askers = askers(&read.plan, settings);
     let start = Arc::clone(conductor.state());
-    let (handles, task) = spawn(conductor, &askers, notify);
+    let places = places(&read.plan, settings);
+    let (handles, task) = spawn(conductor, &askers, places, Some(&folder), notify);
     let listener = ear(&folder, &handles);
     let session = Session { handles, task, askers, folder: Some(folder), start, listener };
     session.send(Intent::Open { purpose, plan: Box::new(read.plan), rehearsal: rehearsal.map(Box::new) })?;
@@ -318,7 +327,7 @@ pub fn pick_up(folder: &Path, take: Take, how: &Taking, settings: &Arc<Settings>
     let conductor = Conductor::new(log, state, word, epoch);
     let askers = askers(&plan, settings);
     let start = Arc::clone(conductor.state());
-    let (handles, task) = spawn(conductor, &askers, notify);
+    let (handles, task) = spawn(conductor, &askers, places(&plan, settings), Some(folder), notify);
     let listener = ear(folder, &handles);
     let session = Session { handles, task, askers, folder: Some(folder.to_owned()), start, listener };
     session.send(Intent::Resume { take_over: Some(Box::new(take_over)) })?;
@@ -336,7 +345,7 @@ pub fn look(plan: Plan, rehearsal: Option<Rehearsal>, settings: &Arc<Settings>) 
     let askers = askers(&plan, settings);
     // A log in memory has its news at once and wakes nobody.
     let start = Arc::clone(conductor.state());
-    let (handles, task) = spawn(conductor, &askers, Arc::new(Notify::new()));
+    let (handles, task) = spawn(conductor, &askers, places(&plan, settings), None, Arc::new(Notify::new()));
     let session = Session { handles, task, askers, folder: None, start, listener: None };
     session.send(Intent::Open {
         purpose: Purpose::Check,
@@ -355,9 +364,13 @@ fn waker() -> (journal::Wake, Arc<Notify>) {
 fn spawn<L: journal::EventLog + Send + 'static>(
     conductor: Conductor<L>,
     askers: &[Asker],
+    places: Vec<Asker>,
+    folder: Option<&Path>,
     notify: Arc<Notify>,
 ) -> (Handles, JoinHandle<()>) {
-    let hosts = Hosts::new(askers.iter().cloned(), Arc::new(clock::now));
+    let hosts = Hosts::new(askers.iter().cloned(), Arc::new(clock::now))
+        .with_places(places)
+        .with_recording(folder.map(Path::to_owned));
     shell::spawn(conductor, hosts, notify)
 }
 

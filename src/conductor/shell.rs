@@ -134,15 +134,19 @@ impl Outbox {
     /// passes may wait for others as lines do, any other is looked at at once.
     pub async fn sample(&self, id: Seq, sample: Sample) {
         let flood = match &sample {
-            Sample::Seen { .. } | Sample::Packet(_) => true,
+            Sample::Seen { .. } | Sample::ControlSeen { .. } | Sample::Packet(_) => true,
             Sample::Greeted { .. }
             | Sample::Learnt { .. }
             | Sample::Timer { .. }
             | Sample::Lost { .. }
             | Sample::Back { .. } => false,
         };
-        let passes =
-            matches!(&sample, Sample::Packet(_) | Sample::Seen { outcome: ProbeOutcome::Ok { .. }, .. });
+        let passes = matches!(
+            &sample,
+            Sample::Packet(_)
+                | Sample::Seen { outcome: ProbeOutcome::Ok { .. }, .. }
+                | Sample::ControlSeen { outcome: ProbeOutcome::Ok { .. }, .. }
+        );
         let input = Input::Sample { id, sample: Box::new(sample) };
         if flood {
             let _ = self.samples.send(input).await;
@@ -161,9 +165,16 @@ impl Outbox {
 /// An outbox that no loop reads, and what comes of an effect: for tests of those who carry effects out.
 #[cfg(test)]
 pub fn outbox() -> (Outbox, mpsc::UnboundedReceiver<Input>) {
+    let (outbox, read, _) = outbox_with_samples();
+    (outbox, read)
+}
+
+/// The same, with what comes on the way.
+#[cfg(test)]
+pub fn outbox_with_samples() -> (Outbox, mpsc::UnboundedReceiver<Input>, mpsc::Receiver<Input>) {
     let (answers, read) = mpsc::unbounded_channel();
-    let (samples, _) = mpsc::channel(SAMPLES);
-    (Outbox { answers, samples, sampled: Arc::default(), lines: Arc::default() }, read)
+    let (samples, sampled) = mpsc::channel(SAMPLES);
+    (Outbox { answers, samples, sampled: Arc::default(), lines: Arc::default() }, read, sampled)
 }
 
 /// Whoever carries effects out: each is started as a task of its own and answers once.

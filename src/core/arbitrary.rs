@@ -14,7 +14,7 @@ mod alarm;
 mod probe;
 
 pub use alarm::alarm_event;
-pub use probe::{fail_kind, flow, outcome, packet_event, probe_event};
+pub use probe::{evidence_event, fail_kind, flow, outcome, packet_event, probe_event};
 
 use super::change::{Change, Frozen, Rehearsal, Standing};
 use super::event::*;
@@ -840,6 +840,7 @@ pub fn event() -> Any<Event> {
         probe_event().prop_map(Event::Probe),
         packet_event().prop_map(Event::Packet),
         alarm_event().prop_map(Event::Alarm),
+        evidence_event().prop_map(Event::Evidence),
         rehearsal_event().prop_map(Event::Rehearsal),
         samples().prop_map(Event::Samples),
     ]

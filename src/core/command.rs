@@ -2,8 +2,9 @@
 
 use super::change::Rehearsal;
 use super::event::{
-    Actor, ApplyReport, Cause, Failure, HelperState, HoldScope, Inspected, LogLine, PacketEvent, ProbeId,
-    ProbeOutcome, Proof, Purpose, RollbackReport, Sighting, TakeOver, Timer, Vantage, VerifyReport,
+    Actor, ApplyReport, Cause, EvidenceFile, Failure, HelperState, HoldScope, Inspected, LogLine,
+    PacketEvent, ProbeId, ProbeOutcome, Proof, Purpose, RollbackReport, Sighting, TakeOver, Timer, Vantage,
+    VerifyReport,
 };
 use crate::facts::Domain;
 use crate::plan::Plan;
@@ -114,6 +115,11 @@ pub enum Intent {
         /// Which.
         cause: Cause,
     },
+    /// Keep what a host is like now.
+    Evidence {
+        /// Which host.
+        host: HostName,
+    },
     /// Note this moment.
     Mark {
         /// The note.
@@ -189,6 +195,8 @@ pub enum Answer {
     Confirmed(Result<Timer, Failure>),
     /// Of an inspection that found no answer.
     Inspected(Inspected, Untrusted),
+    /// Of asking for evidence: the file it is kept in.
+    Evidence(Result<EvidenceFile, Failure>),
     /// Of probing: why it ended.
     WatchEnded(Untrusted),
 }
@@ -239,6 +247,15 @@ pub enum Sample {
         outcome: ProbeOutcome,
         /// What else was seen.
         sighting: Option<Box<Sighting>>,
+    },
+    /// A control's result.
+    ControlSeen {
+        /// Which control, by its place in the plan.
+        index: u16,
+        /// From where.
+        vantage: Vantage,
+        /// How it went.
+        outcome: ProbeOutcome,
     },
     /// What a capture saw.
     Packet(Box<PacketEvent>),

@@ -3,11 +3,13 @@
 
 use super::command::{Answer, Command, Input, Intent, RollbackScope, Sample};
 use super::event::{
-    Actor, AlarmEvent, BatchEvent, Event, Failure, FailureKind, GateEvent, HoldScope, HostEvent, LogLine,
-    LogSource, Outcome, ProbeEvent, Samples, Timer, TimerState, WindowEvent,
+    Actor, AlarmEvent, BatchEvent, Event, EvidenceEvent, Failure, FailureKind, GateEvent, HoldScope,
+    HostEvent, LogLine, LogSource, Outcome, ProbeEvent, Samples, Timer, TimerState, WindowEvent,
 };
 use super::state::{Batch, DeadMan, Host, Pending, Phase, State, Unattended, Work};
-use super::{aftermath, alarm, confirm as confirming, fence, gate, identity, rollback, rules, schedule};
+use super::{
+    aftermath, alarm, confirm as confirming, evidence, fence, gate, identity, rollback, rules, schedule,
+};
 use crate::facts::Facts;
 use crate::types::{BatchId, HostName, Seq, Span, Time, Untrusted};
 
@@ -144,6 +146,9 @@ fn decide_command(state: &State, command: &Command, under: Circumstances) -> Dec
             }
             Some(_) | None => Vec::new(),
         },
+        Intent::Evidence { host } => {
+            evidence::wanted(state, host, "asked for by a person").into_iter().collect()
+        }
         Intent::Mark { note } => vec![Event::Window(WindowEvent::Marked { note: note.clone() })],
         Intent::End => vec![Event::Window(WindowEvent::Ended { outcome: outcome(state, now) })],
     };
@@ -340,6 +345,10 @@ fn decide_answer(state: &State, id: Seq, answer: &Answer) -> Vec<Event> {
         let failure = result.as_ref().err().cloned();
         return vec![Event::Host(HostEvent::ReadEnded { host: host.clone(), started: id, failure })];
     }
+    if let (Work::Evidence, Answer::Evidence(result)) = (pending.work, answer) {
+        let (host, result) = (host.clone(), result.clone());
+        return vec![Event::Evidence(EvidenceEvent::Saved { host, started: id, result })];
+    }
     let Some(batch) = pending.batch.as_ref().and_then(|batch| state.batches.get(batch)) else {
         return stale(id, "an answer for a batch that is gone");
     };
@@ -369,6 +378,7 @@ fn batch_answer(
         | Work::Rollback
         | Work::Timer
         | Work::Confirm
+        | Work::Evidence
         | Work::Probe => pending.work,
     };
     let event = match (answer, asked) {
@@ -412,6 +422,7 @@ fn batch_answer(
             | Answer::RolledBack(_)
             | Answer::Timer(_)
             | Answer::Confirmed(_)
+            | Answer::Evidence(_)
             | Answer::WatchEnded(_),
             _,
         ) => return None,
@@ -480,6 +491,10 @@ fn decide_sample(state: &State, id: Seq, sample: &Sample) -> Vec<Event> {
                 sighting: sighting.clone(),
             })]
         }
+        Sample::ControlSeen { index, vantage, outcome } => {
+            let (vantage, outcome) = (vantage.clone(), outcome.clone());
+            vec![Event::Probe(ProbeEvent::ControlSeen { index: *index, vantage, outcome })]
+        }
         Sample::Packet(event) => vec![Event::Packet((**event).clone())],
     }
 }
@@ -504,6 +519,7 @@ pub fn shortened(input: &Input, why: &Untrusted) -> Option<Input> {
             | Sample::Lost { .. }
             | Sample::Back { .. }
             | Sample::Packet(_)
+            | Sample::ControlSeen { .. }
             | Sample::Seen { .. } => None,
         },
         Input::Lines { lines, left_out } => {
@@ -526,6 +542,7 @@ fn failed(answer: &Answer, why: &Untrusted) -> Answer {
         Answer::RolledBack(_) => Answer::RolledBack(Err(failure)),
         Answer::Timer(_) => Answer::Timer(Err(failure)),
         Answer::Confirmed(_) => Answer::Confirmed(Err(failure)),
+        Answer::Evidence(_) => Answer::Evidence(Err(failure)),
         Answer::Inspected(found, _) => Answer::Inspected(*found, why.clone()),
         Answer::WatchEnded(_) => Answer::WatchEnded(why.clone()),
     }
@@ -542,6 +559,7 @@ pub fn never_began(work: Work, why: &Untrusted) -> Option<Answer> {
         Work::Probe => Answer::WatchEnded(why.clone()),
         Work::Timer => Answer::Timer(Err(failure)),
         Work::Confirm => Answer::Confirmed(Err(failure)),
+        Work::Evidence => Answer::Evidence(Err(failure)),
         Work::Stage | Work::Apply | Work::Reboot | Work::Verify | Work::Rollback => {
             Answer::Inspected(super::event::Inspected::NeverBegan, why.clone())
         }

@@ -1,13 +1,12 @@
 //! What is to be done outside, as data. An effect is known by the number of the event that started
 //! it, starts when that event is durable, and answers once.
 
-use std::net::IpAddr;
-
 use super::change::Change;
 use super::event::{
-    Arming, BatchEvent, Event, FailureKind, HostEvent, ProbeEvent, ProbeId, Purpose, Record, Vantage,
+    Arming, BatchEvent, Event, EvidenceEvent, FailureKind, HostEvent, ProbeEvent, Purpose, Record,
 };
 use super::state::{Host, Reach, State, Work};
+use super::tasks::{self, ProbeTask};
 use super::{fence, rules};
 use crate::plan::{Probe, ProbeTarget, SnapshotArchive, VantageKind};
 use crate::types::{BatchId, Blake3, BootId, Epoch, HostName, Nonce, OperationId, Seq, Span};
@@ -87,26 +86,16 @@ pub enum Effect {
         /// Where its package files can be had.
         supply: Supply,
     },
+    /// Ask a host what it is like, and keep that in the recording.
+    Evidence {
+        /// Which host.
+        host: HostName,
+    },
     /// Make these probes until told otherwise.
     Probe {
         /// The probes.
         probes: Vec<ProbeTask>,
     },
-}
-
-/// One probe that is to be made, with what its kind needs to know of the customer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProbeTask {
-    /// Which.
-    pub id: ProbeId,
-    /// What is looked at, from where, how often.
-    pub probe: Probe,
-    /// The host that serves the customer.
-    pub host: HostName,
-    /// The customer's own address, where they have one: it goes before any name in a URL.
-    pub address: Option<IpAddr>,
-    /// From where it is made.
-    pub vantage: Vantage,
 }
 
 /// Where a batch's work is done, and under which epoch.
@@ -164,7 +153,7 @@ impl Effect {
     /// On which host; `None` for probing.
     pub fn host(&self) -> Option<&HostName> {
         match self {
-            Self::Read { host, .. } => Some(host),
+            Self::Read { host, .. } | Self::Evidence { host } => Some(host),
             Self::Stage(on, _, _) | Self::Apply(on, _) | Self::Rollback(on, _) => Some(&on.host),
             Self::Reboot { on, .. } | Self::Verify { on, .. } | Self::Inspect { on, .. } => Some(&on.host),
             Self::Timer { on, .. } | Self::Confirm { on, .. } => Some(&on.host),
@@ -183,6 +172,7 @@ impl Effect {
             | Self::Verify { .. }
             | Self::Timer { .. }
             | Self::Confirm { .. }
+            | Self::Evidence { .. }
             | Self::Probe { .. } => None,
         }
     }
@@ -191,8 +181,9 @@ impl Effect {
     /// after a wait.
     pub fn urgent(&self) -> bool {
         match self {
-            // An inspection only reads, and a rollback may wait for what it finds.
-            Self::Rollback(..) | Self::Inspect { .. } => true,
+            // These only read, and a rollback may wait for what they find.
+            Self::Inspect { .. } | Self::Evidence { .. } => true,
+            Self::Rollback(..) => true,
             Self::Verify { after_rollback, .. } | Self::Reboot { after_rollback, .. } => *after_rollback,
             Self::Read { .. } | Self::Stage(..) | Self::Apply(..) | Self::Probe { .. } => false,
             Self::Timer { .. } | Self::Confirm { .. } => false,
@@ -212,24 +203,15 @@ pub fn of(state: &State, record: &Record) -> Option<Started> {
         }
         Event::Batch(event) => of_batch(state, record, event)?,
         Event::Probe(ProbeEvent::WatchStarted) => {
-            let plan = state.plan.as_ref()?;
-            let made = state.probes.iter().filter(|(_, probe)| is_made(&probe.probe));
-            let probes = made.filter_map(|(id, probe)| {
-                let customer = plan.customers.iter().find(|customer| customer.name == id.customer)?;
-                Some(ProbeTask {
-                    id: id.clone(),
-                    probe: probe.probe.clone(),
-                    host: customer.host.clone(),
-                    address: customer.address,
-                    vantage: Vantage::Cockpit,
-                })
-            });
-            Effect::Probe { probes: probes.collect() }
+            state.plan.as_ref()?;
+            Effect::Probe { probes: tasks::tasks(state) }
         }
+        Event::Evidence(EvidenceEvent::Started { host, .. }) => Effect::Evidence { host: host.clone() },
         Event::Host(_)
         | Event::Probe(_)
         | Event::Packet(_)
         | Event::Alarm(_)
+        | Event::Evidence(EvidenceEvent::Saved { .. })
         | Event::Window(_)
         | Event::Gate(_)
         | Event::Rehearsal(_)
@@ -332,19 +314,31 @@ pub(super) fn token(plan: &Blake3, operation: &OperationId) -> Nonce {
     hash[..32].parse().unwrap()
 }
 
-/// Whether this version makes a probe of that kind: TCP and HTTP, from outside.
+/// Whether this version makes a probe of that kind: everything on the host itself and from a peer (but
+/// commands, which are the host's own); from outside TCP and HTTP.
 pub fn is_made(probe: &Probe) -> bool {
-    match (&probe.target, probe.from) {
-        (ProbeTarget::Tcp { .. } | ProbeTarget::Http { tls: false, .. }, VantageKind::Outside) => true,
-        (ProbeTarget::Tcp { .. } | ProbeTarget::Http { .. }, _) => false,
+    match (probe.from, &probe.target) {
+        (VantageKind::Outside, ProbeTarget::Tcp { .. } | ProbeTarget::Http { tls: false, .. }) => true,
         (
-            ProbeTarget::Ping
+            VantageKind::Outside,
+            ProbeTarget::Http { tls: true, .. }
+            | ProbeTarget::Ping
             | ProbeTarget::Tls { .. }
             | ProbeTarget::Dns { .. }
             | ProbeTarget::Postgres { .. }
             | ProbeTarget::Exec { .. },
-            _,
         ) => false,
+        (VantageKind::Inside, _) => true,
+        (VantageKind::Peer, ProbeTarget::Exec { .. }) => false,
+        (
+            VantageKind::Peer,
+            ProbeTarget::Ping
+            | ProbeTarget::Tcp { .. }
+            | ProbeTarget::Tls { .. }
+            | ProbeTarget::Http { .. }
+            | ProbeTarget::Dns { .. }
+            | ProbeTarget::Postgres { .. },
+        ) => true,
     }
 }
 

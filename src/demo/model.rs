@@ -13,7 +13,7 @@ use super::files::Carried;
 use super::left::{self, Account};
 use super::timer::Deadman;
 use super::work::Batch;
-use super::{apt, facts};
+use super::{apt, facts, look};
 use crate::facts::{Pin, Section};
 use crate::host::carry::FileOf;
 use crate::host::frame::{End, Refusal, RefusalCode};
@@ -205,6 +205,8 @@ impl Host {
             Verb::Facts(words) => {
                 return Ok((facts::sections(self, words, call.caller == Caller::Root, now), None));
             }
+            Verb::Probe(looks) => return only(look::looked(self, looks, &[])),
+            Verb::Evidence { .. } => return Ok((look::evidence(self, now), None)),
             Verb::Simulate(_)
             | Verb::Have(_)
             | Verb::Give { .. }
@@ -231,7 +233,7 @@ impl Host {
             }
         }
         match &call.verb {
-            Verb::Hello | Verb::Facts(_) => Ok((Vec::new(), None)),
+            Verb::Hello | Verb::Facts(_) | Verb::Probe(_) | Verb::Evidence { .. } => Ok((Vec::new(), None)),
             Verb::Simulate(wanted) => only(apt::simulation(self, wanted)),
             Verb::Have(files) => self.have(files),
             Verb::Give { file, offset } => self.give(file, *offset),

@@ -15,9 +15,11 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
 use super::door;
+use super::look;
 use super::model::{Call, Caller, Host, Reply, Then};
 use super::wire::{self, Line};
 use super::{Clock, Pace, USER};
+use crate::host::frame::End;
 use crate::host::verb::Verb;
 use crate::types::{OperationId, Span};
 
@@ -168,7 +170,7 @@ impl Server {
     }
 
     /// Opens the doors whose addresses the host has, closes the others; all where it is down.
-    fn sync_doors(&self, up: bool) {
+    pub(super) fn sync_doors(&self, up: bool) {
         let there = self.model().addresses.clone();
         for (address, door) in &self.doors {
             let open = up && there.contains(address);
@@ -217,6 +219,12 @@ impl Server {
             };
             let wait = Duration::from_secs(u64::from(*wait));
             let _in_time_or_not = tokio::time::timeout(wait, news).await;
+        }
+        if let Verb::Probe(looks) = &call.verb {
+            let own = self.model().own_addresses();
+            let knocks = look::elsewhere(&own, looks).await;
+            let looked = look::looked(&self.model(), looks, &knocks);
+            return Reply { sections: vec![looked], end: End::Done(0), then: None };
         }
         let reply = self.model().answer(call, self.clock.now());
         self.timers.notify_one();

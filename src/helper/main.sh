@@ -99,6 +99,8 @@ hp_main() {
         left) hp_verb_left "$@" ;;
         clean) hp_verb_clean "$@" ;;
         unpin) hp_verb_unpin "$@" ;;
+        probe) hp_verb_probe "$@" ;;
+        evidence) hp_verb_evidence "$@" ;;
         *) hp_refuse usage "no such verb" ;;
     esac
 }

@@ -5,14 +5,18 @@
 
 mod bootback; // a rollback that goes on after a boot
 mod carry; // a stage, and package files that other hosts have
+mod evidence; // what a host is like, kept
+mod probing; // probes, from wherever they are made
 mod timer; // the dead-man timer's part
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use self::probing::{Askers, probing};
 use super::ask::Asker;
 use super::ended::{Ended, applied};
 use super::frame::Answer as Frames;
@@ -22,12 +26,11 @@ use super::verb::{FactWord, Verb, Work as VerbWork};
 use crate::conductor::shell::{Outbox, Outside};
 use crate::core::effect::{Effect, OnHost, Started};
 use crate::core::event::{
-    Arming, Failure, FailureKind, HelperState, Inspected, LogLine, LogSource, Sighting, VerifyReport,
+    Arming, Failure, FailureKind, HelperState, Inspected, LogLine, LogSource, VerifyReport,
 };
 use crate::core::state::Work;
 use crate::core::{Answer, Change, Sample};
 use crate::facts::{self, Boot, Domain, Fact};
-use crate::probe;
 use crate::types::{BootId, HostName, OperationId, Seq, Span, Time, Untrusted};
 
 /// Between two attempts to reach a host that is away: longer each time, up to the last.
@@ -54,14 +57,34 @@ pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
 /// The hosts of a plan, and how effects reach them.
 pub struct Hosts {
     askers: BTreeMap<HostName, Asker>,
+    /// Further places to look from; nothing else is asked of them.
+    places: BTreeMap<HostName, Asker>,
+    /// Where evidence is kept; nowhere where nothing is recorded.
+    recording: Option<PathBuf>,
     clock: Clock,
 }
 
 impl Hosts {
     /// These hosts.
     pub fn new(askers: impl IntoIterator<Item = Asker>, clock: Clock) -> Self {
-        Self { askers: askers.into_iter().map(|asker| (asker.host().clone(), asker)).collect(), clock }
+        Self { askers: by_name(askers), places: BTreeMap::new(), recording: None, clock }
     }
+
+    /// The same, with evidence kept in this recording.
+    pub fn with_recording(mut self, folder: Option<PathBuf>) -> Self {
+        self.recording = folder;
+        self
+    }
+
+    /// The same, with these further places to look from.
+    pub fn with_places(mut self, places: impl IntoIterator<Item = Asker>) -> Self {
+        self.places = by_name(places);
+        self
+    }
+}
+
+fn by_name(askers: impl IntoIterator<Item = Asker>) -> BTreeMap<HostName, Asker> {
+    askers.into_iter().map(|asker| (asker.host().clone(), asker)).collect()
 }
 
 impl Outside for Hosts {
@@ -69,16 +92,9 @@ impl Outside for Hosts {
         let Started { id, effect } = started;
         let outbox = outbox.clone();
         if let Effect::Probe { probes } = effect {
-            tokio::spawn(async move {
-                probe::watch(probes, |probe, vantage, attempt| {
-                    let outbox = outbox.clone();
-                    let (outcome, sighting) = (attempt.outcome, attempt.sighting);
-                    let sighting = Some(Box::new(sighting)).filter(|seen| **seen != Sighting::default());
-                    async move { outbox.sample(id, Sample::Seen { probe, vantage, outcome, sighting }).await }
-                })
-                .await;
-                outbox.answer(id, Answer::WatchEnded("nothing is left to probe".into()));
-            });
+            let askers = self.askers.iter().chain(&self.places);
+            let askers = Askers(askers.map(|(name, asker)| (name.clone(), asker.clone())).collect());
+            tokio::spawn(probing(id, probes, askers, outbox));
             return;
         }
         let peers = effect.supply().into_iter().flat_map(|supply| &supply.peers);
@@ -87,7 +103,8 @@ impl Outside for Hosts {
             outbox.answer(id, Answer::Inspected(Inspected::NeverBegan, "the host is not in the plan".into()));
             return;
         };
-        let task = Task { id, asker, peers, outbox, clock: Arc::clone(&self.clock) };
+        let (clock, recording) = (Arc::clone(&self.clock), self.recording.clone());
+        let task = Task { id, asker, peers, outbox, recording, clock };
         tokio::spawn(async move {
             let answer = task.carry_out(effect).await;
             task.outbox.answer(id, answer);
@@ -102,6 +119,8 @@ struct Task {
     /// Who may have package files that this host lacks.
     peers: Vec<Asker>,
     outbox: Outbox,
+    /// Where evidence is kept.
+    recording: Option<PathBuf>,
     clock: Clock,
 }
 
@@ -135,6 +154,7 @@ impl Task {
             Effect::Inspect { on, work, was, arming, .. } => {
                 self.inspect(&on, work, was.as_ref(), arming.as_ref()).await
             }
+            Effect::Evidence { .. } => Answer::Evidence(self.evidence().await),
             // Started elsewhere: it belongs to no host.
             Effect::Probe { .. } => Answer::WatchEnded("not on a host".into()),
         }
@@ -371,7 +391,7 @@ impl Task {
                 (Err(failure), _) | (_, Err(failure)) => Answer::Inspected(Inspected::Unknown, failure.what),
             },
             // Verifying only reads: it is simply done again.
-            Work::Verify | Work::Read | Work::Inspect | Work::Probe | Work::Timer => {
+            Work::Verify | Work::Read | Work::Inspect | Work::Probe | Work::Timer | Work::Evidence => {
                 Answer::Inspected(Inspected::NeverBegan, "it only reads, and is done again".into())
             }
             // Confirming twice confirms once.
@@ -412,6 +432,7 @@ impl Task {
                 | Work::Inspect
                 | Work::Timer
                 | Work::Confirm
+                | Work::Evidence
                 | Work::Probe => Answer::RolledBack(self.rolled_back(on, ended).await),
             },
             Ok(Followed::Unknown) => {

@@ -37,6 +37,14 @@ impl Asker {
         Self { link, way: Arc::default(), newer: Arc::default() }
     }
 
+    /// Asks a place that has no helper and is asked for none: the text goes over standard input.
+    pub fn bare(link: Link) -> Self {
+        let asker = Self::new(link);
+        let why = "it is a place to look from".into();
+        *asker.way.lock().unwrap_or_else(PoisonError::into_inner) = Some(Way::Bare { why });
+        asker
+    }
+
     /// The host's name.
     pub fn host(&self) -> &HostName {
         &self.link.target().host
@@ -126,7 +134,9 @@ impl Asker {
             words => RemoteCommand::new(words),
         };
         let command = command.map_err(|e| Failure::new(FailureKind::Local, e.to_string()))?;
-        let output = self.link.exec(Lane::Control, &command, stdin, LIMIT, verb.timeout()).await;
+        // Probes come all the time, and never before an order.
+        let lane = if verb.runs_as_login() { Lane::Streams } else { Lane::Control };
+        let output = self.link.exec(lane, &command, stdin, LIMIT, verb.timeout()).await;
         let output = output.map_err(|e| failure(self.host(), &e))?;
         let mut parser = Parser::new(nonce);
         let parsed = parser.push(&output.stdout).and_then(|()| parser.finish());

@@ -5,6 +5,7 @@
 
 use crate::helper;
 use crate::host::carry::{FileOf, LARGEST, Piece};
+use crate::host::look::{self, Look};
 use crate::host::operation::{Kind, Spec, Wanted};
 use crate::types::{BatchId, Blake3, BootId, Epoch, HostName, Nonce, OperationId, Sha256, Span};
 
@@ -112,6 +113,13 @@ pub enum Verb {
     Clean(Vec<BatchId>),
     /// Releases what rollbacks pinned out.
     Unpin,
+    /// Makes these attempts, once each: as whoever logs in, and with nothing installed.
+    Probe(Vec<Look>),
+    /// What the host is like right now, for whoever looks into it later; it changes nothing.
+    Evidence {
+        /// How far back its journal goes, in minutes; at most [`LONGEST_JOURNAL`] is asked for.
+        minutes: u16,
+    },
 }
 
 /// When a timer fires: whole seconds, rounded up where they are sent.
@@ -212,6 +220,9 @@ pub struct VerbError(String);
 /// The word after a batch that says that its rollback is a rehearsal's.
 const REHEARSED: &str = "rehearsed";
 
+/// How far back a host's journal is kept as evidence, in minutes, at most.
+pub const LONGEST_JOURNAL: u16 = 240;
+
 /// The longest that the helper waits in `read`, in seconds.
 pub const LONGEST_WAIT: u8 = 25;
 
@@ -273,6 +284,14 @@ impl Verb {
                 words
             }
             Self::Unpin => vec!["unpin".into()],
+            Self::Probe(looks) => {
+                let mut words = vec!["probe".to_owned()];
+                words.extend(looks.iter().map(ToString::to_string));
+                words
+            }
+            Self::Evidence { minutes } => {
+                vec!["evidence".into(), (*minutes).clamp(1, LONGEST_JOURNAL).to_string()]
+            }
         }
     }
 
@@ -374,6 +393,12 @@ impl Verb {
             ["left"] => Some(Self::Left),
             ["clean", over @ ..] => over.iter().map(|id| read(id)).collect::<Option<_>>().map(Self::Clean),
             ["unpin"] => Some(Self::Unpin),
+            ["probe", looks @ ..] if (1..=look::MOST).contains(&looks.len()) => {
+                looks.iter().map(|word| read(word)).collect::<Option<_>>().map(Self::Probe)
+            }
+            ["evidence", minutes] => read(minutes)
+                .filter(|minutes| (1..=LONGEST_JOURNAL).contains(minutes))
+                .map(|minutes| Self::Evidence { minutes }),
             _ => None,
         };
         verb.ok_or_else(bad)
@@ -411,7 +436,9 @@ impl Verb {
             | Self::Claim
             | Self::Left
             | Self::Clean(_)
-            | Self::Unpin => String::new(),
+            | Self::Unpin
+            | Self::Probe(_)
+            | Self::Evidence { .. } => String::new(),
         }
     }
 
@@ -436,6 +463,8 @@ impl Verb {
             | Self::Result(_)
             | Self::Timer(_)
             | Self::Left
+            | Self::Probe(_)
+            | Self::Evidence { .. }
             | Self::Verify(_) => false,
         }
     }
@@ -444,7 +473,7 @@ impl Verb {
     /// standard input, so only what takes no input of its own and needs no root.
     pub fn runs_unenrolled(&self) -> bool {
         match self {
-            Self::Hello | Self::Facts(_) => true,
+            Self::Hello | Self::Facts(_) | Self::Probe(_) | Self::Evidence { .. } => true,
             Self::Simulate(_)
             | Self::Have(_)
             | Self::Give { .. }
@@ -465,6 +494,12 @@ impl Verb {
         }
     }
 
+    /// Whether it never runs as root by way of sudo: what it looks at, a user can look at, and a command of
+    /// the plan is no reason to become root.
+    pub fn runs_as_login(&self) -> bool {
+        matches!(self, Self::Probe(_))
+    }
+
     /// After how long without a whole answer it counts as lost. Work itself has no limit here: it
     /// is detached, and only asked about.
     pub fn timeout(&self) -> Span {
@@ -477,6 +512,8 @@ impl Verb {
             Self::Facts(_) | Self::Simulate(_) | Self::Verify(_) | Self::Have(_) | Self::Left => {
                 Span::secs(120)
             }
+            Self::Probe(looks) => Look::all_within(looks),
+            Self::Evidence { .. } => Span::secs(45),
             Self::Read { wait, .. } => Span::secs(15 + u64::from((*wait).min(LONGEST_WAIT))),
         }
     }
@@ -484,7 +521,7 @@ impl Verb {
     /// The command line for an enrolled host: through sudo, or directly where the login is root's.
     /// It holds no character that a shell would act on.
     pub fn command(&self, nonce: &Nonce, epoch: Epoch, as_root: bool) -> String {
-        let sudo = if as_root { "" } else { "sudo -n " };
+        let sudo = if as_root || self.runs_as_login() { "" } else { "sudo -n " };
         format!("{sudo}{} {}", helper::PATH, self.call(nonce, epoch))
     }
 

@@ -39,11 +39,12 @@ const fn entry(name: &'static str, takes: &'static str, help: &'static str, work
 }
 
 /// Every command.
-pub const COMMANDS: [Entry; 22] = [
+pub const COMMANDS: [Entry; 23] = [
     entry("at", "TIME or N%", "go to a moment of the replay", Works::Replay),
     entry("confirm", "HOST", "confirm by your word, where no probe can", Works::Live),
     entry("continue", "", "open the next batch's sheet", Works::Live),
     entry("copy", "", "copy the row or the sheet", Works::Both),
+    entry("evidence", "HOST", "save what a host is like now: routes, rules, sockets, journal", Works::Live),
     entry("export", "", "write what is shown into the recording's folder", Works::Both),
     entry("extend", "HOST MINUTES", "lengthen its dead-man timer; no number: 10", Works::Live),
     entry("filter", "TEXT", "filter the pane; without a text: no filter", Works::Both),
@@ -77,6 +78,7 @@ pub enum Line {
     Confirm(String),
     Continue,
     Copy,
+    Evidence(String),
     Export,
     Extend { host: String, by: Span },
     Filter(String),
@@ -161,13 +163,16 @@ pub fn parse(text: &str, live: bool) -> Result<Line, String> {
         ("leave", Some(word)) => Line::Leave(word),
         ("waive", Some(word)) => Line::Waive(word),
         ("confirm", Some(word)) => Line::Confirm(word),
+        ("evidence", Some(word)) => Line::Evidence(word),
         ("extend", Some(words)) => extend(&words)?,
         ("pane", Some(word)) => match Pane::ALL.into_iter().find(|pane| pane.name() == word) {
             Some(pane) => Line::Pane(pane),
             None => return wanted(),
         },
         ("log", Some(word)) if word == "all" || word == "host" => Line::Log { all: word == "all" },
-        ("at" | "confirm" | "extend" | "keep" | "leave" | "waive" | "pane" | "log", _) => return wanted(),
+        ("at" | "confirm" | "evidence" | "extend" | "keep" | "leave" | "waive" | "pane" | "log", _) => {
+            return wanted();
+        }
         ("continue", _) => Line::Continue,
         ("copy", _) => Line::Copy,
         ("export", _) => Line::Export,
@@ -252,6 +257,7 @@ mod tests {
             ("extend web3 5 6", true, "from 1 to 1440"),
             ("confirm web3", false, "from a recording"),
             ("con", true, "confirm or continue"),
+            ("evidence", true, "wants HOST"),
         ] {
             let error = parse(text, live).expect_err(text);
             assert!(error.contains(word), "{text}: {error}");

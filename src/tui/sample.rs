@@ -15,7 +15,7 @@ use crate::core::event::{
 use crate::core::state::{Phase, Work};
 use crate::core::{Change, Frozen, JournalHealth, Record, Rehearsal, State, View};
 use crate::facts::{Address, Domain, Fact, Kept, KeptWhy, Locks, Network, Packages, Pending, Updates};
-use crate::plan::Plan;
+use crate::plan::{Plan, VantageKind};
 use crate::types::{BatchId, HostName, PackageId, Seq, Sha256, Span, Time, Untrusted};
 
 /// A plan as people write it: small before large, customers with probes.
@@ -419,20 +419,25 @@ impl Sample {
     pub(crate) fn probe(&mut self, clock: &str, fails: Option<&str>) {
         self.to(at(clock));
         let id = self.waiting(Work::Probe);
-        let probes: Vec<ProbeId> = self
+        let probes: Vec<(ProbeId, VantageKind)> = self
             .state
             .probes
             .iter()
             .filter(|(_, probe)| crate::core::effect::is_made(&probe.probe))
-            .map(|(id, _)| id.clone())
+            .map(|(id, probe)| (id.clone(), probe.probe.from))
             .collect();
-        for (nth, probe) in probes.into_iter().enumerate() {
+        for (nth, (probe, from)) in probes.into_iter().enumerate() {
             let outcome = if fails == Some(probe.customer.as_str()) {
                 ProbeOutcome::fail(FailKind::NoAnswer, "no answer in 3s")
             } else {
                 ProbeOutcome::Ok { took: Span::ms(11 + 7 * nth as u64), said: "connected".into() }
             };
-            self.say(id, Said::Seen { probe, vantage: Vantage::Cockpit, outcome, sighting: None });
+            let vantage = match from {
+                VantageKind::Outside => Vantage::Cockpit,
+                VantageKind::Inside => Vantage::Inside,
+                VantageKind::Peer => Vantage::Peer("web2".parse().expect("a host")),
+            };
+            self.say(id, Said::Seen { probe, vantage, outcome, sighting: None });
         }
         self.to(at(clock));
     }

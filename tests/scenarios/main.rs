@@ -8,6 +8,7 @@ mod helper;
 mod host;
 mod kernel;
 mod level;
+mod probe;
 mod rules;
 mod snapshot;
 mod throwaway;

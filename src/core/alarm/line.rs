@@ -6,7 +6,7 @@
 use super::{calm_from, failures, passes, series_of};
 use crate::core::event::{AlarmEvent, BatchEvent, Cause, Event, HoldScope, Line, Vantage, WindowEvent};
 use crate::core::state::{Batch, DeadMan, LineState, Phase, State};
-use crate::core::{effect, fence, rollback, schedule, verdict};
+use crate::core::{effect, evidence, fence, rollback, schedule, verdict};
 use crate::plan::{AbortLine, AbortProbes, AutoRollback, Plan, VantageKind};
 use crate::types::{BatchId, HostName, Time, Untrusted};
 
@@ -34,6 +34,8 @@ pub(super) fn due(state: &State, now: Time) -> Vec<Event> {
             }
             if let Some(why) = met(state, plan, host, line, now) {
                 let (host, why) = (host.clone(), Untrusted::new(why));
+                // What the host is like is kept before anything is put back there.
+                events.extend(evidence::wanted(state, &host, &format!("{} met", line.word())));
                 events.push(Event::Alarm(AlarmEvent::LineMet { host: host.clone(), line, why, batches }));
                 events.extend(countdown(plan, &host, line, now));
             }
@@ -181,7 +183,10 @@ fn follow(state: &State, plan: &Plan, of: (&HostName, Line), met: &LineState, no
     match met.counts {
         // A clock that was set back would make it longer than was agreed.
         Some((from, _)) if now < from => countdown(plan, host, line, now).into_iter().collect(),
-        Some((_, until)) if now >= until => fire(state, of, met, &left),
+        // Evidence is waited for, in bounded time: a host that can't be asked keeps no rollback waiting.
+        Some((_, until)) if now >= until && evidence::is_over(state, host, met.since, now) => {
+            fire(state, of, met, &left)
+        }
         Some(_) => Vec::new(),
         None if is_calm(state, plan, host, line, now) => over(),
         None => Vec::new(),

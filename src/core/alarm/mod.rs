@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use super::event::{AlarmEvent, Cause, Event, ProbeId, ProbeOutcome, Purpose, Vantage};
 use super::state::{Alarm, Batch, Health, Host, Phase, ProbeState, Reach, Series, State};
+use super::vantage::vantage_broken;
 use super::{effect, fence, verdict};
 use crate::plan::{Limit, VantageKind};
 use crate::types::{CustomerName, HostName, Span, Time, Untrusted};
@@ -60,6 +61,13 @@ fn conditions(state: &State, now: Time) -> BTreeMap<Cause, Said> {
         decides(state).filter(|(_, probe)| matters(probe, now)).collect();
     let unanswered: Vec<&Host> =
         state.hosts.values().map(AsRef::as_ref).filter(|h| lost(state, h, now)).collect();
+    let further = state.plan.iter().flat_map(|plan| &plan.vantages);
+    for place in further.map(|place| Vantage::Further(place.name.clone())) {
+        if let Some(why) = vantage_broken(state, &place, now) {
+            let words = format!("vantage broken: {}: {why}", words(&Cause::Vantage(place.clone())));
+            all.insert(Cause::Vantage(place), Said::Words(words));
+        }
+    }
     let vantage = Cause::Vantage(Vantage::Cockpit);
     // Until its alarm is over nothing that is seen from there counts.
     if state.alarms.raised.contains_key(&vantage) {
@@ -209,8 +217,9 @@ fn is_over(state: &State, cause: &Cause, now: Time) -> bool {
             services.is_some_and(|services| !services.failed.contains(unit))
         }
         Cause::Vantage(vantage) => {
-            let seen = state.probes.values().filter(|probe| effect::is_made(&probe.probe));
-            let mut seen = seen.filter_map(|probe| Some((probe, probe.from(vantage)?)));
+            let probes = state.probes.values().filter(|probe| effect::is_made(&probe.probe));
+            let mut seen =
+                state.controls.iter().chain(probes).filter_map(|probe| Some((probe, probe.from(vantage)?)));
             verdict::broken(state, vantage, now).is_none()
                 && seen.any(|(probe, series)| passes(probe, series, Limit { fails: 1, of: 1 }, now))
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::*;
 use crate::core::decide::{Circumstances, advance, decide};
 use crate::core::event::{
-    Actor, AlarmEvent as E, BatchEvent, Failure, FailureKind, HelperState, HostEvent, Line, ProbeEvent,
-    Record, WindowEvent,
+    Actor, AlarmEvent as E, BatchEvent, EvidenceEvent, Failure, FailureKind, HelperState, HostEvent, Line,
+    ProbeEvent, Record, WindowEvent,
 };
 use crate::core::{Command, Input, Intent, confirm, fixture, pilot};
 use crate::facts::{Aged, Fact, Facts, Services};
@@ -187,6 +187,29 @@ fn a_line_that_is_met_counts_down_and_rolls_back_once() {
 
 fn is_calm_on_web1(drive: &Drive, plan: &crate::plan::Plan) -> bool {
     line::is_calm(&drive.state, plan, &name("web1"), Line::Abort(1), drive.now)
+}
+
+/// What the host was like is asked for as the line is met, and waited for no longer than was agreed.
+#[test]
+fn evidence_comes_first_in_bounded_time() {
+    for (answers, fires) in [(true, 10), (false, 40)] {
+        let mut drive = Drive::new("armed", LINE);
+        let plan = drive.state.plan.as_mut().map(Arc::make_mut).expect("a plan");
+        plan.policy.countdown = Span::secs(10);
+        drive.seen(3, &["acme"]);
+        let (started, since) = drive.state.evidence[&name("web1")].asked.expect("it is asked for");
+        if answers {
+            drive.now = drive.now + Span::secs(1);
+            let result = Err(Failure::new(FailureKind::TimedOut, "no answer"));
+            drive.add(Event::Evidence(EvidenceEvent::Saved { host: name("web1"), started, result }));
+        }
+        let fired = |drive: &Drive| drive.told.iter().any(|line| line.ends_with("fired"));
+        while !fired(&drive) {
+            drive.seen(1, &["acme"]);
+        }
+        let took = Span::between(since, drive.now).as_secs();
+        assert!((fires..fires + 4).contains(&took), "{answers}: {took}");
+    }
 }
 
 #[test]

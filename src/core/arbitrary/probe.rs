@@ -7,10 +7,10 @@ use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{Any, customer, few, host, interface, sha256, span, texts, time, untrusted};
+use super::{Any, blake3, customer, few, host, interface, result, sha256, span, texts, time, untrusted};
 use crate::core::event::{
-    Certificate, FailKind, Flow, PacketEvent, Phases, ProbeEvent, ProbeId, ProbeOutcome, Sighting, Tally,
-    Vantage,
+    Certificate, EvidenceEvent, EvidenceFile, FailKind, Flow, PacketEvent, Phases, ProbeEvent, ProbeId,
+    ProbeOutcome, Sighting, Tally, Vantage,
 };
 
 fn probe() -> Any<ProbeId> {
@@ -87,6 +87,11 @@ pub fn probe_event() -> Any<ProbeEvent> {
         (probe(), vantage(), outcome(), of(sighting().prop_map(Box::new))).prop_map(
             |(probe, vantage, outcome, sighting)| ProbeEvent::Seen { probe, vantage, outcome, sighting }
         ),
+        (any::<u16>(), vantage(), outcome()).prop_map(|(index, vantage, outcome)| ProbeEvent::ControlSeen {
+            index,
+            vantage,
+            outcome
+        }),
         (any::<u64>(), untrusted()).prop_map(|(started, why)| ProbeEvent::WatchEnded { started, why }),
     ]
     .boxed()
@@ -132,6 +137,21 @@ pub fn packet_event() -> Any<PacketEvent> {
             .prop_map(|(host, over, tallies, dropped)| PacketEvent::Tallied { host, over, tallies, dropped }),
         host().prop_map(|host| PacketEvent::Running { host }),
         (host(), untrusted()).prop_map(|(host, why)| PacketEvent::Unseen { host, why }),
+    ]
+    .boxed()
+}
+
+/// Any event of evidence.
+pub fn evidence_event() -> Any<EvidenceEvent> {
+    let file = (untrusted(), blake3(), any::<u64>()).prop_map(|(file, blake3, bytes)| EvidenceFile {
+        file,
+        blake3,
+        bytes,
+    });
+    prop_oneof![
+        (host(), untrusted()).prop_map(|(host, why)| EvidenceEvent::Started { host, why }),
+        (host(), any::<u64>(), result(file.boxed()))
+            .prop_map(|(host, started, result)| EvidenceEvent::Saved { host, started, result }),
     ]
     .boxed()
 }

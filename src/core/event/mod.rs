@@ -6,6 +6,7 @@
 
 mod alarm;
 mod batch;
+mod evidence;
 mod gate;
 mod host;
 mod packet;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use alarm::{AlarmEvent, Cause, Line};
 pub use batch::BatchEvent;
+pub use evidence::{EvidenceEvent, EvidenceFile};
 pub use gate::GateEvent;
 pub use host::{HelperState, HostEvent};
 pub use packet::{Flow, PacketEvent, Tally};
@@ -82,6 +84,8 @@ pub enum Event {
     Packet(PacketEvent),
     /// Alarms, and lines at which something is rolled back by itself.
     Alarm(AlarmEvent),
+    /// What hosts were like at a moment.
+    Evidence(EvidenceEvent),
     /// The rehearsal's own milestones.
     Rehearsal(RehearsalEvent),
     /// Log lines and the like, as recorded.
@@ -99,6 +103,7 @@ impl Event {
             | Self::Probe(_)
             | Self::Packet(_)
             | Self::Alarm(_)
+            | Self::Evidence(_)
             | Self::Rehearsal(_)
             | Self::Samples(_) => 1,
         }

@@ -19,6 +19,7 @@ pub use alarm::{Alarm, Alarms, LineState};
 pub use batch::{Batch, Phase};
 pub use batches::Batches;
 pub use deadman::{DeadMan, Unattended};
+pub(in crate::core) use probe::RESULTS;
 pub use probe::{Capture, Health, Normal, ProbeState, Series};
 pub use ring::Ring;
 
@@ -27,6 +28,7 @@ use super::event::{
     Event, Failure, Flow, HelperState, HoldScope, LogLine, Outcome, PacketEvent, ProbeEvent, ProbeId,
     ProbeOutcome, Purpose, Record, Sighting, Vantage,
 };
+use super::evidence::Evidence;
 use crate::facts::Facts;
 use crate::plan::Plan;
 use crate::types::{BatchId, Epoch, HostName, PackageName, Seq, Time, Untrusted};
@@ -71,10 +73,14 @@ pub struct State {
     pub waivers: Vec<Waiver>,
     /// Probes and their newest results.
     pub probes: BTreeMap<ProbeId, Arc<ProbeState>>,
+    /// The plan's controls and their newest results, as listed there.
+    pub controls: Vec<Arc<ProbeState>>,
     /// What captures on hosts see.
     pub captures: BTreeMap<HostName, Capture>,
     /// Alarms, and lines that are met.
     pub alarms: Alarms,
+    /// Evidence of hosts.
+    pub evidence: BTreeMap<HostName, Evidence>,
     /// The standing effect that makes probes.
     pub probing: Option<Seq>,
     /// Effects that were started and have not answered.
@@ -208,6 +214,7 @@ pub enum Work {
     Probe,
     Timer,
     Confirm,
+    Evidence,
 }
 
 /// The round of a rehearsal: apply, roll back, apply again.
@@ -241,8 +248,10 @@ impl Default for State {
             batches: Batches::default(),
             waivers: Vec::new(),
             probes: BTreeMap::new(),
+            controls: Vec::new(),
             captures: BTreeMap::new(),
             alarms: Alarms::default(),
+            evidence: BTreeMap::new(),
             probing: None,
             pending: BTreeMap::new(),
             markers: VecDeque::new(),
@@ -269,6 +278,7 @@ impl State {
             Event::Probe(event) => event.apply(self, seq, at),
             Event::Packet(event) => event.apply(self, seq, at),
             Event::Alarm(event) => event.apply(self, seq, at),
+            Event::Evidence(event) => event.apply(self, seq, at),
             Event::Rehearsal(event) => event.apply(self, seq, at),
             Event::Samples(samples) => samples.apply(self, seq, at),
         }
@@ -312,6 +322,9 @@ impl State {
             Event::Probe(ProbeEvent::Seen { probe, vantage, .. }) => {
                 self.probes.get(probe).is_some_and(|probe| probe.as_ever(vantage))
             }
+            Event::Probe(ProbeEvent::ControlSeen { index, vantage, .. }) => {
+                self.controls.get(usize::from(*index)).is_some_and(|control| control.as_ever(vantage))
+            }
             // They stand beside results, which are shown at once where it matters.
             Event::Packet(PacketEvent::Tallied { .. }) => true,
             Event::Packet(PacketEvent::Matched { flow, .. }) => flow.completed,
@@ -322,6 +335,7 @@ impl State {
             | Event::Batch(_)
             | Event::Gate(_)
             | Event::Alarm(_)
+            | Event::Evidence(_)
             | Event::Rehearsal(_)
             | Event::Samples(_) => false,
         }
@@ -360,6 +374,8 @@ impl State {
                 self.probes.insert(id, Arc::new(ProbeState::new(probe.clone())));
             }
         }
+        let controls = plan.controls.iter().map(|probe| Arc::new(ProbeState::new(probe.clone())));
+        self.controls = controls.collect();
         self.turns = Arc::new(super::schedule::turns(plan));
         self.plan = Some(Arc::new(plan.clone()));
     }
@@ -404,6 +420,7 @@ impl State {
         self.pending.clear();
         self.probing = None;
         self.alarms.forget_countdowns();
+        self.evidence.values_mut().for_each(|of| of.asked = None);
         let names: Vec<HostName> = self.hosts.keys().cloned().collect();
         for name in names {
             if let Some(host) = self.host_mut(&name) {
@@ -450,6 +467,11 @@ impl State {
     ) {
         let Some(probe) = self.probes.get_mut(id).map(Arc::make_mut) else { return };
         probe.saw(vantage, outcome, seen, at);
+    }
+
+    pub(super) fn saw_control(&mut self, index: u16, vantage: &Vantage, outcome: &ProbeOutcome, at: Time) {
+        let Some(control) = self.controls.get_mut(usize::from(index)).map(Arc::make_mut) else { return };
+        control.saw(vantage, outcome, None, at);
     }
 
     pub(super) fn matched(&mut self, id: &ProbeId, vantage: &Vantage, flow: &Flow, at: Time) {

@@ -9,7 +9,7 @@ use crate::tui::keys::Act;
 use crate::tui::palette::{self, Line, Reach};
 use crate::tui::replay::ReplayAction;
 use crate::tui::view;
-use crate::types::{Time, Untrusted};
+use crate::types::{HostName, Time, Untrusted};
 
 impl Ui {
     /// An act in the panes.
@@ -136,6 +136,7 @@ impl Ui {
             Line::Keep(reason) => return self.keep(&reason, view, now),
             Line::Extend { host, by } => return self.extend(&host, by, view, now),
             Line::Confirm(host) => self.open_by_word(&host, view, now),
+            Line::Evidence(host) => return self.evidence(&host, view, now),
             Line::Continue => gate::open(self, view, now),
             Line::Help => self.sheets.push(Sheet::Help { scroll: 0 }),
             Line::Present => self.present = !self.present,
@@ -249,15 +250,24 @@ impl Ui {
     fn refresh(&mut self, host: Option<String>, view: &View, now: Time) -> Option<Action> {
         let host = match host {
             None => None,
-            Some(name) => match view.state.hosts.keys().find(|host| host.as_str() == name) {
-                Some(host) => Some(host.clone()),
-                None => {
-                    self.say(now, format!("{} is not a host of the plan", Untrusted::new(name).shown()));
-                    return None;
-                }
-            },
+            Some(name) => Some(self.named(&name, view, now)?),
         };
         Some(Action::Intent(Intent::Refresh { host }))
+    }
+
+    fn evidence(&mut self, host: &str, view: &View, now: Time) -> Option<Action> {
+        let host = self.named(host, view, now)?;
+        self.say(now, format!("evidence of {host} is being saved"));
+        Some(Action::Intent(Intent::Evidence { host }))
+    }
+
+    /// The host of that name; where there is none that is said.
+    fn named(&mut self, name: &str, view: &View, now: Time) -> Option<HostName> {
+        let found = view.state.hosts.keys().find(|host| host.as_str() == name).cloned();
+        if found.is_none() {
+            self.say(now, format!("{} is not a host of the plan", Untrusted::new(name).shown()));
+        }
+        found
     }
 }
 

@@ -64,6 +64,7 @@ fn changes_a_host(action: &Action) -> bool {
             | Intent::Release { .. }
             | Intent::Leave { .. }
             | Intent::Acknowledge { .. }
+            | Intent::Evidence { .. }
             | Intent::Mark { .. }
             | Intent::End => false,
         },

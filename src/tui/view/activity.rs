@@ -22,6 +22,7 @@ fn word(work: Work) -> &'static str {
         Work::Probe => "probing",
         Work::Timer => "asking for its timer",
         Work::Confirm => "confirming",
+        Work::Evidence => "saving evidence",
     }
 }
 
@@ -31,7 +32,13 @@ fn estimate(state: &State, batch: &Batch, work: Work) -> Option<Estimate> {
         Work::Reboot => Some(schedule::reboot(state, &batch.changes)),
         Work::Verify => Some(schedule::verify(state)),
         Work::Rollback => Some(schedule::rollback_pass(state, batch)),
-        Work::Read | Work::Stage | Work::Inspect | Work::Probe | Work::Timer | Work::Confirm => None,
+        Work::Read
+        | Work::Stage
+        | Work::Inspect
+        | Work::Probe
+        | Work::Timer
+        | Work::Confirm
+        | Work::Evidence => None,
     }
 }
 
