@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::core::event::{BatchEvent, Event, GateEvent, Record, WindowEvent};
+use crate::core::event::{AlarmEvent, BatchEvent, Event, GateEvent, Record, WindowEvent};
 use crate::core::{JournalHealth, State, View, describe};
 use crate::tui::replay::Chapter;
 use crate::tui::{Position, ReplayAction};
@@ -213,6 +213,12 @@ fn chapter(state: &State, record: &Record) -> Option<Chapter> {
             | BatchEvent::RolledBack { .. },
         ) => true,
         Event::Batch(BatchEvent::Verified { identity, .. }) => identity.is_some(),
+        Event::Alarm(
+            AlarmEvent::LineMet { .. }
+            | AlarmEvent::Kept { .. }
+            | AlarmEvent::Fired { .. }
+            | AlarmEvent::Raised { .. },
+        ) => true,
         Event::Gate(GateEvent::Waived { .. } | GateEvent::Left { .. }) | Event::Rehearsal(_) => true,
         Event::Window(
             WindowEvent::Released { .. } | WindowEvent::ClockStepped { .. } | WindowEvent::Stale { .. },
@@ -222,6 +228,7 @@ fn chapter(state: &State, record: &Record) -> Option<Chapter> {
         | Event::Probe(_)
         | Event::Packet(_)
         | Event::Log(_)
+        | Event::Alarm(_)
         | Event::Evidence(_)
         | Event::Samples(_) => false,
     };

@@ -10,8 +10,10 @@ use proptest::prelude::*;
 use proptest::result::maybe_ok;
 use proptest::sample::select;
 
+mod alarm;
 mod probe;
 
+pub use alarm::alarm_event;
 use probe::row;
 pub use probe::{evidence_event, fail_kind, flow, outcome, packet_event, probe_event};
 
@@ -872,6 +874,7 @@ pub fn event() -> Any<Event> {
         probe_event().prop_map(Event::Probe),
         packet_event().prop_map(Event::Packet),
         log_event().prop_map(Event::Log),
+        alarm_event().prop_map(Event::Alarm),
         evidence_event().prop_map(Event::Evidence),
         rehearsal_event().prop_map(Event::Rehearsal),
         samples().prop_map(Event::Samples),

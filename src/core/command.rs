@@ -2,9 +2,9 @@
 
 use super::change::Rehearsal;
 use super::event::{
-    Actor, ApplyReport, EvidenceFile, Failure, HelperState, HoldScope, Inspected, LogEvent, PacketEvent,
-    ProbeId, ProbeOutcome, Proof, Purpose, RollbackReport, Samples, Sighting, TakeOver, Timer, Vantage,
-    VerifyReport,
+    Actor, ApplyReport, Cause, EvidenceFile, Failure, HelperState, HoldScope, Inspected, LogEvent,
+    PacketEvent, ProbeId, ProbeOutcome, Proof, Purpose, RollbackReport, Samples, Sighting, TakeOver, Timer,
+    Vantage, VerifyReport,
 };
 use crate::facts::Domain;
 use crate::plan::Plan;
@@ -102,6 +102,18 @@ pub enum Intent {
         batch: BatchId,
         /// By how much.
         by: Span,
+    },
+    /// Keep what a line that is met would roll back.
+    Keep {
+        /// On which host.
+        host: HostName,
+        /// Why.
+        reason: Untrusted,
+    },
+    /// An alarm was seen.
+    Acknowledge {
+        /// Which.
+        cause: Cause,
     },
     /// Keep what a host is like now.
     Evidence {

@@ -3,11 +3,14 @@
 
 use super::command::{Answer, Command, Input, Intent, RollbackScope, Sample};
 use super::event::{
-    Actor, BatchEvent, Event, EvidenceEvent, Failure, FailureKind, GateEvent, HoldScope, HostEvent, LogEvent,
-    LogLine, LogSource, Outcome, PacketEvent, ProbeEvent, Samples, Timer, TimerState, WindowEvent,
+    Actor, AlarmEvent, BatchEvent, Event, EvidenceEvent, Failure, FailureKind, GateEvent, HoldScope,
+    HostEvent, LogEvent, LogLine, LogSource, Outcome, PacketEvent, ProbeEvent, Samples, Timer, TimerState,
+    WindowEvent,
 };
 use super::state::{Batch, DeadMan, Host, Pending, Phase, State, Unattended, Work};
-use super::{aftermath, confirm as confirming, evidence, fence, gate, identity, rollback, rules, schedule};
+use super::{
+    aftermath, alarm, confirm as confirming, evidence, fence, gate, identity, rollback, rules, schedule,
+};
 use crate::facts::Facts;
 use crate::types::{BatchId, HostName, Seq, Span, Time, Untrusted};
 
@@ -135,6 +138,13 @@ fn decide_command(state: &State, command: &Command, under: Circumstances) -> Dec
         },
         Intent::Confirm { batch } => confirm(state, batch, now),
         Intent::Extend { batch, by } => extend(state, batch, *by, now),
+        Intent::Keep { host, reason } => keep(state, host, reason, now),
+        Intent::Acknowledge { cause } => match state.alarms.raised.get(cause) {
+            Some(alarm) if alarm.acknowledged.is_none() => {
+                vec![Event::Alarm(AlarmEvent::Acknowledged { cause: cause.clone() })]
+            }
+            Some(_) | None => Vec::new(),
+        },
         Intent::Evidence { host } => {
             evidence::wanted(state, host, "asked for by a person").into_iter().collect()
         }
@@ -209,6 +219,20 @@ pub(super) fn extend(state: &State, id: &BatchId, by: Span, now: Time) -> Vec<Ev
         return refuse(state, Some(&batch.host), why, now);
     }
     vec![Event::Batch(BatchEvent::TimerAsked { batch: id.clone(), extend: Some(by) })]
+}
+
+/// Stops what a line would roll back on a host: every line that is met there.
+fn keep(state: &State, host: &HostName, reason: &Untrusted, now: Time) -> Vec<Event> {
+    if reason.raw().trim().is_empty() {
+        return refuse(state, Some(host), "what a line would roll back is kept with a reason alone", now);
+    }
+    let kept: Vec<Event> = alarm::line::open(state, host)
+        .map(|(line, _)| Event::Alarm(AlarmEvent::Kept { host: host.clone(), line, reason: reason.clone() }))
+        .collect();
+    match kept.is_empty() {
+        true => refuse(state, Some(host), format!("no line is met on {host} that could be kept"), now),
+        false => kept,
+    }
 }
 
 fn waive(

@@ -243,6 +243,7 @@ pub fn of(state: &State, record: &Record) -> Option<Started> {
         | Event::Probe(_)
         | Event::Packet(_)
         | Event::Log(_)
+        | Event::Alarm(_)
         | Event::Evidence(EvidenceEvent::Saved { .. })
         | Event::Window(_)
         | Event::Gate(_)

@@ -63,6 +63,7 @@ pub(super) fn kept(state: &State, mut events: Vec<Event>) -> Vec<Event> {
         | Event::Probe(_)
         | Event::Packet(_)
         | Event::Log(_)
+        | Event::Alarm(_)
         | Event::Evidence(_)
         | Event::Rehearsal(_)
         | Event::Samples(_) => true,

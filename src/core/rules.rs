@@ -9,7 +9,7 @@ use super::change::{Change, Frozen, Rehearsal};
 use super::decide::Circumstances;
 use super::event::{BatchEvent, Event, HostEvent, Outcome, ProbeEvent, Purpose, RehearsalEvent, WindowEvent};
 use super::state::{Batch, DeadMan, Host, Phase, Reach, Round, State, Work};
-use super::{alone, cut, effect, fence, gate, rollback, schedule, standing};
+use super::{alarm, alone, cut, effect, fence, gate, rollback, schedule, standing};
 use crate::types::{BatchId, OperationId, Span, Time, Untrusted};
 pub(super) use capture::addresses as captured;
 
@@ -41,8 +41,13 @@ pub fn due(state: &State, under: Circumstances) -> Vec<Event> {
         .chain(inspect(state))
         .collect();
     let back = fence::kept(state, back);
-    if !back.is_empty() || !under.journal_sound {
+    if !back.is_empty() {
         return back;
+    }
+    // A line that is met rolls back also while the journal can't be written.
+    let alarms = alarm::due(state, under.now);
+    if !alarms.is_empty() || !under.journal_sound {
+        return alarms;
     }
     let rules: [fn(&State, Time) -> Vec<Event>; 7] =
         [timer::ask, carry_on, timer::confirm_baked, read, plan_batches, stage_batches, rehearse];
@@ -216,6 +221,7 @@ fn read(state: &State, now: Time) -> Vec<Event> {
             (None, None) => true,
             // A window was picked up: what a host said to another process says nothing of it now.
             (None, Some(_)) if host.reach == Reach::Unknown => true,
+            (None, Some(_)) if alarm::wants_reading(state, host) => true,
             (None, Some(at)) => {
                 state.purpose == Some(Purpose::Run) && (now >= at + REREAD || outdated(state, host))
             }

@@ -122,6 +122,7 @@ fn frozen(
             | Event::Probe(_)
             | Event::Packet(_)
             | Event::Log(_)
+            | Event::Alarm(_)
             | Event::Evidence(_)
             | Event::Rehearsal(_)
             | Event::Samples(_) => {}

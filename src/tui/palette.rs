@@ -39,7 +39,7 @@ const fn entry(name: &'static str, takes: &'static str, help: &'static str, work
 }
 
 /// Every command.
-pub const COMMANDS: [Entry; 23] = [
+pub const COMMANDS: [Entry; 24] = [
     entry("at", "TIME or N%", "go to a moment of the replay", Works::Replay),
     entry("confirm", "HOST", "confirm by your word, where no probe can", Works::Live),
     entry("continue", "", "open the next batch's sheet", Works::Live),
@@ -50,6 +50,12 @@ pub const COMMANDS: [Entry; 23] = [
     entry("filter", "TEXT", "filter the pane; without a text: no filter", Works::Both),
     entry("help", "", "all keys and commands", Works::Both),
     entry("hold", "window|host|batch", "start nothing new", Works::Live),
+    entry(
+        "keep",
+        "REASON",
+        "keep what an abort line would roll back; several hosts: HOST REASON",
+        Works::Live,
+    ),
     entry("leave", "PACKAGE", "put a package of this host off to the next window", Works::Live),
     entry("log", "all|host", "log lines of every host, or of the chosen one", Works::Both),
     entry("mark", "NOTE", "set a marker", Works::Live),
@@ -84,6 +90,7 @@ pub enum Line {
     Filter(String),
     Help,
     Hold(Reach),
+    Keep(String),
     Leave(String),
     Log { all: bool },
     Mark(String),
@@ -159,6 +166,7 @@ pub fn parse(text: &str, live: bool) -> Result<Line, String> {
     };
     Ok(match (entry.name, word) {
         ("at", Some(word)) => Line::At(word),
+        ("keep", Some(words)) => Line::Keep(words),
         ("leave", Some(word)) => Line::Leave(word),
         ("waive", Some(word)) => Line::Waive(word),
         ("confirm", Some(word)) => Line::Confirm(word),
@@ -176,7 +184,7 @@ pub fn parse(text: &str, live: bool) -> Result<Line, String> {
             "all" => Line::Packets(Of::All),
             _ => return wanted(),
         },
-        ("at" | "confirm" | "evidence" | "extend" | "leave" | "waive" | "pane" | "log", _) => {
+        ("at" | "confirm" | "evidence" | "extend" | "keep" | "leave" | "waive" | "pane" | "log", _) => {
             return wanted();
         }
         ("continue", _) => Line::Continue,
@@ -250,6 +258,7 @@ mod tests {
             ("fly", true, "no such command"),
             ("re", true, "refresh or restage or resume"),
             ("waive", true, "wants GATE"),
+            ("keep", true, "wants REASON"),
             ("pane attic", true, "wants NAME"),
             ("packets attic", true, "wants host|customer|all"),
             ("at 30%", true, "replay alone"),

@@ -17,7 +17,7 @@ fn probe() -> Any<ProbeId> {
     (customer(), any::<u16>()).prop_map(|(customer, index)| ProbeId { customer, index }).boxed()
 }
 
-fn vantage() -> Any<Vantage> {
+pub(super) fn vantage() -> Any<Vantage> {
     prop_oneof![
         Just(Vantage::Cockpit),
         host().prop_map(Vantage::Further),

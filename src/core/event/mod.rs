@@ -4,6 +4,7 @@
 //! journal an event is adjacently tagged with its group and the version of that group's type, so
 //! that a reader can tell "unknown" from "broken".
 
+mod alarm;
 mod batch;
 mod evidence;
 mod gate;
@@ -21,6 +22,7 @@ mod window;
 
 use serde::{Deserialize, Serialize};
 
+pub use alarm::{AlarmEvent, Cause, Line};
 pub use batch::BatchEvent;
 pub use evidence::{EvidenceEvent, EvidenceFile};
 pub use gate::GateEvent;
@@ -86,6 +88,8 @@ pub enum Event {
     Packet(PacketEvent),
     /// Hosts' logs as they grow.
     Log(LogEvent),
+    /// Alarms, and lines at which something is rolled back by itself.
+    Alarm(AlarmEvent),
     /// What hosts were like at a moment.
     Evidence(EvidenceEvent),
     /// The rehearsal's own milestones.
@@ -105,6 +109,7 @@ impl Event {
             | Self::Probe(_)
             | Self::Packet(_)
             | Self::Log(_)
+            | Self::Alarm(_)
             | Self::Evidence(_)
             | Self::Rehearsal(_)
             | Self::Samples(_) => 1,

@@ -140,6 +140,7 @@ impl PacketEvent {
                 for tally in tallies {
                     capture.tallies.insert(tally.address, (at, tally.clone()));
                 }
+                capture.told = Some(at);
                 capture.dropped = capture.dropped.saturating_add(*dropped);
             }
             Self::Running { host } => {

@@ -3,6 +3,7 @@
 //! Fields are read by everyone and written only by the `apply` of the event groups. Cursors,
 //! sheets and scroll positions are a viewer's own and never stand here.
 
+mod alarm;
 mod batch;
 mod batches;
 mod deadman;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use alarm::{Alarm, Alarms, LineState};
 pub use batch::{Batch, Phase};
 pub use batches::Batches;
 pub use deadman::{DeadMan, Unattended};
@@ -81,6 +83,8 @@ pub struct State {
     pub captures: BTreeMap<HostName, Capture>,
     /// What is known of hosts' logs.
     pub logs: BTreeMap<HostName, Logs>,
+    /// Alarms, and lines that are met.
+    pub alarms: Alarms,
     /// Evidence of hosts.
     pub evidence: BTreeMap<HostName, Evidence>,
     /// The standing effect that makes probes.
@@ -259,6 +263,7 @@ impl Default for State {
             controls: Vec::new(),
             captures: BTreeMap::new(),
             logs: BTreeMap::new(),
+            alarms: Alarms::default(),
             evidence: BTreeMap::new(),
             probing: None,
             pending: BTreeMap::new(),
@@ -288,6 +293,7 @@ impl State {
             Event::Probe(event) => event.apply(self, seq, at),
             Event::Packet(event) => event.apply(self, seq, at),
             Event::Log(event) => event.apply(self, seq, at),
+            Event::Alarm(event) => event.apply(self, seq, at),
             Event::Evidence(event) => event.apply(self, seq, at),
             Event::Rehearsal(event) => event.apply(self, seq, at),
             Event::Samples(samples) => samples.apply(self, seq, at),
@@ -352,6 +358,7 @@ impl State {
             | Event::Host(_)
             | Event::Batch(_)
             | Event::Gate(_)
+            | Event::Alarm(_)
             | Event::Evidence(_)
             | Event::Rehearsal(_)
             | Event::Samples(_) => false,
@@ -401,7 +408,7 @@ impl State {
         self.hosts.get_mut(name).map(Arc::make_mut)
     }
 
-    pub(super) fn batch_mut(&mut self, id: &BatchId) -> Option<&mut Batch> {
+    pub(crate) fn batch_mut(&mut self, id: &BatchId) -> Option<&mut Batch> {
         self.batches.get_mut(id)
     }
 
@@ -442,6 +449,7 @@ impl State {
         for capture in self.captures.values_mut() {
             (capture.effect, capture.over, capture.since) = (None, false, None);
         }
+        self.alarms.forget_countdowns();
         self.evidence.values_mut().for_each(|of| of.asked = None);
         let names: Vec<HostName> = self.hosts.keys().cloned().collect();
         for name in names {

@@ -73,6 +73,8 @@ pub struct Capture {
     pub since: Option<Time>,
     /// Why its packets are not seen.
     pub unseen: Option<Untrusted>,
+    /// When it told something the last time, if only that nothing passed by.
+    pub told: Option<Time>,
     /// By address what passed by lately, and when that was told.
     pub tallies: BTreeMap<IpAddr, (Time, Tally)>,
     /// Packets that the host's kernel dropped before they were seen.

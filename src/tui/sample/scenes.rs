@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::core::command::RollbackScope;
+use crate::core::event::{Flow, PacketEvent};
 use crate::facts::Replaced;
+use crate::plan::{AbortLine, AbortProbes, Limit, VantageKind};
 
 impl Sample {
     /// web2 is done, web1 is next of those that are left: NEWER and UNTESTED hold it.
@@ -82,6 +84,68 @@ impl Sample {
             sample.probe(&format!("02:29:{second}"), Some("globex"));
         }
         sample.to(at("02:29:33"));
+        sample
+    }
+
+    /// The same with packets, and with an abort line that the plan agrees on: its countdown runs.
+    pub(crate) fn counting() -> Self {
+        let mut sample = Self::applying();
+        if let Some(plan) = &mut sample.state.plan {
+            std::sync::Arc::make_mut(plan).aborts.push(AbortLine {
+                probes: AbortProbes::Required,
+                from: VantageKind::Outside,
+                fails: Limit::USUAL,
+            });
+        }
+        sample.applied("web3", "02:29:10");
+        let host: HostName = "web3".parse().expect("host");
+        let probe = ProbeId { customer: "globex".parse().expect("customer"), index: 0 };
+        let id = sample.waiting(Work::Probe);
+        sample.say(id, Said::Packet(Box::new(PacketEvent::Running { host: host.clone() })));
+        for second in [12, 17, 22, 27, 32] {
+            sample.probe(&format!("02:29:{second}"), Some("globex"));
+            let (vantage, sighting) = (Vantage::Inside, None);
+            let outcome = ProbeOutcome::Ok { took: Span::ms(12), said: "connected".into() };
+            sample.say(id, Said::Seen { probe: probe.clone(), vantage, outcome, sighting });
+            let flow = Flow { asked: 3, came_by: "eth0".parse().ok(), ..Flow::default() };
+            sample.say(
+                id,
+                Said::Packet(Box::new(PacketEvent::Matched {
+                    host: host.clone(),
+                    probe: probe.clone(),
+                    vantage: Vantage::Cockpit,
+                    local: "198.51.100.7:40110".parse().expect("a socket"),
+                    flow: Box::new(flow),
+                })),
+            );
+        }
+        sample.to(at("02:29:36"));
+        // Which addresses are there was not told.
+        if let Some(web3) = sample.state.hosts.get_mut(&host) {
+            std::sync::Arc::make_mut(web3).facts.network = None;
+        }
+        sample
+    }
+
+    /// Somebody kept what it would have rolled back.
+    pub(crate) fn kept() -> Self {
+        let mut sample = Self::counting();
+        let reason = "globex moves its DNS at this moment, by phone with them".into();
+        sample.ask(Intent::Keep { host: "web3".parse().expect("host"), reason });
+        sample.probe("02:30:58", Some("globex"));
+        sample
+    }
+
+    /// Past abort-by web3's batch is unconfirmed, and nobody is dark.
+    pub(crate) fn past_abort_by() -> Self {
+        let mut sample = Self::applying();
+        sample.applied("web3", "02:29:10");
+        let by = crate::core::schedule::abort_by(&sample.state).expect("a plan").at;
+        if let Some(batch) = sample.state.batch_mut(&sample.batch("web3").id) {
+            // Watched for so long that it is not confirmed before.
+            batch.verified_at = Some(by);
+        }
+        sample.to(by + Span::secs(12));
         sample
     }
 

@@ -2,6 +2,7 @@
 //! so that two viewers can draw one state at different sizes, and a replay is the same screen.
 
 pub(super) mod activity;
+mod alarms;
 mod baking;
 pub(super) mod banner;
 mod bar;
@@ -263,8 +264,9 @@ fn draw_hints(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, area: Re
         Act::Mark => view.live,
         Act::Fold => ui.pane == Pane::Updates && view.live,
         Act::Follow => matches!(ui.pane, Pane::Log | Pane::Packets),
-        Act::Acknowledge => banner::of(view, now)
-            .is_some_and(|banner| banner.role == Role::Alarm && !ui.acknowledged.contains(&banner.key)),
+        Act::Acknowledge => {
+            banner::of(view, now).is_some_and(|banner| banner.role == Role::Alarm && !banner.seen(ui))
+        }
         _ => true,
     };
     canvas.text(area, &forms::hints(ui, contexts, works, usize::from(area.width)));
@@ -288,6 +290,10 @@ pub(super) fn copied(view: &View, ui: &Ui, now: Time) -> String {
     let plain = Theme::built_in("mono", super::ColorDepth::None);
     let text = match paper(&plain, view, ui, now, 100) {
         Some(paper) => paper.plain(),
+        // What a verdict says to look at next is what is wanted of its row.
+        None if ui.pane == Pane::Probes && probes::next(view, ui, now).is_some() => {
+            probes::next(view, ui, now).unwrap_or_default()
+        }
         None => {
             let listing = listing(&plain, ui.pane, view, ui, now, Rect::new(0, 0, 200, 60));
             match listing.cursor.and_then(|at| listing.rows.get(at)) {

@@ -10,6 +10,7 @@ use crate::core::View;
 use crate::core::effect::is_made;
 use crate::core::event::{ProbeId, ProbeOutcome};
 use crate::core::state::{Health, ProbeState};
+use crate::core::verdict::{self, Verdict};
 use crate::plan::{ProbeTarget, VantageKind};
 use crate::tui::theme::{Role, Theme};
 use crate::tui::ui::{Pane, Ui};
@@ -133,7 +134,14 @@ pub(super) fn listing(theme: &Theme, view: &View, ui: &Ui, now: Time, area: Rect
     } else {
         rows
     };
-    Listing { title, head: Some(head), rows, cursor, foot: Some(foot(&list, cursor)), ..Listing::default() }
+    Listing {
+        title,
+        head: Some(head),
+        rows,
+        cursor,
+        foot: Some(foot(view, &list, cursor, now)),
+        ..Listing::default()
+    }
 }
 
 fn result(theme: &Theme, probe: &ProbeState, health: Health, now: Time) -> (Role, String, String) {
@@ -155,9 +163,18 @@ fn result(theme: &Theme, probe: &ProbeState, health: Health, now: Time) -> (Role
 }
 
 /// The reason of the row under the cursor or, with none, of the first that fails; else the sum.
-fn foot(list: &[Listed<'_>], cursor: Option<usize>) -> Text {
+fn foot(view: &View, list: &[Listed<'_>], cursor: Option<usize>, now: Time) -> Text {
     let made = || list.iter().filter(|listed| listed.made);
-    if let Some(Listed { probe, .. }) = cursor.and_then(|at| list.get(at)) {
+    if let Some(Listed { id, probe, .. }) = cursor.and_then(|at| list.get(at)) {
+        let judged = verdict::judge(&view.state, id, now);
+        // What is so, as far as it is known; else what the newest attempt said.
+        if !matches!(judged.verdict, Verdict::Reachable | Verdict::Unknown) {
+            let mut text = Text::of(Role::ProbeFail, format!(" {}", judged.gist));
+            if let Some(next) = judged.next {
+                text.push(Role::Dim, format!("   y copies: {next}"));
+            }
+            return text;
+        }
         return match (failing_since(probe), probe.last()) {
             _ if !is_made(&probe.probe) => Text::of(Role::Dim, " this version makes no probe of that kind"),
             (Some((since, why)), _) => {
@@ -194,6 +211,13 @@ pub(super) fn customer(view: &View, ui: &Ui, now: Time) -> Option<CustomerName> 
     let list = ordered(view, ui, now);
     let at = ui.cursor(Pane::Probes).min(list.len().saturating_sub(1));
     list.get(at).map(|listed| listed.id.customer.clone())
+}
+
+/// The command to look at next for the row under the cursor, where its verdict has one.
+pub(super) fn next(view: &View, ui: &Ui, now: Time) -> Option<String> {
+    let list = ordered(view, ui, now);
+    let listed = list.get(ui.cursor(Pane::Probes).min(list.len().saturating_sub(1)))?;
+    verdict::judge(&view.state, listed.id, now).next
 }
 
 /// How many rows the pane has.
