@@ -92,8 +92,7 @@ impl Query<'_> {
         sighting: &mut Sighting,
     ) -> Result<Answer, ProbeOutcome> {
         let message = self.message().map_err(|why| ProbeOutcome::broken(format!("no query: {why}")))?;
-        let (socket, local) =
-            dialer::datagrams(peer).await.map_err(|error| super::failed(&error, ""))?;
+        let (socket, local) = dialer::datagrams(peer).await.map_err(|error| super::failed(&error, ""))?;
         sighting.local = Some(local);
         socket.send(&message).await.map_err(|error| super::failed(&dialer::why(&error), ""))?;
         let mut strange = 0_u32;

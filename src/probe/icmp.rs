@@ -149,9 +149,11 @@ fn socket(to: IpAddr) -> Result<(Socket, By), String> {
     }
     match Socket::new(domain, Type::RAW, Some(protocol)) {
         Ok(socket) => Ok((socket, By::Raw)),
-        Err(error) if is_denied(&error) => Err("no socket for echoes: set net.ipv4.ping_group_range so that it \
+        Err(error) if is_denied(&error) => {
+            Err("no socket for echoes: set net.ipv4.ping_group_range so that it \
              has your group, or give holdpoint CAP_NET_RAW"
-            .to_owned()),
+                .to_owned())
+        }
         Err(error) => Err(format!("no socket for echoes: {error}")),
     }
 }
@@ -220,7 +222,9 @@ mod tests {
             ProbeOutcome::Fail { kind, .. } => {
                 assert!(matches!(kind, FailKind::NoAnswer | FailKind::Unreachable), "{kind:?}");
             }
-            other => assert!(words(&other).starts_with("broken: this machine could not connect"), "{other:?}"),
+            other => {
+                assert!(words(&other).starts_with("broken: this machine could not connect"), "{other:?}")
+            }
         }
         let made = attempt(None, Span::secs(1)).await;
         assert_eq!(words(&made.outcome), "broken: the customer has no address in the plan");

@@ -138,7 +138,8 @@ mod tests {
     }
 
     fn found(text: &str) -> Option<String> {
-        matching(text.as_bytes(), &place("192.0.2.21"), "ops").map(|password| String::from_utf8(password).unwrap())
+        matching(text.as_bytes(), &place("192.0.2.21"), "ops")
+            .map(|password| String::from_utf8(password).unwrap())
     }
 
     #[test]
@@ -146,7 +147,10 @@ mod tests {
         for (text, expected) in [
             ("192.0.2.21:5432:acme:ops:secret", Some("secret")),
             ("*:*:*:*:any", Some("any")),
-            ("# 192.0.2.21:5432:acme:ops:no\n\nhost:5432:acme:ops:no\n*:*:acme:ops:yes\n*:*:*:*:late\n", Some("yes")),
+            (
+                "# 192.0.2.21:5432:acme:ops:no\n\nhost:5432:acme:ops:no\n*:*:acme:ops:yes\n*:*:*:*:late\n",
+                Some("yes"),
+            ),
             ("*:*:*:ops:with\\:colon\\\\ and space \r\n", Some("with:colon\\ and space ")),
             ("*:*:*:ops:ends:here", Some("ends")),
             ("*:*:*:ops:", Some("")),

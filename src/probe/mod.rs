@@ -15,9 +15,9 @@ mod postgres;
 mod resolve;
 mod roots; // whom this machine trusts
 mod tcp;
-mod tls;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::future::Future;
 use std::path::PathBuf;

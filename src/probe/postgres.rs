@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use tokio_postgres::error::DbError;
 use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
 
-use super::login::{Environment, Login, Place};
 use super::dialer::{self, DialError};
+use super::login::{Environment, Login, Place};
 use super::{Attempt, Deadline};
 use crate::core::event::{FailKind, ProbeOutcome, Sighting};
 use crate::types::Span;

@@ -49,10 +49,8 @@ impl Roots {
             return Arc::clone(trust);
         }
         let ca = self.ca.clone();
-        let trust = tokio::task::spawn_blocking(move || Trust::read(ca)).await.unwrap_or_else(|error| Trust {
-            store: RootCertStore::empty(),
-            listed: Vec::new(),
-            trouble: Some(error.to_string()),
+        let trust = tokio::task::spawn_blocking(move || Trust::read(ca)).await.unwrap_or_else(|error| {
+            Trust { store: RootCertStore::empty(), listed: Vec::new(), trouble: Some(error.to_string()) }
         });
         let trust = Arc::new(trust);
         *read = Some((Instant::now(), Arc::clone(&trust)));

@@ -160,10 +160,11 @@ async fn a_slow_probe_is_not_made_twice_at_once_and_what_it_missed_is_not_made_u
     assert!(gaps.len() >= 4, "{gaps:?}");
 
     let count = Cell::new(0);
-    let watching = watch(vec![tcp(0, deaf.address, Span::ms(10), Span::ms(200))], &means, async |_, _, attempt| {
-        assert_eq!(words(&attempt.outcome), "fail: no answer in 200ms");
-        count.set(count.get() + 1);
-    });
+    let watching =
+        watch(vec![tcp(0, deaf.address, Span::ms(10), Span::ms(200))], &means, async |_, _, attempt| {
+            assert_eq!(words(&attempt.outcome), "fail: no answer in 200ms");
+            count.set(count.get() + 1);
+        });
     let _ = tokio::time::timeout(Duration::from_millis(1_100), watching).await;
     assert!((2..=5).contains(&count.get()), "{}", count.get());
 }

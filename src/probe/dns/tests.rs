@@ -70,9 +70,19 @@ async fn addresses_of_either_kind_are_an_answer_and_errors_are_told_apart() {
         (RCODE::NoError, (1..6).map(v4).collect(), "ok: 192.0.2.1, 192.0.2.2, 192.0.2.3 and 2 more", None),
         (RCODE::NoError, Vec::new(), "fail: WWW.acme.example. has no address", Some(FailKind::Command)),
         (RCODE::NameError, Vec::new(), "fail: there is no such name (NXDOMAIN)", Some(FailKind::Command)),
-        (RCODE::ServerFailure, Vec::new(), "fail: the server can't answer (SERVFAIL)", Some(FailKind::ServerError)),
+        (
+            RCODE::ServerFailure,
+            Vec::new(),
+            "fail: the server can't answer (SERVFAIL)",
+            Some(FailKind::ServerError),
+        ),
         (RCODE::Refused, Vec::new(), "fail: the server won't answer (REFUSED)", Some(FailKind::ServerError)),
-        (RCODE::NotImplemented, Vec::new(), "fail: the server answers with NotImplemented", Some(FailKind::ServerError)),
+        (
+            RCODE::NotImplemented,
+            Vec::new(),
+            "fail: the server answers with NotImplemented",
+            Some(FailKind::ServerError),
+        ),
     ] {
         let to = server(move |query| vec![bytes(&reply(query, code, &addresses))]).await;
         let made = ask(to, SOON).await;
@@ -111,10 +121,7 @@ async fn what_is_no_answer_to_this_question_is_passed_over() {
     assert_eq!(words(&ask(to, SOON).await.outcome), "ok: 192.0.2.1");
     let to = server(move |query| others(query).0).await;
     let made = ask(to, LATE).await;
-    assert_eq!(
-        words(&made.outcome),
-        "fail: no answer in 300ms; 6 messages were answers to something else"
-    );
+    assert_eq!(words(&made.outcome), "fail: no answer in 300ms; 6 messages were answers to something else");
     assert_eq!(kind(&made), Some(FailKind::NoAnswer));
 }
 
@@ -185,9 +192,14 @@ async fn nobody_silence_and_garbage() {
     assert_eq!((words(&made.outcome).as_str(), kind(&made)), ("fail: refused", Some(FailKind::Refused)));
     let quiet = server(|_| Vec::new()).await;
     let made = ask(quiet, LATE).await;
-    assert_eq!((words(&made.outcome).as_str(), kind(&made)), ("fail: no answer in 300ms", Some(FailKind::NoAnswer)));
+    assert_eq!(
+        (words(&made.outcome).as_str(), kind(&made)),
+        ("fail: no answer in 300ms", Some(FailKind::NoAnswer))
+    );
     // With the right id and nothing right behind it.
-    let garbage = server(|query| vec![[&query[..2], b"\x80\x00\x00\x01\xff\xff\x00\x00\x00\x00\xc0\x0c"].concat()]).await;
+    let garbage =
+        server(|query| vec![[&query[..2], b"\x80\x00\x00\x01\xff\xff\x00\x00\x00\x00\xc0\x0c"].concat()])
+            .await;
     let made = ask(garbage, SOON).await;
     assert_eq!(
         (words(&made.outcome).as_str(), kind(&made)),

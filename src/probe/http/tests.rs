@@ -254,8 +254,14 @@ async fn a_text_of_the_plan_is_looked_for_within_the_bound() {
             "ok: 200;",
         ),
         (say(padded(BODY - 13)), "ok: 200;"),
-        (say(padded(BODY - 12)), "fail: status 200, the body's first 64 KiB has no \"Welcome, acme\"; connected"),
-        (say(answer("<h1>Welcome, globex</h1>")), "fail: status 200, the body has no \"Welcome, acme\"; connected"),
+        (
+            say(padded(BODY - 12)),
+            "fail: status 200, the body's first 64 KiB has no \"Welcome, acme\"; connected",
+        ),
+        (
+            say(answer("<h1>Welcome, globex</h1>")),
+            "fail: status 200, the body has no \"Welcome, acme\"; connected",
+        ),
         (say(answer("welcome, acme")), "fail: status 200, the body has no"),
         (say(answer("")), "fail: status 200, the body has no"),
         (say("HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"), "fail: status 302, the body has no"),

@@ -109,13 +109,25 @@ async fn refusals_are_the_servers_own_words() {
             "fail: the server says: password authentication failed for user \"ops\" (28P01); connected",
         ),
         (
-            vec![refusal("28000", "no pg_hba.conf entry for host \"a\", user \"ops\", database \"acme\", no encryption")],
+            vec![refusal(
+                "28000",
+                "no pg_hba.conf entry for host \"a\", user \"ops\", database \"acme\", no encryption",
+            )],
             "fail: the server says: no pg_hba.conf entry for host \"a\", user \"ops\", database \"acme\", no encryption \
              (28000); this probe logs in without TLS; connected",
         ),
-        (vec![refusal("57P03", "the database system is starting up")], "fail: the server says: the database system"),
-        (vec![refusal("XX000", "\u{1b}[2Jgone\u{202e}")], "fail: the server says: \\e[2Jgone\\u{202e} (XX000)"),
-        (vec![welcome(), refusal("57P01", "terminating connection")], "fail: the server says: terminating connection (57P01); connected"),
+        (
+            vec![refusal("57P03", "the database system is starting up")],
+            "fail: the server says: the database system",
+        ),
+        (
+            vec![refusal("XX000", "\u{1b}[2Jgone\u{202e}")],
+            "fail: the server says: \\e[2Jgone\\u{202e} (XX000)",
+        ),
+        (
+            vec![welcome(), refusal("57P01", "terminating connection")],
+            "fail: the server says: terminating connection (57P01); connected",
+        ),
         (vec![welcome(), row("2")], "fail: SELECT 1 was answered with something else; connected"),
     ] {
         let (to, _task) = server(says).await;
@@ -133,7 +145,10 @@ async fn a_password_that_is_asked_for_and_not_known_is_said() {
     let (to, _task) = server(vec![asks.clone()]).await;
     let made = log_in(to, &[("PGUSER", "ops")], SOON).await;
     let said = words(&made.outcome);
-    assert!(said.starts_with("fail: the server asks for a password, and none is known here; connected"), "{said}");
+    assert!(
+        said.starts_with("fail: the server asks for a password, and none is known here; connected"),
+        "{said}"
+    );
     assert_eq!(kind(&made), Some(FailKind::Database));
     let (to, task) = server(vec![asks, welcome(), row("1")]).await;
     assert!(words(&log_in(to, OPS, SOON).await.outcome).starts_with("ok: "));
@@ -145,8 +160,16 @@ async fn what_is_no_database_is_told_apart_from_silence() {
     let endless = message(b'N', &vec![b'x'; 1 << 20]);
     let huge = [&b"R"[..], &0x7fff_fff0_u32.to_be_bytes(), b"\0\0\0\0"].concat();
     for (says, expected, fails) in [
-        (vec![b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), Vec::new()], "fail: ", &[FailKind::Content, FailKind::Cut][..]),
-        (vec![b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), Vec::new()], "fail: ", &[FailKind::Content, FailKind::Cut]),
+        (
+            vec![b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), Vec::new()],
+            "fail: ",
+            &[FailKind::Content, FailKind::Cut][..],
+        ),
+        (
+            vec![b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), Vec::new()],
+            "fail: ",
+            &[FailKind::Content, FailKind::Cut],
+        ),
         (vec![Vec::new()], "fail: the connection was closed; connected", &[FailKind::Cut]),
         (vec![welcome(), Vec::new()], "fail: the connection was closed; connected", &[FailKind::Cut]),
         (vec![huge, Vec::new()], "fail: the connection ", &[FailKind::Cut]),

@@ -99,15 +99,30 @@ async fn certificates_for_others_and_of_other_times_and_of_nobody_known_are_told
         // Listed for itself.
         (&["own.pem"], Some("own.example"), &own, "ok"),
         (&["own.pem"], None, &own, "ok"),
-        (&["own.pem"], www, &own, "certificate for own.example, until 2126-10-28 20:04 UTC: not for www.acme.example"),
+        (
+            &["own.pem"],
+            www,
+            &own,
+            "certificate for own.example, until 2126-10-28 20:04 UTC: not for www.acme.example",
+        ),
         (&["acme.pem"], Some("globex.example"), &ca, ": not for globex.example; connected"),
         (&["acme.pem"], Some("127.0.0.1"), &ca, ": not for 127.0.0.1; connected"),
         (&["address.pem"], www, &ca, "certificate for 127.0.0.1, ::1, until "),
         (&["unnamed.pem"], www, &ca, "certificate for no name (its subject is CN=www.acme.example), until "),
         (&["acme.pem"], www, &later, ": expired at 2126-"),
         (&["acme.pem"], None, &earlier, ": not valid before 2026-"),
-        (&["acme.pem"], www, &own, ": signed by CN=Test CA of holdpoint, whom nothing here trusts; connected"),
-        (&["acme.pem"], None, &own, ": signed by CN=Test CA of holdpoint, whom nothing here trusts; connected"),
+        (
+            &["acme.pem"],
+            www,
+            &own,
+            ": signed by CN=Test CA of holdpoint, whom nothing here trusts; connected",
+        ),
+        (
+            &["acme.pem"],
+            None,
+            &own,
+            ": signed by CN=Test CA of holdpoint, whom nothing here trusts; connected",
+        ),
         (&["own.pem"], None, &ca, ": signed by itself, and not listed in [tls] ca; connected"),
         (&["own.pem"], www, &later, ": not for www.acme.example; expired at "),
         (&["hostile.pem"], www, &ca, "certificate for www.\\e[31mevil.example, until "),
@@ -149,7 +164,10 @@ async fn what_this_machine_lacks_is_no_failure_of_the_target() {
     let (to, _asked) = server(&["acme.pem"]).await;
     let missing = || means(Some("there-is-none.pem"));
     let said = words(&shake(to, None, &missing()).await.outcome);
-    assert!(said.starts_with("broken: signed by CN=Test CA of holdpoint, whom nothing here trusts, but"), "{said}");
+    assert!(
+        said.starts_with("broken: signed by CN=Test CA of holdpoint, whom nothing here trusts, but"),
+        "{said}"
+    );
     assert!(said.contains("[tls] ca of the plan, ") && said.contains("there-is-none.pem: "), "{said}");
     // What is wrong without any root is wrong.
     let made = shake(to, Some("globex.example"), &missing()).await;
@@ -162,10 +180,26 @@ async fn what_this_machine_lacks_is_no_failure_of_the_target() {
 async fn no_tls_an_alert_and_silence_are_three_things() {
     let ca = means(Some("ca.pem"));
     for (says, expected, kind_of) in [
-        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "fail: TLS refused: the answer is no TLS; connected", FailKind::TlsRefused),
-        (b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n", "fail: TLS refused: the answer is no TLS", FailKind::TlsRefused),
-        (b"\x15\x03\x03\x00\x02\x02\x70", "fail: TLS refused: the server says unrecognized_name", FailKind::TlsRefused),
-        (b"\x15\x03\x01\x00\x02\x02\x28", "fail: TLS refused: the server says handshake_failure", FailKind::TlsRefused),
+        (
+            &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
+            "fail: TLS refused: the answer is no TLS; connected",
+            FailKind::TlsRefused,
+        ),
+        (
+            b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n",
+            "fail: TLS refused: the answer is no TLS",
+            FailKind::TlsRefused,
+        ),
+        (
+            b"\x15\x03\x03\x00\x02\x02\x70",
+            "fail: TLS refused: the server says unrecognized_name",
+            FailKind::TlsRefused,
+        ),
+        (
+            b"\x15\x03\x01\x00\x02\x02\x28",
+            "fail: TLS refused: the server says handshake_failure",
+            FailKind::TlsRefused,
+        ),
         (b"", "fail: the connection was closed in the TLS handshake", FailKind::Cut),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -202,21 +236,29 @@ async fn no_tls_an_alert_and_silence_are_three_things() {
 #[tokio::test]
 async fn a_server_without_the_key_is_found_out() {
     // Of a chain whose first is another's certificate the signature can't be right.
-    let shown = Chain { leaf: &CertificateDer::from_pem_file(fixture("acme.pem")).unwrap(), others: &[], signed: Some(false) };
+    let shown = Chain {
+        leaf: &CertificateDer::from_pem_file(fixture("acme.pem")).unwrap(),
+        others: &[],
+        signed: Some(false),
+    };
     let trust = means(Some("ca.pem")).roots.trust().await;
-    let judged = certificate::judge(&shown, None, &trust, "2030-01-01T00:00:00Z".parse().unwrap(), &algorithms());
+    let judged =
+        certificate::judge(&shown, None, &trust, "2030-01-01T00:00:00Z".parse().unwrap(), &algorithms());
     let Standing::Bad(why) = judged.standing else { panic!("{:?}", judged.standing) };
     assert!(why.ends_with(": the server did not prove that it has the key"), "{why}");
     let garbage = CertificateDer::from(b"no certificate".to_vec());
     let shown = Chain { leaf: &garbage, ..shown };
-    let judged = certificate::judge(&shown, None, &trust, "2030-01-01T00:00:00Z".parse().unwrap(), &algorithms());
+    let judged =
+        certificate::judge(&shown, None, &trust, "2030-01-01T00:00:00Z".parse().unwrap(), &algorithms());
     assert!(matches!(&judged.standing, Standing::Bad(why) if why.contains("can't be read")));
     assert_eq!(judged.certificate, None);
 }
 
 #[test]
 fn alerts_have_the_words_of_the_standard() {
-    for (number, expected) in [(112, "unrecognized_name"), (40, "handshake_failure"), (70, "protocol_version"), (200, "alert 200")] {
+    for (number, expected) in
+        [(112, "unrecognized_name"), (40, "handshake_failure"), (70, "protocol_version"), (200, "alert 200")]
+    {
         assert_eq!(alert_words(rustls::AlertDescription::from(number)), expected);
     }
 }
