@@ -163,7 +163,7 @@ impl Series {
                 self.normal.took.push_back(*took);
                 self.normal.status = seen.and_then(|seen| seen.status);
                 let shown = seen.and_then(|seen| seen.certificate.as_ref());
-                self.normal.certificate = shown.map(|certificate| certificate.sha256.clone());
+                self.normal.certificate = shown.map(|certificate| certificate.sha256);
             }
             // One lost packet must not make a probe optional for the whole window.
             ProbeOutcome::Fail { .. } if self.failed(probe) >= probe.fails.fails => {
