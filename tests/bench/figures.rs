@@ -10,6 +10,7 @@ mod fold;
 mod frame;
 mod idle;
 mod key;
+mod probes;
 mod sshd;
 mod timing;
 mod window;
@@ -18,13 +19,14 @@ mod window;
 type Figure = fn(&[usize]);
 
 /// The figures by name.
-const FIGURES: [(&str, Figure); 6] = [
+const FIGURES: [(&str, Figure); 7] = [
     ("frame", frame::figure),
     ("fold", fold::figure),
     ("append", append::figure),
     ("fleet", fleet::figure),
     ("idle", idle::figure),
     ("key", key::figure),
+    ("probes", probes::figure),
 ];
 
 fn main() {
