@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::core::command::RollbackScope;
-use crate::core::event::{Flow, PacketEvent};
+use crate::core::event::{Flow, PacketEvent, PacketRow, Seen, TcpFlags, Way, What};
 use crate::facts::Replaced;
 use crate::plan::{AbortLine, AbortProbes, Limit, VantageKind};
 
@@ -73,6 +73,76 @@ impl Sample {
         );
         sample.probe_all("02:28:31");
         sample.print("web3", "02:28:33", &["Setting up libssl3:amd64 (3.0.16-1~deb12u1) ..."]);
+        sample
+    }
+
+    /// The same with packets captured: web3's customer is asked for and does not answer; web1 has no tcpdump.
+    pub(crate) fn captured() -> Self {
+        let mut sample = Self::failing();
+        let captures: Vec<(Seq, HostName)> = sample
+            .state
+            .pending
+            .iter()
+            .filter(|(_, pending)| pending.work == Work::Capture)
+            .filter_map(|(id, pending)| Some((*id, pending.host.clone()?)))
+            .collect();
+        for (id, host) in captures {
+            let event = if host.as_str() == "web1" {
+                let why = "web1: tcpdump is not installed: apt-get install tcpdump".into();
+                PacketEvent::Unseen { host, why }
+            } else {
+                PacketEvent::Running { host }
+            };
+            sample.say(id, Said::Packet(Box::new(event)));
+        }
+        let id = sample.waiting(Work::Probe);
+        let customers = sample.state.plan.as_ref().expect("a plan").customers.clone();
+        let probes: Vec<ProbeId> = sample.state.probes.keys().cloned().collect();
+        for probe in probes {
+            let customer = customers.iter().find(|other| other.name == probe.customer).expect("theirs");
+            let outcome = ProbeOutcome::Ok { took: Span::ms(31), said: "open".into() };
+            let inside =
+                Said::Seen { probe: probe.clone(), vantage: Vantage::Inside, outcome, sighting: None };
+            sample.say(id, inside);
+            let dark = customer.host.as_str() == "web3";
+            let (granted, completed) = (u32::from(!dark), !dark);
+            let flow =
+                Box::new(Flow { asked: if dark { 3 } else { 1 }, granted, completed, ..Flow::default() });
+            let (host, local) = (customer.host.clone(), "203.0.113.5:51034".parse().expect("an end"));
+            if host.as_str() != "web1" {
+                let matched = PacketEvent::Matched { host, probe, vantage: Vantage::Cockpit, local, flow };
+                sample.say(id, Said::Packet(Box::new(matched)));
+            }
+        }
+        let now = sample.now;
+        let row = |milliseconds: i64, way, by: &str, what| PacketRow {
+            host: "web3".parse().expect("host"),
+            at: now - chrono::TimeDelta::milliseconds(milliseconds),
+            by: Some(by.parse().expect("an interface")),
+            seen: Seen { way, length: 60, what },
+        };
+        let (client, server) =
+            ("203.0.113.5:51034".parse().expect("an end"), "192.0.2.32:443".parse().expect("an end"));
+        let syn = || What::Tcp {
+            src: client,
+            dst: server,
+            flags: TcpFlags(TcpFlags::SYN),
+            seq: 1_811_442_017,
+            ack: 0,
+            window: 64_240,
+            data: 0,
+            alert: None,
+        };
+        let (router, address) =
+            ("192.0.2.1".parse().expect("an address"), "192.0.2.32".parse().expect("an address"));
+        let rows = vec![
+            row(3_100, Way::In, "eth0", What::Arp { asks: true, sender: router, target: address }),
+            row(3_099, Way::Out, "eth0", What::Arp { asks: false, sender: address, target: router }),
+            row(3_098, Way::In, "eth0", syn()),
+            row(2_080, Way::In, "eth0", syn()),
+            row(64, Way::In, "eth0", syn()),
+        ];
+        sample.input(Input::Samples(Samples { rows, rows_left_out: 7, ..Samples::default() }));
         sample
     }
 

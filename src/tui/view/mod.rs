@@ -26,6 +26,7 @@ mod sheet;
 mod small;
 mod timeline;
 mod timer;
+mod traffic;
 mod updates;
 
 use ratatui::buffer::Buffer;
@@ -184,7 +185,9 @@ fn draw_panes(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, body: Re
         return;
     }
     if wide {
-        let probes_width = 44.min(rest.width * 49 / 100);
+        // With the focus it has room for what is seen from elsewhere.
+        let (most, share) = if ui.pane == Pane::Probes { (56, 62) } else { (44, 49) };
+        let probes_width = most.min(rest.width * share / 100);
         let middle = Rect { width: rest.width - probes_width - 1, ..rest };
         let right = Rect { x: middle.right() + 1, width: probes_width, ..rest };
         let first = if matches!(ui.pane, Pane::Gates) { Pane::Gates } else { Pane::Updates };

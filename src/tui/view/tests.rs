@@ -82,6 +82,11 @@ fn all_views() -> Vec<(&'static str, Sample, &'static str)> {
         ("palette", Sample::held(), ":re"),
         ("help", Sample::held(), "?"),
         ("present", Sample::failing(), "gjjv"),
+        ("captured", Sample::captured(), "gjj3"),
+        ("packets", Sample::captured(), "gjj:pane packets\n"),
+        ("packets_still", Sample::captured(), "gjj:pane packets\n/[s]\nk"),
+        ("packets_unseen", Sample::captured(), "gjjj:packets host\n"),
+        ("packets_masked", Sample::captured(), "gjj:packets all\nv"),
     ]
 }
 
