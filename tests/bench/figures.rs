@@ -11,6 +11,7 @@ mod frame;
 mod idle;
 mod key;
 mod probes;
+mod packets;
 mod sshd;
 mod timing;
 mod window;
@@ -19,7 +20,7 @@ mod window;
 type Figure = fn(&[usize]);
 
 /// The figures by name.
-const FIGURES: [(&str, Figure); 7] = [
+const FIGURES: [(&str, Figure); 8] = [
     ("frame", frame::figure),
     ("fold", fold::figure),
     ("append", append::figure),
@@ -27,6 +28,7 @@ const FIGURES: [(&str, Figure); 7] = [
     ("idle", idle::figure),
     ("key", key::figure),
     ("probes", probes::figure),
+    ("packets", packets::figure),
 ];
 
 fn main() {

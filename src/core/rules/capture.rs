@@ -64,7 +64,7 @@ mod tests {
             add(&mut state, Event::Host(HostEvent::Greeted { host: name.parse().expect("a name"), helper }));
         }
         let started = Event::Packet(PacketEvent::Started { host: host.clone() });
-        assert_eq!(due(&state), [started.clone()], "web2 has no address to capture");
+        assert_eq!(due(&state), vec![started.clone()], "web2 has no address to capture");
         let two = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse().expect("an address"));
         let effect = add(&mut state, started.clone());
         let id = state.seq;

@@ -119,7 +119,7 @@ impl Files {
             match moved {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 Ok(()) if number + 1 == FILES => {
-                    let size = self.limit * u64::from(FILES) >> 20;
+                    let size = (self.limit * u64::from(FILES)) >> 20;
                     (self.say)(&format!("the oldest packets were let go: {size} MiB of a host are kept"));
                 }
                 Ok(()) | Err(_) => {}

@@ -89,6 +89,19 @@ fn whole(row: &PacketRow) -> String {
     )
 }
 
+/// What a row has no room for; its ends stand there already.
+fn detail(row: &PacketRow) -> String {
+    let text = row.seen.text();
+    let mut words = text.splitn(4, ' ');
+    let said = match (words.nth(1), words.nth(1)) {
+        (Some(">"), Some(rest)) => rest,
+        _ => text.as_str(),
+    };
+    let by = row.by.as_ref().map_or_else(String::new, |by| format!(" {by}"));
+    let at = row.at.format("%H:%M:%S%.6fZ");
+    format!("{at} {}{by} {} {} bytes: {said}", row.host, row.sign(), row.seen.length)
+}
+
 pub(super) fn listing(view: &View, ui: &Ui, now: Time, area: Rect) -> Listing {
     let state = &view.state;
     let (until, back) = ui.packets.unwrap_or((state.packets.pushed(), 0));
@@ -114,7 +127,7 @@ pub(super) fn listing(view: &View, ui: &Ui, now: Time, area: Rect) -> Listing {
     }
     let cursor = ui.packets.and_then(|_| shown.len().checked_sub(1));
     let foot = match cursor.and_then(|at| shown.get(at)) {
-        Some(row) => Text::of(Role::Plain, format!(" {}", whole(row))),
+        Some(row) => Text::of(Role::Plain, format!(" {}", detail(row))),
         None => standing(view, &whose, now),
     };
     let mut rows: Vec<Text> = shown.into_iter().map(|row| line(row, whose.host.is_none())).collect();
@@ -127,11 +140,13 @@ pub(super) fn listing(view: &View, ui: &Ui, now: Time, area: Rect) -> Listing {
 /// How the captures stand, and what is not here.
 fn standing(view: &View, whose: &Whose, now: Time) -> Text {
     let state = &view.state;
-    let wanted = |name: &&HostName| whose.host.as_ref().is_none_or(|host| host == *name);
+    let wanted = |name: &HostName| whose.host.as_ref().is_none_or(|host| host == name);
     let mut text = Text::new();
     let mut none = true;
-    for name in state.captures.keys().filter(wanted) {
-        let Some(capture) = state.captures.get(name) else { continue };
+    for (name, capture) in state.captures.iter().filter(|(name, _)| wanted(name)) {
+        if !none {
+            text.push(Role::Dim, " ");
+        }
         none = false;
         match (&capture.since, &capture.unseen) {
             (Some(since), _) => text.push(Role::Dim, format!(" {name} captured for {}", age(*since, now))),
