@@ -221,6 +221,8 @@ fn chapter(state: &State, record: &Record) -> Option<Chapter> {
         | Event::Host(_)
         | Event::Probe(_)
         | Event::Packet(_)
+        | Event::Log(_)
+        | Event::Evidence(_)
         | Event::Samples(_) => false,
     };
     let line = worth.then(|| describe::line(state, record)).flatten()?;

@@ -12,7 +12,8 @@ use proptest::sample::select;
 
 mod probe;
 
-pub use probe::{fail_kind, flow, outcome, packet_event, probe_event};
+use probe::row;
+pub use probe::{evidence_event, fail_kind, flow, outcome, packet_event, probe_event};
 
 use super::change::{Change, Frozen, Rehearsal, Standing};
 use super::event::*;
@@ -817,16 +818,48 @@ pub fn rehearsal_event() -> Any<RehearsalEvent> {
     .boxed()
 }
 
+fn log_source() -> Any<LogSource> {
+    prop_oneof![
+        Just(LogSource::Holdpoint),
+        operation().prop_map(LogSource::Operation),
+        Just(LogSource::Journal),
+        untrusted().prop_map(LogSource::File),
+    ]
+    .boxed()
+}
+
+/// Any event of a host's logs.
+pub fn log_event() -> Any<LogEvent> {
+    prop_oneof![
+        host().prop_map(|host| LogEvent::FollowStarted { host }),
+        host().prop_map(|host| LogEvent::Following { host }),
+        (host(), untrusted()).prop_map(|(host, why)| LogEvent::Unseen { host, why }),
+        (host(), log_source(), span(), any::<(u32, u32, u32)>()).prop_map(
+            |(host, source, over, (lines, errors, left_out))| LogEvent::Counted {
+                host,
+                source,
+                over,
+                lines,
+                errors,
+                left_out
+            }
+        ),
+        (host(), any::<u64>(), untrusted()).prop_map(|(host, started, why)| LogEvent::FollowEnded {
+            host,
+            started,
+            why
+        }),
+    ]
+    .boxed()
+}
+
 /// Any samples.
 pub fn samples() -> Any<Samples> {
-    let source = prop_oneof![Just(LogSource::Holdpoint), operation().prop_map(LogSource::Operation)];
-    let line = (host(), source, time(), untrusted()).prop_map(|(host, source, at, text)| LogLine {
-        host,
-        source,
-        at,
-        text,
-    });
-    (few(line.boxed()), any::<u64>()).prop_map(|(lines, left_out)| Samples { lines, left_out }).boxed()
+    let line = (host(), log_source(), time(), of(untrusted()), any::<bool>(), untrusted())
+        .prop_map(|(host, source, at, by, error, text)| LogLine { host, source, at, by, error, text });
+    (few(line.boxed()), any::<u64>(), few(row()), any::<u64>())
+        .prop_map(|(lines, left_out, rows, rows_left_out)| Samples { lines, left_out, rows, rows_left_out })
+        .boxed()
 }
 
 /// Any event of any group.
@@ -838,6 +871,8 @@ pub fn event() -> Any<Event> {
         gate_event().prop_map(Event::Gate),
         probe_event().prop_map(Event::Probe),
         packet_event().prop_map(Event::Packet),
+        log_event().prop_map(Event::Log),
+        evidence_event().prop_map(Event::Evidence),
         rehearsal_event().prop_map(Event::Rehearsal),
         samples().prop_map(Event::Samples),
     ]

@@ -2,8 +2,9 @@
 
 use super::change::Rehearsal;
 use super::event::{
-    Actor, ApplyReport, Failure, HelperState, HoldScope, Inspected, LogLine, PacketEvent, ProbeId,
-    ProbeOutcome, Proof, Purpose, RollbackReport, Sighting, TakeOver, Timer, Vantage, VerifyReport,
+    Actor, ApplyReport, EvidenceFile, Failure, HelperState, HoldScope, Inspected, LogEvent, PacketEvent,
+    ProbeId, ProbeOutcome, Proof, Purpose, RollbackReport, Samples, Sighting, TakeOver, Timer, Vantage,
+    VerifyReport,
 };
 use crate::facts::Domain;
 use crate::plan::Plan;
@@ -102,6 +103,11 @@ pub enum Intent {
         /// By how much.
         by: Span,
     },
+    /// Keep what a host is like now.
+    Evidence {
+        /// Which host.
+        host: HostName,
+    },
     /// Note this moment.
     Mark {
         /// The note.
@@ -143,13 +149,8 @@ pub enum Input {
         /// What.
         sample: Box<Sample>,
     },
-    /// Log lines of the last 100 ms.
-    Lines {
-        /// Those that were kept.
-        lines: Vec<LogLine>,
-        /// How many were left out.
-        left_out: u64,
-    },
+    /// Log lines and rows of packets of the last 100 ms.
+    Samples(Samples),
     /// Time passed.
     Tick,
     /// The clock jumped, or the machine slept, by that many milliseconds.
@@ -177,8 +178,14 @@ pub enum Answer {
     Confirmed(Result<Timer, Failure>),
     /// Of an inspection that found no answer.
     Inspected(Inspected, Untrusted),
+    /// Of asking for evidence: the file it is kept in.
+    Evidence(Result<EvidenceFile, Failure>),
     /// Of probing: why it ended.
     WatchEnded(Untrusted),
+    /// Of following logs: why it ended.
+    LogsEnded(Untrusted),
+    /// Of capturing: why it ended.
+    CaptureEnded(Untrusted),
 }
 
 /// What an effect reports on the way.
@@ -228,6 +235,17 @@ pub enum Sample {
         /// What else was seen.
         sighting: Option<Box<Sighting>>,
     },
+    /// A control's result.
+    ControlSeen {
+        /// Which control, by its place in the plan.
+        index: u16,
+        /// From where.
+        vantage: Vantage,
+        /// How it went.
+        outcome: ProbeOutcome,
+    },
     /// What a capture saw.
     Packet(Box<PacketEvent>),
+    /// What is to be told of a host's logs beside their lines.
+    Log(Box<LogEvent>),
 }

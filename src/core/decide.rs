@@ -3,11 +3,11 @@
 
 use super::command::{Answer, Command, Input, Intent, RollbackScope, Sample};
 use super::event::{
-    Actor, BatchEvent, Event, Failure, FailureKind, GateEvent, HoldScope, HostEvent, LogLine, LogSource,
-    Outcome, ProbeEvent, Samples, Timer, TimerState, WindowEvent,
+    Actor, BatchEvent, Event, EvidenceEvent, Failure, FailureKind, GateEvent, HoldScope, HostEvent, LogEvent,
+    LogLine, LogSource, Outcome, PacketEvent, ProbeEvent, Samples, Timer, TimerState, WindowEvent,
 };
 use super::state::{Batch, DeadMan, Host, Pending, Phase, State, Unattended, Work};
-use super::{aftermath, confirm as confirming, fence, gate, identity, rollback, rules, schedule};
+use super::{aftermath, confirm as confirming, evidence, fence, gate, identity, rollback, rules, schedule};
 use crate::facts::Facts;
 use crate::types::{BatchId, HostName, Seq, Span, Time, Untrusted};
 
@@ -45,9 +45,7 @@ pub fn decide(state: &State, input: &Input, under: Circumstances) -> Decision {
         Input::Command(command) => decide_command(state, command, under),
         Input::Answer { id, answer } => Decision::own(decide_answer(state, *id, answer)),
         Input::Sample { id, sample } => Decision::own(decide_sample(state, *id, sample)),
-        Input::Lines { lines, left_out } => {
-            Decision::own(vec![Event::Samples(Samples { lines: lines.clone(), left_out: *left_out })])
-        }
+        Input::Samples(samples) => Decision::own(vec![Event::Samples(samples.clone())]),
         Input::Tick => Decision::own(Vec::new()),
         Input::ClockStepped(by_ms) => {
             Decision::own(vec![Event::Window(WindowEvent::ClockStepped { by_ms: *by_ms })])
@@ -137,6 +135,9 @@ fn decide_command(state: &State, command: &Command, under: Circumstances) -> Dec
         },
         Intent::Confirm { batch } => confirm(state, batch, now),
         Intent::Extend { batch, by } => extend(state, batch, *by, now),
+        Intent::Evidence { host } => {
+            evidence::wanted(state, host, "asked for by a person").into_iter().collect()
+        }
         Intent::Mark { note } => vec![Event::Window(WindowEvent::Marked { note: note.clone() })],
         Intent::End => vec![Event::Window(WindowEvent::Ended { outcome: outcome(state, now) })],
     };
@@ -264,13 +265,8 @@ fn roll_back(state: &State, scope: &RollbackScope, why: &Untrusted, now: Time) -
 /// What somebody wanted and does not get, where they and the postmortem see it.
 fn refuse(state: &State, host: Option<&HostName>, why: impl AsRef<str>, now: Time) -> Vec<Event> {
     let Some(host) = host.or_else(|| state.hosts.keys().next()) else { return Vec::new() };
-    let line = LogLine {
-        host: host.clone(),
-        source: LogSource::Holdpoint,
-        at: now,
-        text: Untrusted::new(why.as_ref()),
-    };
-    vec![Event::Samples(Samples { lines: vec![line], left_out: 0 })]
+    let line = LogLine::new(host.clone(), LogSource::Holdpoint, now, Untrusted::new(why.as_ref()));
+    vec![Event::Samples(Samples { lines: vec![line], ..Samples::default() })]
 }
 
 /// How it ends at this moment: 30 before 40 before 20 before 10, in the words of exit statuses. What was
@@ -315,9 +311,19 @@ fn decide_answer(state: &State, id: Seq, answer: &Answer) -> Vec<Event> {
         return vec![Event::Probe(ProbeEvent::WatchEnded { started: id, why: why.clone() })];
     }
     let Some(host) = &pending.host else { return stale(id, "an answer of another kind than was asked for") };
+    if let (Work::Logs, Answer::LogsEnded(why)) = (pending.work, answer) {
+        return vec![Event::Log(LogEvent::FollowEnded { host: host.clone(), started: id, why: why.clone() })];
+    }
+    if let (Work::Capture, Answer::CaptureEnded(why)) = (pending.work, answer) {
+        return vec![Event::Packet(PacketEvent::Ended { host: host.clone(), started: id, why: why.clone() })];
+    }
     if let (Work::Read, Answer::Read(result)) = (pending.work, answer) {
         let failure = result.as_ref().err().cloned();
         return vec![Event::Host(HostEvent::ReadEnded { host: host.clone(), started: id, failure })];
+    }
+    if let (Work::Evidence, Answer::Evidence(result)) = (pending.work, answer) {
+        let (host, result) = (host.clone(), result.clone());
+        return vec![Event::Evidence(EvidenceEvent::Saved { host, started: id, result })];
     }
     let Some(batch) = pending.batch.as_ref().and_then(|batch| state.batches.get(batch)) else {
         return stale(id, "an answer for a batch that is gone");
@@ -348,6 +354,9 @@ fn batch_answer(
         | Work::Rollback
         | Work::Timer
         | Work::Confirm
+        | Work::Logs
+        | Work::Capture
+        | Work::Evidence
         | Work::Probe => pending.work,
     };
     let event = match (answer, asked) {
@@ -391,6 +400,9 @@ fn batch_answer(
             | Answer::RolledBack(_)
             | Answer::Timer(_)
             | Answer::Confirmed(_)
+            | Answer::LogsEnded(_)
+            | Answer::CaptureEnded(_)
+            | Answer::Evidence(_)
             | Answer::WatchEnded(_),
             _,
         ) => return None,
@@ -459,7 +471,12 @@ fn decide_sample(state: &State, id: Seq, sample: &Sample) -> Vec<Event> {
                 sighting: sighting.clone(),
             })]
         }
+        Sample::ControlSeen { index, vantage, outcome } => {
+            let (vantage, outcome) = (vantage.clone(), outcome.clone());
+            vec![Event::Probe(ProbeEvent::ControlSeen { index: *index, vantage, outcome })]
+        }
         Sample::Packet(event) => vec![Event::Packet((**event).clone())],
+        Sample::Log(event) => vec![Event::Log((**event).clone())],
     }
 }
 
@@ -483,12 +500,15 @@ pub fn shortened(input: &Input, why: &Untrusted) -> Option<Input> {
             | Sample::Lost { .. }
             | Sample::Back { .. }
             | Sample::Packet(_)
+            | Sample::Log(_)
+            | Sample::ControlSeen { .. }
             | Sample::Seen { .. } => None,
         },
-        Input::Lines { lines, left_out } => {
-            let left_out = left_out.saturating_add(lines.len() as u64);
-            Some(Input::Lines { lines: Vec::new(), left_out })
-        }
+        Input::Samples(Samples { lines, left_out, rows, rows_left_out }) => Some(Input::Samples(Samples {
+            left_out: left_out.saturating_add(lines.len() as u64),
+            rows_left_out: rows_left_out.saturating_add(rows.len() as u64),
+            ..Samples::default()
+        })),
         Input::Command(_) | Input::Tick | Input::ClockStepped(_) => None,
     }
 }
@@ -505,8 +525,11 @@ fn failed(answer: &Answer, why: &Untrusted) -> Answer {
         Answer::RolledBack(_) => Answer::RolledBack(Err(failure)),
         Answer::Timer(_) => Answer::Timer(Err(failure)),
         Answer::Confirmed(_) => Answer::Confirmed(Err(failure)),
+        Answer::Evidence(_) => Answer::Evidence(Err(failure)),
         Answer::Inspected(found, _) => Answer::Inspected(*found, why.clone()),
         Answer::WatchEnded(_) => Answer::WatchEnded(why.clone()),
+        Answer::LogsEnded(_) => Answer::LogsEnded(why.clone()),
+        Answer::CaptureEnded(_) => Answer::CaptureEnded(why.clone()),
     }
 }
 
@@ -519,8 +542,11 @@ pub fn never_began(work: Work, why: &Untrusted) -> Option<Answer> {
     Some(match work {
         Work::Read => Answer::Read(Err(failure)),
         Work::Probe => Answer::WatchEnded(why.clone()),
+        Work::Logs => Answer::LogsEnded(why.clone()),
+        Work::Capture => Answer::CaptureEnded(why.clone()),
         Work::Timer => Answer::Timer(Err(failure)),
         Work::Confirm => Answer::Confirmed(Err(failure)),
+        Work::Evidence => Answer::Evidence(Err(failure)),
         Work::Stage | Work::Apply | Work::Reboot | Work::Verify | Work::Rollback => {
             Answer::Inspected(super::event::Inspected::NeverBegan, why.clone())
         }

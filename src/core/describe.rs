@@ -1,8 +1,9 @@
 //! One line of words for an event: what a headless run prints and a replay lists.
 
 use super::event::{
-    Actor, BatchEvent, Event, GateEvent, HoldScope, HostEvent, Inspected, Outcome, PacketEvent, Pinned,
-    ProbeEvent, ProbeOutcome, Purpose, Record, RehearsalEvent, Timer, TimerState, Vantage, WindowEvent,
+    Actor, BatchEvent, Event, EvidenceEvent, GateEvent, HoldScope, HostEvent, Inspected, LogEvent, Outcome,
+    PacketEvent, Pinned, ProbeEvent, ProbeOutcome, Purpose, Record, RehearsalEvent, Timer, TimerState,
+    Vantage, WindowEvent,
 };
 use super::state::{Round, State};
 use super::{aftermath, fence};
@@ -19,6 +20,8 @@ pub fn line(state: &State, record: &Record) -> Option<String> {
         Event::Gate(event) => gate(state, event),
         Event::Probe(event) => probe(event)?,
         Event::Packet(event) => packet(event)?,
+        Event::Log(event) => log(event)?,
+        Event::Evidence(event) => evidence(event)?,
         Event::Rehearsal(event) => rehearsal(event),
         Event::Samples(_) => return None,
     };
@@ -318,17 +321,21 @@ fn probe(event: &ProbeEvent) -> Option<String> {
     match event {
         ProbeEvent::WatchStarted => Some("probing started".to_owned()),
         ProbeEvent::WatchEnded { why, .. } => Some(format!("probing ended: {}", why.shown())),
-        ProbeEvent::Seen { probe, vantage, outcome, .. } => match outcome {
-            ProbeOutcome::Ok { .. } => None,
-            ProbeOutcome::Fail { why, .. } => {
-                let (customer, from) = (&probe.customer, seen_from(vantage));
-                Some(format!("probe {customer}#{}{from} FAIL: {}", probe.index, why.shown()))
-            }
-            ProbeOutcome::Broken { why } => {
-                let (customer, from) = (&probe.customer, seen_from(vantage));
-                Some(format!("probe {customer}#{}{from} could not be made: {}", probe.index, why.shown()))
-            }
-        },
+        ProbeEvent::Seen { probe, vantage, outcome, .. } => {
+            went(&format!("probe {}#{}", probe.customer, probe.index), vantage, outcome)
+        }
+        ProbeEvent::ControlSeen { index, vantage, outcome } => {
+            went(&format!("control {index}"), vantage, outcome)
+        }
+    }
+}
+
+fn went(what: &str, vantage: &Vantage, outcome: &ProbeOutcome) -> Option<String> {
+    let from = seen_from(vantage);
+    match outcome {
+        ProbeOutcome::Ok { .. } => None,
+        ProbeOutcome::Fail { why, .. } => Some(format!("{what}{from} FAIL: {}", why.shown())),
+        ProbeOutcome::Broken { why } => Some(format!("{what}{from} could not be made: {}", why.shown())),
     }
 }
 
@@ -342,13 +349,36 @@ fn seen_from(vantage: &Vantage) -> String {
     }
 }
 
+fn evidence(event: &EvidenceEvent) -> Option<String> {
+    match event {
+        EvidenceEvent::Started { .. } => None,
+        EvidenceEvent::Saved { host, result: Ok(kept), .. } => {
+            Some(format!("{host}: evidence saved: {} ({} bytes)", kept.file.shown(), kept.bytes))
+        }
+        EvidenceEvent::Saved { host, result: Err(failure), .. } => {
+            Some(format!("{host}: no evidence saved: {}", failure.what.shown()))
+        }
+    }
+}
+
 fn packet(event: &PacketEvent) -> Option<String> {
     match event {
-        PacketEvent::Matched { .. } | PacketEvent::Tallied { .. } => None,
+        PacketEvent::Matched { .. }
+        | PacketEvent::Tallied { .. }
+        | PacketEvent::Started { .. }
+        | PacketEvent::Ended { .. } => None,
         PacketEvent::Running { host } => Some(format!("{host}: its packets are captured")),
         PacketEvent::Unseen { host, why } => {
             Some(format!("{host}: its packets are not seen: {}", why.shown()))
         }
+    }
+}
+
+fn log(event: &LogEvent) -> Option<String> {
+    match event {
+        LogEvent::FollowStarted { .. } | LogEvent::Counted { .. } | LogEvent::FollowEnded { .. } => None,
+        LogEvent::Following { host } => Some(format!("{host}: its logs are followed")),
+        LogEvent::Unseen { host, why } => Some(format!("{host}: its logs are not seen: {}", why.shown())),
     }
 }
 

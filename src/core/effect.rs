@@ -5,9 +5,11 @@ use std::net::IpAddr;
 
 use super::change::Change;
 use super::event::{
-    Arming, BatchEvent, Event, FailureKind, HostEvent, ProbeEvent, ProbeId, Purpose, Record, Vantage,
+    Arming, BatchEvent, Event, EvidenceEvent, FailureKind, HostEvent, LogEvent, PacketEvent, ProbeEvent,
+    Purpose, Record,
 };
 use super::state::{Host, Reach, State, Work};
+use super::tasks::{self, ProbeTask};
 use super::{fence, rules};
 use crate::plan::{Probe, ProbeTarget, SnapshotArchive, VantageKind};
 use crate::types::{BatchId, Blake3, BootId, Epoch, HostName, Nonce, OperationId, Seq, Span};
@@ -87,6 +89,25 @@ pub enum Effect {
         /// Where its package files can be had.
         supply: Supply,
     },
+    /// Follow a host's logs until told otherwise; a host that is away is tried again.
+    Follow {
+        /// On which host.
+        host: HostName,
+        /// The log files of the plan, by path.
+        files: Vec<String>,
+    },
+    /// Capture the packets of a host's customers until told otherwise; a host that is away is tried again.
+    Capture {
+        /// On which host.
+        host: HostName,
+        /// The customers' addresses, each once.
+        addresses: Vec<IpAddr>,
+    },
+    /// Ask a host what it is like, and keep that in the recording.
+    Evidence {
+        /// Which host.
+        host: HostName,
+    },
     /// Make these probes until told otherwise.
     Probe {
         /// The probes.
@@ -94,21 +115,6 @@ pub enum Effect {
         /// The plan's file of certificates beside the system's roots.
         tls_ca: Option<String>,
     },
-}
-
-/// One probe that is to be made, with what its kind needs to know of the customer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProbeTask {
-    /// Which.
-    pub id: ProbeId,
-    /// What is looked at, from where, how often.
-    pub probe: Probe,
-    /// The host that serves the customer.
-    pub host: HostName,
-    /// The customer's own address, where they have one: it goes before any name in a URL.
-    pub address: Option<IpAddr>,
-    /// From where it is made.
-    pub vantage: Vantage,
 }
 
 /// Where a batch's work is done, and under which epoch.
@@ -166,7 +172,8 @@ impl Effect {
     /// On which host; `None` for probing.
     pub fn host(&self) -> Option<&HostName> {
         match self {
-            Self::Read { host, .. } => Some(host),
+            Self::Read { host, .. } | Self::Follow { host, .. } => Some(host),
+            Self::Capture { host, .. } | Self::Evidence { host } => Some(host),
             Self::Stage(on, _, _) | Self::Apply(on, _) | Self::Rollback(on, _) => Some(&on.host),
             Self::Reboot { on, .. } | Self::Verify { on, .. } | Self::Inspect { on, .. } => Some(&on.host),
             Self::Timer { on, .. } | Self::Confirm { on, .. } => Some(&on.host),
@@ -185,6 +192,9 @@ impl Effect {
             | Self::Verify { .. }
             | Self::Timer { .. }
             | Self::Confirm { .. }
+            | Self::Follow { .. }
+            | Self::Capture { .. }
+            | Self::Evidence { .. }
             | Self::Probe { .. } => None,
         }
     }
@@ -193,11 +203,13 @@ impl Effect {
     /// after a wait.
     pub fn urgent(&self) -> bool {
         match self {
-            // An inspection only reads, and a rollback may wait for what it finds.
-            Self::Rollback(..) | Self::Inspect { .. } => true,
+            // These only read, and a rollback may wait for what they find.
+            Self::Inspect { .. } | Self::Evidence { .. } => true,
+            Self::Rollback(..) => true,
             Self::Verify { after_rollback, .. } | Self::Reboot { after_rollback, .. } => *after_rollback,
             Self::Read { .. } | Self::Stage(..) | Self::Apply(..) | Self::Probe { .. } => false,
-            Self::Timer { .. } | Self::Confirm { .. } => false,
+            Self::Timer { .. } | Self::Confirm { .. } | Self::Follow { .. } => false,
+            Self::Capture { .. } => false,
         }
     }
 }
@@ -214,22 +226,24 @@ pub fn of(state: &State, record: &Record) -> Option<Started> {
         Event::Batch(event) => of_batch(state, record, event)?,
         Event::Probe(ProbeEvent::WatchStarted) => {
             let plan = state.plan.as_ref()?;
-            let made = state.probes.iter().filter(|(_, probe)| is_made(&probe.probe));
-            let probes = made.filter_map(|(id, probe)| {
-                let customer = plan.customers.iter().find(|customer| customer.name == id.customer)?;
-                Some(ProbeTask {
-                    id: id.clone(),
-                    probe: probe.probe.clone(),
-                    host: customer.host.clone(),
-                    address: customer.address,
-                    vantage: Vantage::Cockpit,
-                })
-            });
-            Effect::Probe { probes: probes.collect(), tls_ca: plan.tls_ca.clone() }
+            Effect::Probe { probes: tasks::tasks(state), tls_ca: plan.tls_ca.clone() }
         }
+        Event::Log(LogEvent::FollowStarted { host }) => {
+            let files = state.plan.iter().flat_map(|plan| &plan.hosts).find(|one| one.name == *host);
+            Effect::Follow {
+                host: host.clone(),
+                files: files.map_or_else(Vec::new, |host| host.logs.clone()),
+            }
+        }
+        Event::Packet(PacketEvent::Started { host }) => {
+            Effect::Capture { host: host.clone(), addresses: rules::captured(state, host) }
+        }
+        Event::Evidence(EvidenceEvent::Started { host, .. }) => Effect::Evidence { host: host.clone() },
         Event::Host(_)
         | Event::Probe(_)
         | Event::Packet(_)
+        | Event::Log(_)
+        | Event::Evidence(EvidenceEvent::Saved { .. })
         | Event::Window(_)
         | Event::Gate(_)
         | Event::Rehearsal(_)
@@ -332,10 +346,12 @@ pub(super) fn token(plan: &Blake3, operation: &OperationId) -> Nonce {
     hash[..32].parse().unwrap()
 }
 
-/// Whether this version makes a probe of that kind: from outside all but a command, which has no outside.
+/// Whether a probe of that kind can be made from where the plan wants it: everything but a command, which is
+/// the host's own.
 pub fn is_made(probe: &Probe) -> bool {
     match probe.from {
-        VantageKind::Outside => match probe.target {
+        VantageKind::Inside => true,
+        VantageKind::Outside | VantageKind::Peer => match probe.target {
             ProbeTarget::Ping
             | ProbeTarget::Tcp { .. }
             | ProbeTarget::Tls { .. }
@@ -344,7 +360,6 @@ pub fn is_made(probe: &Probe) -> bool {
             | ProbeTarget::Postgres { .. } => true,
             ProbeTarget::Exec { .. } => false,
         },
-        VantageKind::Inside | VantageKind::Peer => false,
     }
 }
 

@@ -62,6 +62,8 @@ pub(super) fn kept(state: &State, mut events: Vec<Event>) -> Vec<Event> {
         | Event::Gate(_)
         | Event::Probe(_)
         | Event::Packet(_)
+        | Event::Log(_)
+        | Event::Evidence(_)
         | Event::Rehearsal(_)
         | Event::Samples(_) => true,
     });

@@ -18,6 +18,7 @@ pub mod decide;
 pub mod describe;
 pub mod effect;
 pub mod event;
+pub mod evidence;
 pub mod fence;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -31,13 +32,16 @@ pub mod schedule;
 pub mod snapshot;
 pub mod standing;
 pub mod state;
+pub mod tasks;
+pub mod vantage;
 pub mod verdict;
 pub mod view;
 pub mod wayback;
 
 pub use change::{Change, Frozen, Rehearsal, Standing};
 pub use command::{Answer, Command, Input, Intent, Sample};
-pub use effect::{Effect, ProbeTask, Started};
+pub use effect::{Effect, Started};
 pub use event::{Event, Record};
 pub use state::State;
+pub use tasks::{ProbeTask, Subject};
 pub use view::{JournalHealth, View};

@@ -1,6 +1,8 @@
 //! What is due by itself, from the state alone. Since the rules read nothing but the state, they
 //! are the same after a crash, on another machine, and in a simulation.
 
+mod capture;
+mod logs;
 mod timer;
 
 use super::change::{Change, Frozen, Rehearsal};
@@ -9,6 +11,7 @@ use super::event::{BatchEvent, Event, HostEvent, Outcome, ProbeEvent, Purpose, R
 use super::state::{Batch, DeadMan, Host, Phase, Reach, Round, State, Work};
 use super::{alone, cut, effect, fence, gate, rollback, schedule, standing};
 use crate::types::{BatchId, OperationId, Span, Time, Untrusted};
+pub(super) use capture::addresses as captured;
 
 /// A host that could not be read is tried again after this long.
 const RETRY: Span = Span::secs(30);
@@ -49,7 +52,11 @@ pub fn due(state: &State, under: Circumstances) -> Vec<Event> {
             return events;
         }
     }
-    probe(state)
+    [probe, logs::due]
+        .into_iter()
+        .map(|rule| rule(state))
+        .find(|events| !events.is_empty())
+        .unwrap_or_default()
 }
 
 /// The work that a phase is in the middle of.
@@ -403,7 +410,7 @@ fn probe(state: &State) -> Vec<Event> {
     if looks && state.probing.is_none() && made {
         return vec![Event::Probe(ProbeEvent::WatchStarted)];
     }
-    Vec::new()
+    capture::due(state)
 }
 
 #[cfg(test)]

@@ -12,12 +12,14 @@
 mod apt; // what apt and dpkg print
 mod archive; // which packages there are
 mod bootback; // a rollback that boots first
+mod capture; // packets of the probes on a host
 mod door; // a customer's address that answers or goes dark
 mod facts; // what a host prints about itself
 mod files; // package files that go from host to host
 mod folder; // keys and configuration, private, removed at the end
 mod ground; // addresses and ports
 mod left; // what is left on a host after a batch
+mod look; // what a host sees of its customers
 mod model; // one host
 mod script; // the steps of stage, apply and rollback
 mod server; // one host over ssh

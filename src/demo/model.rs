@@ -13,7 +13,7 @@ use super::files::Carried;
 use super::left::{self, Account};
 use super::timer::Deadman;
 use super::work::Batch;
-use super::{apt, facts};
+use super::{apt, capture, facts, look};
 use crate::facts::{Pin, Section};
 use crate::host::carry::FileOf;
 use crate::host::frame::{End, Refusal, RefusalCode};
@@ -205,6 +205,8 @@ impl Host {
             Verb::Facts(words) => {
                 return Ok((facts::sections(self, words, call.caller == Caller::Root, now), None));
             }
+            Verb::Probe(looks) => return only(look::looked(self, looks, &[])),
+            Verb::Evidence { .. } => return Ok((look::evidence(self, now), None)),
             Verb::Simulate(_)
             | Verb::Have(_)
             | Verb::Give { .. }
@@ -218,6 +220,8 @@ impl Host {
             | Verb::Confirm { .. }
             | Verb::Extend { .. }
             | Verb::Timer(_)
+            | Verb::Logs(_)
+            | Verb::Capture(_)
             | Verb::Claim
             | Verb::Left
             | Verb::Clean(_)
@@ -231,7 +235,7 @@ impl Host {
             }
         }
         match &call.verb {
-            Verb::Hello | Verb::Facts(_) => Ok((Vec::new(), None)),
+            Verb::Hello | Verb::Facts(_) | Verb::Probe(_) | Verb::Evidence { .. } => Ok((Vec::new(), None)),
             Verb::Simulate(wanted) => only(apt::simulation(self, wanted)),
             Verb::Have(files) => self.have(files),
             Verb::Give { file, offset } => self.give(file, *offset),
@@ -300,6 +304,22 @@ impl Host {
                 Ok((Vec::new(), None))
             }
             Verb::Left => only(self.left_over()),
+            Verb::Logs(_) => refused(RefusalCode::NoTool, "perl is not installed"),
+            Verb::Capture(_) if !capture::is_there() => {
+                refused(RefusalCode::NoTool, "tcpdump is not installed")
+            }
+            Verb::Capture(addresses) => {
+                let hosts: Vec<String> = addresses.iter().map(|address| format!("host {address}")).collect();
+                let filter = format!("({}) and not tcp port 22", hosts.join(" or "));
+                let nanos = now.timestamp_nanos_opt().unwrap_or_default();
+                let interfaces = ["1: lo: <LOOPBACK,UP>", "2: eth0: <BROADCAST,UP>"].map(str::to_owned);
+                let sections = vec![
+                    section("interfaces", interfaces.to_vec()),
+                    section("filter", vec![filter]),
+                    section("clock", vec![nanos.to_string()]),
+                ];
+                Ok((sections, None))
+            }
             Verb::Unpin => {
                 self.admit(call.epoch)?;
                 if self.running().is_some() {

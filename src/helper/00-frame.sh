@@ -8,7 +8,7 @@
 #
 # shellcheck disable=SC2015,SC2317
 # (A && B || C is meant as "unless both"; what follows a verb that exits is not unreachable.)
-HP_VERSION=3
+HP_VERSION=4
 
 set -u
 LC_ALL=C

@@ -94,11 +94,15 @@ hp_main() {
         confirm) hp_verb_confirm "$@" ;;
         extend) hp_verb_extend "$@" ;;
         timer) hp_verb_timer "$@" ;;
+        logs) hp_verb_logs "$@" ;;
         claim) hp_verb_claim "$@" ;;
+        capture) hp_verb_capture "$@" ;;
         watch) hp_watch ;;
         left) hp_verb_left "$@" ;;
         clean) hp_verb_clean "$@" ;;
         unpin) hp_verb_unpin "$@" ;;
+        probe) hp_verb_probe "$@" ;;
+        evidence) hp_verb_evidence "$@" ;;
         *) hp_refuse usage "no such verb" ;;
     esac
 }

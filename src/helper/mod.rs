@@ -59,11 +59,19 @@ pub const TEXT: &str = concat!(
     "\n",
     include_str!("left.sh"),
     "\n",
+    include_str!("logs.sh"),
+    "\n",
+    include_str!("capture.sh"),
+    "\n",
+    include_str!("probe.sh"),
+    "\n",
+    include_str!("evidence.sh"),
+    "\n",
     include_str!("main.sh"),
 );
 
 /// The version of the contract that [`TEXT`] speaks; its first frame says it.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Where the helper is installed, root's and mode 0755.
 pub const PATH: &str = "/usr/local/sbin/holdpoint-helper";

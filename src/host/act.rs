@@ -5,24 +5,30 @@
 
 mod bootback; // a rollback that goes on after a boot
 mod carry; // a stage, and package files that other hosts have
+mod evidence; // what a host is like, kept
+mod probing; // probes, from wherever they are made
 mod timer; // the dead-man timer's part
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use self::probing::{Askers, Looking, probing};
 use super::ask::Asker;
+use super::capture::{self, Captures};
 use super::ended::{Ended, applied};
 use super::frame::Answer as Frames;
+use super::logs;
 use super::operation::{OperationReport, OperationState, Spec, SpecPackage};
 use super::outcome::VerifyResult;
 use super::verb::{FactWord, Verb, Work as VerbWork};
 use crate::conductor::shell::{Outbox, Outside};
 use crate::core::effect::{Effect, OnHost, Started};
 use crate::core::event::{
-    Arming, Failure, FailureKind, HelperState, Inspected, LogLine, LogSource, Sighting, VerifyReport,
+    Arming, Failure, FailureKind, HelperState, Inspected, LogLine, LogSource, VerifyReport,
 };
 use crate::core::state::Work;
 use crate::core::{Answer, Change, Sample};
@@ -54,14 +60,42 @@ pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
 /// The hosts of a plan, and how effects reach them.
 pub struct Hosts {
     askers: BTreeMap<HostName, Asker>,
+    /// Further places to look from; nothing else is asked of them.
+    places: BTreeMap<HostName, Asker>,
+    /// Where evidence is kept; nowhere where nothing is recorded.
+    recording: Option<PathBuf>,
     clock: Clock,
+    captures: Captures,
+    folder: Option<PathBuf>,
 }
 
 impl Hosts {
     /// These hosts.
     pub fn new(askers: impl IntoIterator<Item = Asker>, clock: Clock) -> Self {
-        Self { askers: askers.into_iter().map(|asker| (asker.host().clone(), asker)).collect(), clock }
+        let (places, captures) = (BTreeMap::new(), Captures::default());
+        Self { askers: by_name(askers), places, recording: None, clock, captures, folder: None }
     }
+
+    /// The same, with evidence kept in this recording, and captured packets in that folder of it.
+    pub fn keeping(mut self, recording: PathBuf, captures: PathBuf) -> Self {
+        (self.recording, self.folder) = (Some(recording), Some(captures));
+        self
+    }
+
+    /// The captures that run, for those who have something to tell them.
+    pub fn captures(&self) -> Captures {
+        self.captures.clone()
+    }
+
+    /// The same, with these further places to look from.
+    pub fn with_places(mut self, places: impl IntoIterator<Item = Asker>) -> Self {
+        self.places = by_name(places);
+        self
+    }
+}
+
+fn by_name(askers: impl IntoIterator<Item = Asker>) -> BTreeMap<HostName, Asker> {
+    askers.into_iter().map(|asker| (asker.host().clone(), asker)).collect()
 }
 
 impl Outside for Hosts {
@@ -70,16 +104,10 @@ impl Outside for Hosts {
         let outbox = outbox.clone();
         if let Effect::Probe { probes, tls_ca } = effect {
             let means = probe::Means::new(Arc::clone(&self.clock), tls_ca.map(Into::into));
-            tokio::spawn(async move {
-                probe::watch(probes, &means, |probe, vantage, attempt| {
-                    let outbox = outbox.clone();
-                    let (outcome, sighting) = (attempt.outcome, attempt.sighting);
-                    let sighting = Some(Box::new(sighting)).filter(|seen| **seen != Sighting::default());
-                    async move { outbox.sample(id, Sample::Seen { probe, vantage, outcome, sighting }).await }
-                })
-                .await;
-                outbox.answer(id, Answer::WatchEnded("nothing is left to probe".into()));
-            });
+            let registrar = capture::Registrar::new(self.captures.clone(), &probes, Arc::clone(&self.clock));
+            let askers = self.askers.iter().chain(&self.places);
+            let places = Askers(askers.map(|(name, asker)| (name.clone(), asker.clone())).collect());
+            tokio::spawn(probing(id, probes, Looking { places, means, registrar }, outbox));
             return;
         }
         let peers = effect.supply().into_iter().flat_map(|supply| &supply.peers);
@@ -88,7 +116,20 @@ impl Outside for Hosts {
             outbox.answer(id, Answer::Inspected(Inspected::NeverBegan, "the host is not in the plan".into()));
             return;
         };
-        let task = Task { id, asker, peers, outbox, clock: Arc::clone(&self.clock) };
+        if let Effect::Follow { files, .. } = effect {
+            let task = logs::Task { id, asker, outbox: outbox.clone(), clock: Arc::clone(&self.clock) };
+            tokio::spawn(async move { outbox.answer(id, Answer::LogsEnded(task.run(files).await)) });
+            return;
+        }
+        if let Effect::Capture { addresses, .. } = effect {
+            let (clock, folder) = (Arc::clone(&self.clock), self.folder.clone());
+            let captures = self.captures.clone();
+            let task = capture::Task { id, asker, outbox: outbox.clone(), clock, folder, captures };
+            tokio::spawn(async move { outbox.answer(id, Answer::CaptureEnded(task.run(&addresses).await)) });
+            return;
+        }
+        let (clock, recording) = (Arc::clone(&self.clock), self.recording.clone());
+        let task = Task { id, asker, peers, outbox, recording, clock };
         tokio::spawn(async move {
             let answer = task.carry_out(effect).await;
             task.outbox.answer(id, answer);
@@ -103,6 +144,8 @@ struct Task {
     /// Who may have package files that this host lacks.
     peers: Vec<Asker>,
     outbox: Outbox,
+    /// Where evidence is kept.
+    recording: Option<PathBuf>,
     clock: Clock,
 }
 
@@ -136,8 +179,11 @@ impl Task {
             Effect::Inspect { on, work, was, arming, .. } => {
                 self.inspect(&on, work, was.as_ref(), arming.as_ref()).await
             }
-            // Started elsewhere: it belongs to no host.
-            Effect::Probe { .. } => Answer::WatchEnded("not on a host".into()),
+            // Started elsewhere: they go on until told otherwise.
+            Effect::Probe { .. } | Effect::Follow { .. } | Effect::Capture { .. } => {
+                Answer::WatchEnded("not started here".into())
+            }
+            Effect::Evidence { .. } => Answer::Evidence(self.evidence().await),
         }
     }
 
@@ -147,7 +193,7 @@ impl Task {
 
     fn line(&self, source: LogSource, text: Untrusted) {
         let host = self.asker.host().clone();
-        self.outbox.line(LogLine { host, source, at: (self.clock)(), text });
+        self.outbox.line(LogLine::new(host, source, (self.clock)(), text));
     }
 
     async fn read(&self, claim: Option<u64>) -> Result<(), Failure> {
@@ -372,7 +418,14 @@ impl Task {
                 (Err(failure), _) | (_, Err(failure)) => Answer::Inspected(Inspected::Unknown, failure.what),
             },
             // Verifying only reads: it is simply done again.
-            Work::Verify | Work::Read | Work::Inspect | Work::Probe | Work::Timer => {
+            Work::Verify
+            | Work::Read
+            | Work::Inspect
+            | Work::Probe
+            | Work::Logs
+            | Work::Capture
+            | Work::Evidence
+            | Work::Timer => {
                 Answer::Inspected(Inspected::NeverBegan, "it only reads, and is done again".into())
             }
             // Confirming twice confirms once.
@@ -413,6 +466,9 @@ impl Task {
                 | Work::Inspect
                 | Work::Timer
                 | Work::Confirm
+                | Work::Logs
+                | Work::Capture
+                | Work::Evidence
                 | Work::Probe => Answer::RolledBack(self.rolled_back(on, ended).await),
             },
             Ok(Followed::Unknown) => {

@@ -7,6 +7,7 @@ use crate::core::event::Timer;
 use crate::facts::{Pin, Section};
 use crate::host::carry::{Offer, Piece, Taken};
 use crate::host::frame::{Answer, End, Refusal};
+use crate::host::look::Looked;
 use crate::host::operation::{Kind, OperationReport, OperationState};
 use crate::host::outcome::{
     ApplyResult, Identity, Left, OutcomeError, RollbackResult, StageResult, VerifyResult, parse_released,
@@ -43,6 +44,10 @@ pub enum Said {
     Left(Left),
     /// What was released.
     Unpinned(Vec<Pin>),
+    /// What became of each attempt, as they were asked for.
+    Looked(Vec<Looked>),
+    /// Raw sections; nobody reads them but people.
+    Evidence(Vec<Section>),
     /// It was done.
     Done,
 }
@@ -117,7 +122,10 @@ impl Verb {
             }
             Self::Left => Said::Left(Left::parse(section("left")?)?),
             Self::Unpin => Said::Unpinned(parse_released(section("pins")?)?),
-            Self::Reboot { .. } | Self::Clean(_) => Said::Done,
+            // Its answer is a stream, read as it comes.
+            Self::Reboot { .. } | Self::Clean(_) | Self::Capture(_) | Self::Logs(_) => Said::Done,
+            Self::Probe(looks) => Said::Looked(Looked::parse(section("probe")?, looks.len())?),
+            Self::Evidence { .. } => Said::Evidence(answer.sections.clone()),
         })
     }
 }

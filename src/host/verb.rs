@@ -3,8 +3,12 @@
 //! Nothing here may send anything. A verb's words and input are made of checked types alone, so
 //! none of them needs quoting; what free text there is goes nowhere near a command line.
 
+use russh::keys::ssh_encoding::base64::{Base64, Encoding as _};
+use std::net::IpAddr;
+
 use crate::helper;
 use crate::host::carry::{FileOf, LARGEST, Piece};
+use crate::host::look::{self, Look};
 use crate::host::operation::{Kind, Spec, Wanted};
 use crate::types::{BatchId, Blake3, BootId, Epoch, HostName, Nonce, OperationId, Sha256, Span};
 
@@ -103,6 +107,11 @@ pub enum Verb {
     },
     /// How a batch's timer stands.
     Timer(BatchId),
+    /// Follows the journal and these files, by absolute path, until its standard input ends.
+    Logs(Vec<String>),
+    /// Captures packets of these addresses until its standard input ends: a few sections, then a pcap
+    /// stream as it comes. At most [`MOST_CAPTURED`] are sent.
+    Capture(Vec<IpAddr>),
     /// Takes the host for this epoch: whoever holds a lower one is refused from now on.
     Claim,
     /// What batches and operations left on the host, and what is pinned out there.
@@ -112,6 +121,13 @@ pub enum Verb {
     Clean(Vec<BatchId>),
     /// Releases what rollbacks pinned out.
     Unpin,
+    /// Makes these attempts, once each: as whoever logs in, and with nothing installed.
+    Probe(Vec<Look>),
+    /// What the host is like right now, for whoever looks into it later; it changes nothing.
+    Evidence {
+        /// How far back its journal goes, in minutes; at most [`LONGEST_JOURNAL`] is asked for.
+        minutes: u16,
+    },
 }
 
 /// When a timer fires: whole seconds, rounded up where they are sent.
@@ -130,6 +146,16 @@ pub struct ArmTimes {
 /// Whole seconds, rounded up: a timer never fires before its time.
 fn seconds(span: Span) -> u64 {
     span.as_ms().div_ceil(1_000)
+}
+
+/// A path as one word: base64 in the alphabet for names (RFC 4648, section 5).
+fn path_word(path: &str) -> String {
+    Base64::encode_string(path.as_bytes()).replace('+', "-").replace('/', "_")
+}
+
+fn word_path(word: &str) -> Option<String> {
+    let plain = word.replace('-', "+").replace('_', "/");
+    String::from_utf8(Base64::decode_vec(&plain).ok()?).ok()
 }
 
 /// The work of an operation as it is started.
@@ -212,8 +238,20 @@ pub struct VerbError(String);
 /// The word after a batch that says that its rollback is a rehearsal's.
 const REHEARSED: &str = "rehearsed";
 
+/// How far back a host's journal is kept as evidence, in minutes, at most.
+pub const LONGEST_JOURNAL: u16 = 240;
+
 /// The longest that the helper waits in `read`, in seconds.
 pub const LONGEST_WAIT: u8 = 25;
+
+/// Log files of one host that are followed.
+pub const MOST_LOGS: usize = 16;
+/// The longest word that a helper takes, in characters.
+const LONGEST_WORD: usize = 512;
+/// Addresses of one capture: what the kernel takes as a filter is bounded.
+pub const MOST_CAPTURED: usize = 400;
+/// Addresses in one word: the helper takes 512 characters.
+const IN_A_WORD: usize = 12;
 
 impl Verb {
     /// The verb and its words, as the helper takes them after nonce and epoch.
@@ -265,6 +303,20 @@ impl Verb {
                 vec!["extend".into(), batch.to_string(), token.to_string(), seconds(*by).to_string()]
             }
             Self::Timer(batch) => vec!["timer".into(), batch.to_string()],
+            Self::Logs(files) => {
+                let coded = files.iter().map(|path| path_word(path));
+                let fit = coded.filter(|word| word.len() <= LONGEST_WORD).take(MOST_LOGS);
+                std::iter::once("logs".to_owned()).chain(fit).collect()
+            }
+            Self::Capture(addresses) => {
+                let mut words = vec!["capture".to_owned()];
+                let taken = &addresses[..addresses.len().min(MOST_CAPTURED)];
+                words.extend(taken.chunks(IN_A_WORD).map(|some| {
+                    let some: Vec<String> = some.iter().map(ToString::to_string).collect();
+                    some.join("+")
+                }));
+                words
+            }
             Self::Claim => vec!["claim".into()],
             Self::Left => vec!["left".into()],
             Self::Clean(over) => {
@@ -273,6 +325,14 @@ impl Verb {
                 words
             }
             Self::Unpin => vec!["unpin".into()],
+            Self::Probe(looks) => {
+                let mut words = vec!["probe".to_owned()];
+                words.extend(looks.iter().map(ToString::to_string));
+                words
+            }
+            Self::Evidence { minutes } => {
+                vec!["evidence".into(), (*minutes).clamp(1, LONGEST_JOURNAL).to_string()]
+            }
         }
     }
 
@@ -370,10 +430,26 @@ impl Verb {
                 .zip(read(by).map(Span::secs))
                 .map(|((batch, token), by)| Self::Extend { batch, token, by }),
             ["timer", batch] => read(batch).map(Self::Timer),
+            ["logs", files @ ..] => {
+                files.iter().map(|word| word_path(word)).collect::<Option<_>>().map(Self::Logs)
+            }
+            ["capture", words @ ..] => words
+                .iter()
+                .flat_map(|word| word.split('+'))
+                .map(read)
+                .collect::<Option<Vec<IpAddr>>>()
+                .filter(|addresses| !addresses.is_empty())
+                .map(Self::Capture),
             ["claim"] => Some(Self::Claim),
             ["left"] => Some(Self::Left),
             ["clean", over @ ..] => over.iter().map(|id| read(id)).collect::<Option<_>>().map(Self::Clean),
             ["unpin"] => Some(Self::Unpin),
+            ["probe", looks @ ..] if (1..=look::MOST).contains(&looks.len()) => {
+                looks.iter().map(|word| read(word)).collect::<Option<_>>().map(Self::Probe)
+            }
+            ["evidence", minutes] => read(minutes)
+                .filter(|minutes| (1..=LONGEST_JOURNAL).contains(minutes))
+                .map(|minutes| Self::Evidence { minutes }),
             _ => None,
         };
         verb.ok_or_else(bad)
@@ -408,10 +484,14 @@ impl Verb {
             | Self::Confirm { .. }
             | Self::Extend { .. }
             | Self::Timer(_)
+            | Self::Logs(_)
+            | Self::Capture(_)
             | Self::Claim
             | Self::Left
             | Self::Clean(_)
-            | Self::Unpin => String::new(),
+            | Self::Unpin
+            | Self::Probe(_)
+            | Self::Evidence { .. } => String::new(),
         }
     }
 
@@ -435,7 +515,11 @@ impl Verb {
             | Self::Read { .. }
             | Self::Result(_)
             | Self::Timer(_)
+            | Self::Logs(_)
+            | Self::Capture(_)
             | Self::Left
+            | Self::Probe(_)
+            | Self::Evidence { .. }
             | Self::Verify(_) => false,
         }
     }
@@ -444,7 +528,7 @@ impl Verb {
     /// standard input, so only what takes no input of its own and needs no root.
     pub fn runs_unenrolled(&self) -> bool {
         match self {
-            Self::Hello | Self::Facts(_) => true,
+            Self::Hello | Self::Facts(_) | Self::Probe(_) | Self::Evidence { .. } => true,
             Self::Simulate(_)
             | Self::Have(_)
             | Self::Give { .. }
@@ -458,6 +542,8 @@ impl Verb {
             | Self::Confirm { .. }
             | Self::Extend { .. }
             | Self::Timer(_)
+            | Self::Logs(_)
+            | Self::Capture(_)
             | Self::Claim
             | Self::Left
             | Self::Clean(_)
@@ -465,18 +551,30 @@ impl Verb {
         }
     }
 
+    /// Whether it never runs as root by way of sudo: what it looks at, a user can look at, and a command of
+    /// the plan is no reason to become root.
+    pub fn runs_as_login(&self) -> bool {
+        matches!(self, Self::Probe(_))
+    }
+
     /// After how long without a whole answer it counts as lost. Work itself has no limit here: it
     /// is detached, and only asked about.
     pub fn timeout(&self) -> Span {
         match self {
             Self::Hello | Self::Result(_) | Self::Reboot { .. } | Self::Timer(_) => Span::secs(30),
+            // Until its stream begins; that has no end of its own.
+            Self::Logs(_) => Span::secs(30),
             Self::Extend { .. } | Self::Claim => Span::secs(30),
+            // Until its stream begins; that has no end of its own.
+            Self::Capture(_) => Span::secs(30),
             // A confirm may have GRUB's menu made anew, which looks at every disk.
             Self::Start { .. } | Self::Arm { .. } | Self::Confirm { .. } => Span::secs(90),
             Self::Clean(_) | Self::Unpin | Self::Give { .. } | Self::Take { .. } => Span::secs(90),
             Self::Facts(_) | Self::Simulate(_) | Self::Verify(_) | Self::Have(_) | Self::Left => {
                 Span::secs(120)
             }
+            Self::Probe(looks) => Look::all_within(looks),
+            Self::Evidence { .. } => Span::secs(45),
             Self::Read { wait, .. } => Span::secs(15 + u64::from((*wait).min(LONGEST_WAIT))),
         }
     }
@@ -484,7 +582,7 @@ impl Verb {
     /// The command line for an enrolled host: through sudo, or directly where the login is root's.
     /// It holds no character that a shell would act on.
     pub fn command(&self, nonce: &Nonce, epoch: Epoch, as_root: bool) -> String {
-        let sudo = if as_root { "" } else { "sudo -n " };
+        let sudo = if as_root || self.runs_as_login() { "" } else { "sudo -n " };
         format!("{sudo}{} {}", helper::PATH, self.call(nonce, epoch))
     }
 

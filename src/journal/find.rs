@@ -121,6 +121,8 @@ fn frozen(
             | Event::Gate(_)
             | Event::Probe(_)
             | Event::Packet(_)
+            | Event::Log(_)
+            | Event::Evidence(_)
             | Event::Rehearsal(_)
             | Event::Samples(_) => {}
         }

@@ -187,6 +187,26 @@ impl Recording {
         Ok(Opened { recording, header, records, end, aside, before })
     }
 
+    /// Writes a new file into a recording's folder for evidence, and gives its name inside the recording,
+    /// its hash and its size in bytes. On return it is on the disk.
+    ///
+    /// # Errors
+    /// Where the name leads elsewhere, the file is there already, or can't be written.
+    pub fn keep_evidence(
+        folder: &Path,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<(String, Blake3, u64), RecordingError> {
+        let sound = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+        if name.is_empty() || name.starts_with('.') || !name.bytes().all(sound) {
+            return Err(RecordingError::Outside(Untrusted::new(name)));
+        }
+        let path = folder.join(EVIDENCE).join(name);
+        write_new(&path, bytes)?;
+        sync_folder(&path).map_err(tried("syncing", &path))?;
+        Ok((format!("{EVIDENCE}/{name}"), Blake3::of(bytes), bytes.len() as u64))
+    }
+
     /// Who holds a recording now, as that one wrote itself down. The lock is tried, and let go again.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Probes from outside: what is looked at again and again from the cockpit's machine.
 //!
-//! `dialer` makes every connection, `resolve` finds addresses, and each kind of probe has a file of
+//! `remote` has hosts and further places look at the same, `dialer` makes every connection, `resolve` finds addresses, and each kind of probe has a file of
 //! its own. Nothing here may judge (how many failures are a FAIL is core's), know a state or a
 //! screen, or send anything that changes something on a target.
 
@@ -13,6 +13,7 @@ mod http;
 mod icmp;
 mod login; // user and password of a database
 mod postgres;
+pub mod remote;
 mod resolve;
 mod roots; // whom this machine trusts
 mod tcp;
@@ -31,9 +32,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 pub use dialer::{DialError, Dialed, dial};
 
-use crate::core::ProbeTask;
-use crate::core::event::{FailKind, ProbeId, ProbeOutcome, Sighting, Vantage};
-use crate::plan::{ProbeTarget, VantageKind};
+use crate::core::event::{FailKind, ProbeOutcome, Sighting, Vantage};
+use crate::core::{ProbeTask, Subject};
+use crate::plan::ProbeTarget;
 use crate::types::{Span, Time, Untrusted};
 use resolve::Resolver;
 use roots::Roots;
@@ -97,7 +98,7 @@ impl Attempt {
 /// and what was missed meanwhile is not made up for.
 pub async fn watch<R, F>(probes: Vec<ProbeTask>, means: &Means, report: R)
 where
-    R: Fn(ProbeId, Vantage, Attempt) -> F,
+    R: Fn(Subject, Vantage, Attempt) -> F,
     F: Future<Output = ()>,
 {
     let free = Semaphore::new(AT_ONCE);
@@ -124,7 +125,7 @@ fn offset(place: usize, count: usize, every: Span) -> Span {
 
 async fn watch_one<R, F>(task: &ProbeTask, first: Instant, means: &Means, free: &Semaphore, report: &R)
 where
-    R: Fn(ProbeId, Vantage, Attempt) -> F,
+    R: Fn(Subject, Vantage, Attempt) -> F,
     F: Future<Output = ()>,
 {
     // A plan can't say "every 0s", and a timer can't do it.
@@ -148,12 +149,6 @@ pub async fn once(task: &ProbeTask, timeout: Span, means: &Means) -> Attempt {
 }
 
 async fn attempt(task: &ProbeTask, timeout: Span, means: &Means) -> Attempt {
-    match task.probe.from {
-        VantageKind::Outside => {}
-        VantageKind::Inside | VantageKind::Peer => {
-            return Attempt::broken("this version makes probes from outside only");
-        }
-    }
     let target = &task.probe.target;
     match target {
         ProbeTarget::Ping => icmp::attempt(task.address, means, timeout).await,

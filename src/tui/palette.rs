@@ -1,7 +1,7 @@
 //! The commands of the palette: one table, from which `:` completes and the help is made.
 
-use super::ui::Pane;
 use super::ui::timer::hosts;
+use super::ui::{Of, Pane};
 use crate::core::View;
 use crate::types::Span;
 
@@ -39,11 +39,12 @@ const fn entry(name: &'static str, takes: &'static str, help: &'static str, work
 }
 
 /// Every command.
-pub const COMMANDS: [Entry; 21] = [
+pub const COMMANDS: [Entry; 23] = [
     entry("at", "TIME or N%", "go to a moment of the replay", Works::Replay),
     entry("confirm", "HOST", "confirm by your word, where no probe can", Works::Live),
     entry("continue", "", "open the next batch's sheet", Works::Live),
     entry("copy", "", "copy the row or the sheet", Works::Both),
+    entry("evidence", "HOST", "save what a host is like now: routes, rules, sockets, journal", Works::Live),
     entry("export", "", "write what is shown into the recording's folder", Works::Both),
     entry("extend", "HOST MINUTES", "lengthen its dead-man timer; no number: 10", Works::Live),
     entry("filter", "TEXT", "filter the pane; without a text: no filter", Works::Both),
@@ -52,7 +53,13 @@ pub const COMMANDS: [Entry; 21] = [
     entry("leave", "PACKAGE", "put a package of this host off to the next window", Works::Live),
     entry("log", "all|host", "log lines of every host, or of the chosen one", Works::Both),
     entry("mark", "NOTE", "set a marker", Works::Live),
-    entry("pane", "NAME", "hosts, updates, probes, log, markers, gates, diagnostics", Works::Both),
+    entry(
+        "packets",
+        "host|customer|all",
+        "packets of the chosen host or customer, or of every host",
+        Works::Both,
+    ),
+    entry("pane", "NAME", "hosts, updates, probes, log, markers, gates, packets, diagnostics", Works::Both),
     entry("present", "", "large clock, names masked", Works::Both),
     entry("quit", "", "hold, then leave the cockpit; what is on the hosts goes on", Works::Both),
     entry("refresh", "HOST", "read a host again; without a name: all", Works::Live),
@@ -71,6 +78,7 @@ pub enum Line {
     Confirm(String),
     Continue,
     Copy,
+    Evidence(String),
     Export,
     Extend { host: String, by: Span },
     Filter(String),
@@ -79,6 +87,7 @@ pub enum Line {
     Leave(String),
     Log { all: bool },
     Mark(String),
+    Packets(Of),
     Pane(Pane),
     Present,
     Quit,
@@ -153,13 +162,23 @@ pub fn parse(text: &str, live: bool) -> Result<Line, String> {
         ("leave", Some(word)) => Line::Leave(word),
         ("waive", Some(word)) => Line::Waive(word),
         ("confirm", Some(word)) => Line::Confirm(word),
+        ("evidence", Some(word)) => Line::Evidence(word),
         ("extend", Some(words)) => extend(&words)?,
         ("pane", Some(word)) => match Pane::ALL.into_iter().find(|pane| pane.name() == word) {
             Some(pane) => Line::Pane(pane),
             None => return wanted(),
         },
         ("log", Some(word)) if word == "all" || word == "host" => Line::Log { all: word == "all" },
-        ("at" | "confirm" | "extend" | "leave" | "waive" | "pane" | "log", _) => return wanted(),
+        ("packets", None) => Line::Packets(Of::Host),
+        ("packets", Some(word)) => match word.as_str() {
+            "host" => Line::Packets(Of::Host),
+            "customer" => Line::Packets(Of::Customer),
+            "all" => Line::Packets(Of::All),
+            _ => return wanted(),
+        },
+        ("at" | "confirm" | "evidence" | "extend" | "leave" | "waive" | "pane" | "log", _) => {
+            return wanted();
+        }
         ("continue", _) => Line::Continue,
         ("copy", _) => Line::Copy,
         ("export", _) => Line::Export,
@@ -232,6 +251,7 @@ mod tests {
             ("re", true, "refresh or restage or resume"),
             ("waive", true, "wants GATE"),
             ("pane attic", true, "wants NAME"),
+            ("packets attic", true, "wants host|customer|all"),
             ("at 30%", true, "replay alone"),
             ("waive rehearsed", false, "from a recording"),
             ("hold world", true, "window|host|batch"),
@@ -243,6 +263,7 @@ mod tests {
             ("extend web3 5 6", true, "from 1 to 1440"),
             ("confirm web3", false, "from a recording"),
             ("con", true, "confirm or continue"),
+            ("evidence", true, "wants HOST"),
         ] {
             let error = parse(text, live).expect_err(text);
             assert!(error.contains(word), "{text}: {error}");
@@ -255,7 +276,7 @@ mod tests {
             let live = entry.works != Works::Replay;
             let rest = match entry.name {
                 "pane" => "log",
-                "log" => "all",
+                "log" | "packets" => "all",
                 "hold" | "resume" => "host",
                 _ => "word",
             };

@@ -9,13 +9,13 @@ use crate::core::command::{Answer, Command, Input, Intent, Sample as Said};
 use crate::core::decide::{Circumstances, Decision, advance, decide};
 use crate::core::event::{
     Actor, ApplyReport, FailKind, Failure, FailureKind, HelperState, LogLine, LogSource, ProbeId,
-    ProbeOutcome, Proof, ProofFile, Purpose, RollbackReport, Snapshot, SnapshotLeft, Timer, TimerState,
-    TimerWatch, Vantage, VerifyReport,
+    ProbeOutcome, Proof, ProofFile, Purpose, RollbackReport, Samples, Snapshot, SnapshotLeft, Timer,
+    TimerState, TimerWatch, Vantage, VerifyReport,
 };
 use crate::core::state::{Phase, Work};
 use crate::core::{Change, Frozen, JournalHealth, Record, Rehearsal, State, View};
 use crate::facts::{Address, Domain, Fact, Kept, KeptWhy, Locks, Network, Packages, Pending, Updates};
-use crate::plan::Plan;
+use crate::plan::{Plan, VantageKind};
 use crate::types::{BatchId, HostName, PackageId, Seq, Sha256, Span, Time, Untrusted};
 
 /// A plan as people write it: small before large, customers with probes.
@@ -370,13 +370,12 @@ impl Sample {
         self.to(at(clock));
         let operation = self.batch(host).operation.expect("an operation");
         let host: HostName = host.parse().expect("host");
-        let line = |text: &&str| LogLine {
-            host: host.clone(),
-            source: LogSource::Operation(operation.clone()),
-            at: at(clock),
-            text: Untrusted::new(text),
+        let line = |text: &&str| {
+            let source = LogSource::Operation(operation.clone());
+            LogLine::new(host.clone(), source, at(clock), Untrusted::new(text))
         };
-        self.input(Input::Lines { lines: lines.iter().map(line).collect(), left_out: 0 });
+        let lines = lines.iter().map(line).collect();
+        self.input(Input::Samples(Samples { lines, ..Samples::default() }));
     }
 
     /// The apply and the verifying come off.
@@ -419,20 +418,25 @@ impl Sample {
     pub(crate) fn probe(&mut self, clock: &str, fails: Option<&str>) {
         self.to(at(clock));
         let id = self.waiting(Work::Probe);
-        let probes: Vec<ProbeId> = self
+        let probes: Vec<(ProbeId, VantageKind)> = self
             .state
             .probes
             .iter()
             .filter(|(_, probe)| crate::core::effect::is_made(&probe.probe))
-            .map(|(id, _)| id.clone())
+            .map(|(id, probe)| (id.clone(), probe.probe.from))
             .collect();
-        for (nth, probe) in probes.into_iter().enumerate() {
+        for (nth, (probe, from)) in probes.into_iter().enumerate() {
             let outcome = if fails == Some(probe.customer.as_str()) {
                 ProbeOutcome::fail(FailKind::NoAnswer, "no answer in 3s")
             } else {
                 ProbeOutcome::Ok { took: Span::ms(11 + 7 * nth as u64), said: "connected".into() }
             };
-            self.say(id, Said::Seen { probe, vantage: Vantage::Cockpit, outcome, sighting: None });
+            let vantage = match from {
+                VantageKind::Outside => Vantage::Cockpit,
+                VantageKind::Inside => Vantage::Inside,
+                VantageKind::Peer => Vantage::Peer("web2".parse().expect("a host")),
+            };
+            self.say(id, Said::Seen { probe, vantage, outcome, sighting: None });
         }
         self.to(at(clock));
     }

@@ -48,7 +48,7 @@ pub fn line(n: usize, at: Time, what: &str) -> LogLine {
     let source = LogSource::Operation(operation(n));
     let text =
         Untrusted::new(format!("Unpacking {what}:amd64 (3.0.16-1~deb12u1) over (3.0.15-1~deb12u1) ..."));
-    LogLine { host: host(n), source, at, text }
+    LogLine::new(host(n), source, at, text)
 }
 
 fn operation(n: usize) -> OperationId {
@@ -179,7 +179,7 @@ pub fn built(size: &Size) -> Writer {
     }
     let lines: Vec<LogLine> = (0..size.lines).map(|n| line(n % size.hosts, at(3_590), "libssl3")).collect();
     for some in lines.chunks(50) {
-        writer.take(at(3_599), Event::Samples(Samples { lines: some.to_vec(), left_out: 0 }));
+        writer.take(at(3_599), Event::Samples(Samples { lines: some.to_vec(), ..Default::default() }));
     }
     writer
 }

@@ -378,6 +378,14 @@ fn every_verb_is_answered_as_its_transcript_says() {
     let boot = "00000000-0000-0000-0000-000000000000".parse().expect("a boot id");
     hold("reboot-already", &Verb::Reboot { batch: "b1".parse().expect("an id"), boot }, 5);
     hold("claim", &Verb::Claim, 5);
+    let looks = [
+        "tcp+1000+127.0.0.1+1",
+        "http+1000+127.0.0.1+1+a.example+Lw",
+        "dns+1000+127.0.0.1+a.example",
+        "exec+3000+dHJ1ZQ",
+    ];
+    hold("probe", &Verb::Probe(looks.map(|word| word.parse().expect("a look")).to_vec()), 0);
+    hold("evidence", &Verb::Evidence { minutes: 5 }, 0);
     hold("left", &Verb::Left, 0);
     hold("unpin", &Verb::Unpin, 5);
     hold("clean", &Verb::Clean(Vec::new()), 5);

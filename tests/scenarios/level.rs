@@ -22,11 +22,21 @@ const COUNTS: [&str; 10] = [
 
 /// An answer, levelled.
 pub fn levelled(raw: &str) -> String {
-    let mut section = "";
+    let (mut section, mut evidence) = ("", false);
     let mut text = String::new();
     for line in raw.lines() {
         if let Some(rest) = line.strip_prefix(&format!("@{NONCE} ")) {
             section = rest.strip_prefix("begin ").unwrap_or("");
+            if section == "now" {
+                evidence = true;
+            }
+            // What a host is like is its own, what is installed there too.
+            if let Some((name, _)) = rest.strip_prefix("end ").and_then(|end| end.split_once(' '))
+                && evidence
+            {
+                text.push_str(&format!("@{NONCE} end {name} 0\n"));
+                continue;
+            }
         }
         let read = match (section, line.strip_prefix('|')) {
             ("piece", Some(_)) => {
@@ -36,6 +46,13 @@ pub fn levelled(raw: &str) -> String {
                 false
             }
             ("rest", Some(_)) => false,
+            (_, Some(_)) if evidence => false,
+            ("probe", Some(payload)) => {
+                let (head, said) = payload.split_once('\t').unwrap_or((payload, ""));
+                let words: Vec<String> = head.split(' ').enumerate().map(looked).collect();
+                text.push_str(&format!("|{}\t{said}\n", words.join(" ")));
+                false
+            }
             ("simulation", Some(payload)) => {
                 ["Inst ", "Remv ", "Conf "].iter().any(|start| payload.starts_with(start))
             }
@@ -50,6 +67,17 @@ pub fn levelled(raw: &str) -> String {
         }
     }
     text
+}
+
+/// A word of what became of an attempt: how long it took and from which port are of the moment.
+fn looked((nth, word): (usize, &str)) -> String {
+    let number = word.bytes().all(|b| b.is_ascii_digit());
+    match word.split_once('=') {
+        None if number && nth > 0 => "0".to_owned(),
+        None | Some(("status", _)) => word.to_owned(),
+        Some(("local", _)) => "local=0.0.0.0:1".to_owned(),
+        Some((key, _)) => format!("{key}=0"),
+    }
 }
 
 /// One word, levelled by what it is or by the line it stands in.

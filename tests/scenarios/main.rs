@@ -1,6 +1,7 @@
 //! Scenarios on real things of this machine that are thrown away afterwards.
 
 mod after;
+mod capture;
 mod carry;
 mod feet;
 mod figures;
@@ -8,6 +9,7 @@ mod helper;
 mod host;
 mod kernel;
 mod level;
+mod probe;
 mod rules;
 mod snapshot;
 mod throwaway;

@@ -87,6 +87,8 @@ fn every_transcript_reads_as_what_its_verb_says() {
                 Verb::Arm { .. } | Verb::Confirm { .. } | Verb::Extend { .. } | Verb::Timer(_),
                 Ok(Said::Timer(_)),
             )
+            | (Verb::Probe(_), Ok(Said::Looked(_)))
+            | (Verb::Evidence { .. }, Ok(Said::Evidence(_)))
             | (Verb::Reboot { .. } | Verb::Clean(_), Ok(Said::Done)) => true,
             _ => false,
         };
@@ -101,12 +103,14 @@ fn every_transcript_reads_as_what_its_verb_says() {
             "claim",
             "clean",
             "confirm",
+            "evidence",
             "extend",
             "give",
             "have",
             "hello",
             "left",
             "left-open",
+            "probe",
             "read",
             "reboot-already",
             "refuse-busy",

@@ -99,7 +99,12 @@ pub fn effect_epoch(effect: &Effect) -> Option<Epoch> {
         | Effect::Confirm { on, .. }
         | Effect::Timer { on, extend: Some(_), .. }
         | Effect::Inspect { on, .. } => Some(on.epoch),
-        Effect::Timer { extend: None, .. } | Effect::Verify { .. } | Effect::Probe { .. } => None,
+        Effect::Timer { extend: None, .. }
+        | Effect::Verify { .. }
+        | Effect::Follow { .. }
+        | Effect::Capture { .. }
+        | Effect::Evidence { .. }
+        | Effect::Probe { .. } => None,
     }
 }
 
@@ -113,9 +118,12 @@ fn refused(effect: &Effect) -> Answer {
         Effect::Reboot { .. } => Answer::Rebooted(Err(failure)),
         Effect::Timer { .. } => Answer::Timer(Err(failure)),
         Effect::Confirm { .. } => Answer::Confirmed(Err(failure)),
-        Effect::Inspect { .. } | Effect::Verify { .. } | Effect::Probe { .. } => {
-            Answer::Inspected(Inspected::Unknown, failure.what)
-        }
+        Effect::Inspect { .. }
+        | Effect::Verify { .. }
+        | Effect::Follow { .. }
+        | Effect::Capture { .. }
+        | Effect::Probe { .. } => Answer::Inspected(Inspected::Unknown, failure.what),
+        Effect::Evidence { .. } => Answer::Evidence(Err(failure)),
     }
 }
 
@@ -310,7 +318,12 @@ impl SimHost {
                 now + Span::ms(200)
             }
             Effect::Inspect { on, .. } => self.operations.get(&on.operation).map_or(now, |o| o.done.max(now)),
-            Effect::Read { .. } | Effect::Verify { .. } | Effect::Probe { .. } => now + takes,
+            Effect::Read { .. }
+            | Effect::Verify { .. }
+            | Effect::Follow { .. }
+            | Effect::Probe { .. }
+            | Effect::Evidence { .. }
+            | Effect::Capture { .. } => now + takes,
         }
     }
 
@@ -411,14 +424,22 @@ impl SimHost {
                 Work::Reboot if Some(self.boot()) != *was => {
                     Answer::Rebooted(Ok((self.boot(), Span::secs(20))))
                 }
-                Work::Reboot | Work::Verify | Work::Timer | Work::Confirm => {
+                Work::Reboot | Work::Verify | Work::Timer | Work::Confirm | Work::Evidence => {
                     Answer::Inspected(Inspected::NeverBegan, "it never began".into())
                 }
-                Work::Stage | Work::Apply | Work::Rollback | Work::Read | Work::Inspect | Work::Probe => {
-                    self.ended(on, effect)
-                }
+                Work::Stage
+                | Work::Apply
+                | Work::Rollback
+                | Work::Read
+                | Work::Inspect
+                | Work::Probe
+                | Work::Capture
+                | Work::Logs => self.ended(on, effect),
             },
+            Effect::Evidence { .. } => Answer::Evidence(Err(failed("nothing is kept here"))),
             Effect::Probe { .. } => Answer::WatchEnded("the end".into()),
+            Effect::Follow { .. } => Answer::LogsEnded("the end".into()),
+            Effect::Capture { .. } => Answer::CaptureEnded("the end".into()),
         }
     }
 
@@ -438,6 +459,9 @@ impl SimHost {
                 | Effect::Inspect { .. }
                 | Effect::Timer { .. }
                 | Effect::Confirm { .. }
+                | Effect::Follow { .. }
+                | Effect::Capture { .. }
+                | Effect::Evidence { .. }
                 | Effect::Probe { .. } => Answer::Inspected(Inspected::Unknown, "power went".into()),
             },
         }

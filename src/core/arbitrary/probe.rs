@@ -7,10 +7,10 @@ use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{Any, customer, few, host, interface, sha256, span, texts, time, untrusted};
+use super::{Any, blake3, customer, few, host, interface, result, sha256, span, texts, time, untrusted};
 use crate::core::event::{
-    Certificate, FailKind, Flow, PacketEvent, Phases, ProbeEvent, ProbeId, ProbeOutcome, Sighting, Tally,
-    Vantage,
+    Certificate, EvidenceEvent, EvidenceFile, FailKind, Flow, IcmpError, PacketEvent, PacketRow, Phases,
+    ProbeEvent, ProbeId, ProbeOutcome, Quoted, Seen, Sighting, Tally, TcpFlags, Vantage, Way, What,
 };
 
 fn probe() -> Any<ProbeId> {
@@ -87,6 +87,11 @@ pub fn probe_event() -> Any<ProbeEvent> {
         (probe(), vantage(), outcome(), of(sighting().prop_map(Box::new))).prop_map(
             |(probe, vantage, outcome, sighting)| ProbeEvent::Seen { probe, vantage, outcome, sighting }
         ),
+        (any::<u16>(), vantage(), outcome()).prop_map(|(index, vantage, outcome)| ProbeEvent::ControlSeen {
+            index,
+            vantage,
+            outcome
+        }),
         (any::<u64>(), untrusted()).prop_map(|(started, why)| ProbeEvent::WatchEnded { started, why }),
     ]
     .boxed()
@@ -111,6 +116,55 @@ pub fn flow() -> Any<Flow> {
             first_byte,
             came_by,
             left_by,
+            by_time: n[0] % 2 == 1,
+        })
+        .boxed()
+}
+
+/// Any row of a packet.
+pub fn row() -> Any<PacketRow> {
+    let way = prop_oneof![Just(Way::Unknown), Just(Way::In), Just(Way::Out), Just(Way::Other)];
+    let tcp = (socket(), socket(), vec(any::<u32>(), 4), any::<u16>(), of(any::<u8>())).prop_map(
+        |(src, dst, n, window, alert)| What::Tcp {
+            src,
+            dst,
+            flags: TcpFlags(n[0].to_be_bytes()[0]),
+            seq: n[1],
+            ack: n[2],
+            window,
+            data: n[3],
+            alert,
+        },
+    );
+    let error =
+        (any::<IpAddr>(), any::<IpAddr>(), any::<(u8, u8)>(), of((any::<u8>(), socket(), socket()).boxed()))
+            .prop_map(|(src, dst, code, about)| What::Error {
+                src,
+                dst,
+                why: IcmpError::Prohibited,
+                code,
+                about: about.map(|(protocol, src, dst)| Quoted { protocol, src, dst }),
+            });
+    let what = prop_oneof![
+        tcp,
+        error,
+        any::<(bool, std::net::Ipv4Addr, std::net::Ipv4Addr)>()
+            .prop_map(|(asks, sender, target)| What::Arp { asks, sender, target }),
+        any::<(IpAddr, IpAddr, bool, u16, u16)>().prop_map(|(src, dst, reply, id, seq)| What::Echo {
+            src,
+            dst,
+            reply,
+            id,
+            seq
+        }),
+        any::<u16>().prop_map(|ethertype| What::Other { ethertype }),
+    ];
+    (host(), time(), of(interface()), way, any::<u32>(), what)
+        .prop_map(|(host, at, by, way, length, what)| PacketRow {
+            host,
+            at,
+            by,
+            seen: Seen { way, length, what },
         })
         .boxed()
 }
@@ -132,6 +186,27 @@ pub fn packet_event() -> Any<PacketEvent> {
             .prop_map(|(host, over, tallies, dropped)| PacketEvent::Tallied { host, over, tallies, dropped }),
         host().prop_map(|host| PacketEvent::Running { host }),
         (host(), untrusted()).prop_map(|(host, why)| PacketEvent::Unseen { host, why }),
+        host().prop_map(|host| PacketEvent::Started { host }),
+        (host(), any::<u64>(), untrusted()).prop_map(|(host, started, why)| PacketEvent::Ended {
+            host,
+            started,
+            why
+        }),
+    ]
+    .boxed()
+}
+
+/// Any event of evidence.
+pub fn evidence_event() -> Any<EvidenceEvent> {
+    let file = (untrusted(), blake3(), any::<u64>()).prop_map(|(file, blake3, bytes)| EvidenceFile {
+        file,
+        blake3,
+        bytes,
+    });
+    prop_oneof![
+        (host(), untrusted()).prop_map(|(host, why)| EvidenceEvent::Started { host, why }),
+        (host(), any::<u64>(), result(file.boxed()))
+            .prop_map(|(host, started, result)| EvidenceEvent::Saved { host, started, result }),
     ]
     .boxed()
 }

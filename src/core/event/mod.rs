@@ -5,12 +5,15 @@
 //! that a reader can tell "unknown" from "broken".
 
 mod batch;
+mod evidence;
 mod gate;
 mod host;
+mod log;
 mod packet;
 mod probe;
 mod rehearsal;
 mod report;
+mod row;
 mod samples;
 mod takeover;
 mod timer;
@@ -19,8 +22,10 @@ mod window;
 use serde::{Deserialize, Serialize};
 
 pub use batch::BatchEvent;
+pub use evidence::{EvidenceEvent, EvidenceFile};
 pub use gate::GateEvent;
 pub use host::{HelperState, HostEvent};
+pub use log::LogEvent;
 pub use packet::{Flow, PacketEvent, Tally};
 pub use probe::{Certificate, FailKind, Phases, ProbeEvent, ProbeId, ProbeOutcome, Sighting, Vantage};
 pub use rehearsal::RehearsalEvent;
@@ -28,6 +33,7 @@ pub use report::{
     ApplyReport, Check, Identity, Inspected, KernelBack, Origin, Pinned, Proof, ProofFile, RollbackReport,
     Snapshot, SnapshotKind, SnapshotLeft, Source, Taking, Tools, VerifyReport,
 };
+pub use row::{IcmpError, PacketRow, Quoted, Seen, TcpFlags, Way, What};
 pub use samples::{LogLine, LogSource, Samples};
 pub use takeover::{Before, TakeOver, TakeOverWord};
 pub use timer::{Arming, Timer, TimerState, TimerWatch};
@@ -78,6 +84,10 @@ pub enum Event {
     Probe(ProbeEvent),
     /// What captures on hosts saw.
     Packet(PacketEvent),
+    /// Hosts' logs as they grow.
+    Log(LogEvent),
+    /// What hosts were like at a moment.
+    Evidence(EvidenceEvent),
     /// The rehearsal's own milestones.
     Rehearsal(RehearsalEvent),
     /// Log lines and the like, as recorded.
@@ -94,6 +104,8 @@ impl Event {
             | Self::Gate(_)
             | Self::Probe(_)
             | Self::Packet(_)
+            | Self::Log(_)
+            | Self::Evidence(_)
             | Self::Rehearsal(_)
             | Self::Samples(_) => 1,
         }

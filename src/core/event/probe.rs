@@ -210,6 +210,16 @@ pub enum ProbeEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sighting: Option<Box<Sighting>>,
     },
+    /// One attempt at a target of the plan's `[[control]]`: it says whether the vantage itself works.
+    ControlSeen {
+        /// Which control, by its place in the plan, from 0.
+        index: u16,
+        /// From where.
+        #[serde(default, skip_serializing_if = "Vantage::is_cockpit")]
+        vantage: Vantage,
+        /// How it went.
+        outcome: ProbeOutcome,
+    },
     /// Probing ended.
     WatchEnded {
         /// The effect's id.
@@ -229,6 +239,7 @@ impl ProbeEvent {
             Self::Seen { probe, vantage, outcome, sighting } => {
                 state.saw(probe, vantage, outcome, sighting.as_deref(), at);
             }
+            Self::ControlSeen { index, vantage, outcome } => state.saw_control(*index, vantage, outcome, at),
             Self::WatchEnded { started, .. } => {
                 state.answered(*started);
                 if state.probing == Some(*started) {

@@ -6,6 +6,7 @@
 mod batch;
 mod batches;
 mod deadman;
+mod logs;
 mod probe;
 mod ring;
 
@@ -17,20 +18,25 @@ use serde::{Deserialize, Serialize};
 pub use batch::{Batch, Phase};
 pub use batches::Batches;
 pub use deadman::{DeadMan, Unattended};
+pub use logs::Logs;
+pub(in crate::core) use probe::RESULTS;
 pub use probe::{Capture, Health, Normal, ProbeState, Series};
 pub use ring::Ring;
 
 use super::change::Rehearsal;
 use super::event::{
-    Event, Failure, Flow, HelperState, HoldScope, LogLine, Outcome, PacketEvent, ProbeEvent, ProbeId,
-    ProbeOutcome, Purpose, Record, Sighting, Vantage,
+    Event, Failure, Flow, HelperState, HoldScope, LogEvent, LogLine, Outcome, PacketEvent, PacketRow,
+    ProbeEvent, ProbeId, ProbeOutcome, Purpose, Record, Samples, Sighting, Vantage,
 };
+use super::evidence::Evidence;
 use crate::facts::Facts;
 use crate::plan::Plan;
 use crate::types::{BatchId, Epoch, HostName, PackageName, Seq, Time, Untrusted};
 
 /// Log lines kept in state; older ones stay in the journal.
 const LOG_LINES: usize = 10_000;
+/// Rows of packets kept in state; older ones stay in the journal.
+const PACKETS: usize = 5_000;
 /// Markers kept in state, the newest.
 const MARKERS: usize = 1_000;
 
@@ -69,8 +75,14 @@ pub struct State {
     pub waivers: Vec<Waiver>,
     /// Probes and their newest results.
     pub probes: BTreeMap<ProbeId, Arc<ProbeState>>,
+    /// The plan's controls and their newest results, as listed there.
+    pub controls: Vec<Arc<ProbeState>>,
     /// What captures on hosts see.
     pub captures: BTreeMap<HostName, Capture>,
+    /// What is known of hosts' logs.
+    pub logs: BTreeMap<HostName, Logs>,
+    /// Evidence of hosts.
+    pub evidence: BTreeMap<HostName, Evidence>,
     /// The standing effect that makes probes.
     pub probing: Option<Seq>,
     /// Effects that were started and have not answered.
@@ -81,6 +93,10 @@ pub struct State {
     pub log: Ring<LogLine>,
     /// Lines that were never recorded.
     pub log_left_out: u64,
+    /// The newest rows of packets.
+    pub packets: Ring<PacketRow>,
+    /// Rows that were never recorded.
+    pub packets_left_out: u64,
     /// When and how it ended.
     pub ended: Option<(Time, Outcome)>,
 }
@@ -204,6 +220,9 @@ pub enum Work {
     Probe,
     Timer,
     Confirm,
+    Capture,
+    Evidence,
+    Logs,
 }
 
 /// The round of a rehearsal: apply, roll back, apply again.
@@ -237,12 +256,17 @@ impl Default for State {
             batches: Batches::default(),
             waivers: Vec::new(),
             probes: BTreeMap::new(),
+            controls: Vec::new(),
             captures: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            evidence: BTreeMap::new(),
             probing: None,
             pending: BTreeMap::new(),
             markers: VecDeque::new(),
             log: Ring::new(LOG_LINES),
             log_left_out: 0,
+            packets: Ring::new(PACKETS),
+            packets_left_out: 0,
             ended: None,
         }
     }
@@ -263,6 +287,8 @@ impl State {
             Event::Gate(event) => event.apply(self, seq, at),
             Event::Probe(event) => event.apply(self, seq, at),
             Event::Packet(event) => event.apply(self, seq, at),
+            Event::Log(event) => event.apply(self, seq, at),
+            Event::Evidence(event) => event.apply(self, seq, at),
             Event::Rehearsal(event) => event.apply(self, seq, at),
             Event::Samples(samples) => samples.apply(self, seq, at),
         }
@@ -306,15 +332,27 @@ impl State {
             Event::Probe(ProbeEvent::Seen { probe, vantage, .. }) => {
                 self.probes.get(probe).is_some_and(|probe| probe.as_ever(vantage))
             }
+            Event::Probe(ProbeEvent::ControlSeen { index, vantage, .. }) => {
+                self.controls.get(usize::from(*index)).is_some_and(|control| control.as_ever(vantage))
+            }
             // They stand beside results, which are shown at once where it matters.
-            Event::Packet(PacketEvent::Tallied { .. }) => true,
-            Event::Packet(PacketEvent::Matched { flow, .. }) => flow.completed,
-            Event::Packet(PacketEvent::Running { .. } | PacketEvent::Unseen { .. }) => false,
+            Event::Packet(PacketEvent::Tallied { .. }) | Event::Log(LogEvent::Counted { .. }) => true,
+            Event::Log(_) => false,
+            Event::Packet(PacketEvent::Matched { flow, .. }) => flow.completed || flow.granted >= flow.asked,
+            // Rows alone: on a host with customers they come all the time.
+            Event::Samples(Samples { lines, left_out: 0, .. }) => lines.is_empty(),
+            Event::Packet(
+                PacketEvent::Running { .. }
+                | PacketEvent::Unseen { .. }
+                | PacketEvent::Started { .. }
+                | PacketEvent::Ended { .. },
+            ) => false,
             Event::Probe(ProbeEvent::WatchStarted | ProbeEvent::WatchEnded { .. })
             | Event::Window(_)
             | Event::Host(_)
             | Event::Batch(_)
             | Event::Gate(_)
+            | Event::Evidence(_)
             | Event::Rehearsal(_)
             | Event::Samples(_) => false,
         }
@@ -353,6 +391,8 @@ impl State {
                 self.probes.insert(id, Arc::new(ProbeState::new(probe.clone())));
             }
         }
+        let controls = plan.controls.iter().map(|probe| Arc::new(ProbeState::new(probe.clone())));
+        self.controls = controls.collect();
         self.turns = Arc::new(super::schedule::turns(plan));
         self.plan = Some(Arc::new(plan.clone()));
     }
@@ -396,6 +436,13 @@ impl State {
     pub(super) fn forget_pending(&mut self) {
         self.pending.clear();
         self.probing = None;
+        for logs in self.logs.values_mut() {
+            logs.forget(self.at);
+        }
+        for capture in self.captures.values_mut() {
+            (capture.effect, capture.over, capture.since) = (None, false, None);
+        }
+        self.evidence.values_mut().for_each(|of| of.asked = None);
         let names: Vec<HostName> = self.hosts.keys().cloned().collect();
         for name in names {
             if let Some(host) = self.host_mut(&name) {
@@ -444,6 +491,11 @@ impl State {
         probe.saw(vantage, outcome, seen, at);
     }
 
+    pub(super) fn saw_control(&mut self, index: u16, vantage: &Vantage, outcome: &ProbeOutcome, at: Time) {
+        let Some(control) = self.controls.get_mut(usize::from(index)).map(Arc::make_mut) else { return };
+        control.saw(vantage, outcome, None, at);
+    }
+
     pub(super) fn matched(&mut self, id: &ProbeId, vantage: &Vantage, flow: &Flow, at: Time) {
         let Some(probe) = self.probes.get_mut(id).map(Arc::make_mut) else { return };
         probe.matched(vantage, flow, at);
@@ -455,6 +507,9 @@ impl State {
             if !probe.settled {
                 Arc::make_mut(probe).settled = true;
             }
+        }
+        if let Some(at) = self.at {
+            self.logs.values_mut().for_each(|logs| logs.settle(at));
         }
     }
 }

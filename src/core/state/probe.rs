@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::core::event::{Flow, ProbeOutcome, Sighting, Tally, Vantage};
 use crate::plan::Probe;
-use crate::types::{Sha256, Span, Time, Untrusted};
+use crate::types::{Seq, Sha256, Span, Time, Untrusted};
 
 /// Results kept for each probe and vantage, the newest.
-const RESULTS: usize = 32;
+pub(in crate::core) const RESULTS: usize = 32;
 
 /// A probe and its newest results.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +37,9 @@ pub struct Series {
     pub normal: Normal,
     /// What the host's capture saw of the newest attempt that was found there, and when it said so.
     pub flow: Option<(Time, Arc<Flow>)>,
+    /// How long it may be until the next result while nothing is wrong, where that is longer than
+    /// between the probe's own.
+    pub pace: Span,
 }
 
 /// What a target was like before the window's first change.
@@ -62,6 +65,10 @@ impl Normal {
 /// What is known of a host's capture.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Capture {
+    /// The standing effect that captures.
+    pub effect: Option<Seq>,
+    /// It ended for good: it is not started again before the window is picked up.
+    pub over: bool,
     /// Since when it has run; `None` while it doesn't.
     pub since: Option<Time>,
     /// Why its packets are not seen.
@@ -93,8 +100,10 @@ impl Series {
 
     /// Whether the newest result is older than three intervals and a timeout, or there is none.
     pub fn stale(&self, probe: &Probe, now: Time) -> bool {
-        let limit = probe.every.as_ms() * 3 + probe.timeout.as_ms();
-        self.last().is_none_or(|(at, _)| (now - *at).num_milliseconds() > limit as i64)
+        let every = probe.every.max(self.pace).as_ms();
+        let limit = every.saturating_mul(3).saturating_add(probe.timeout.as_ms());
+        self.last()
+            .is_none_or(|(at, _)| (now - *at).num_milliseconds() > i64::try_from(limit).unwrap_or(i64::MAX))
     }
 
     /// Whether the newest result says what all before it that are kept said: it passes.
@@ -214,7 +223,8 @@ impl ProbeState {
         if vantage.judges(self.probe.from) {
             &mut self.own
         } else {
-            self.others.entry(vantage.clone()).or_default()
+            let pace = crate::core::tasks::pace(&self.probe, vantage);
+            self.others.entry(vantage.clone()).or_insert_with(|| Series { pace, ..Series::default() })
         }
     }
 

@@ -1,5 +1,6 @@
 //! Single effects on the fleet, as the loop starts them: what a whole window seldom comes to.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +11,12 @@ use crate::conductor::shell::Outside;
 use crate::conductor::{clock, shell};
 use crate::core::change::Standing;
 use crate::core::effect::{OnHost, Supply};
-use crate::core::event::{Arming, FailureKind, Inspected, Proof, Source, TimerState};
-use crate::core::state::Work as Under;
-use crate::core::{Answer, Change, Effect, Input, Started};
+use crate::core::event::{
+    Actor, Arming, Event, FailureKind, Inspected, ProbeOutcome, Proof, Purpose, Record, Source, TimerState,
+    Vantage, WindowEvent,
+};
+use crate::core::state::{State, Work as Under};
+use crate::core::{Answer, Change, Effect, Input, Sample, Started, tasks};
 use crate::demo::tests::fleet::asker;
 use crate::demo::{Fleet, Pace, Scenario, Setup, start_with};
 use crate::host::act::Hosts;
@@ -20,8 +24,8 @@ use crate::host::ask::Asker;
 use crate::host::operation::Spec;
 use crate::host::verb::{Verb, Work};
 use crate::host::{Destination, Link, Target};
-use crate::plan::{Class, Plan};
-use crate::types::{Blake3, Nonce, Span};
+use crate::plan::{self, Class, Plan};
+use crate::types::{Blake3, HostName, Nonce, Span};
 
 const WORD: &str = "a word of its type";
 /// The old version that web1's archive has no more.
@@ -212,4 +216,101 @@ async fn what_is_lengthened_is_asked_how_it_stands_also_where_that_was_refused()
     let confirm = Verb::Confirm { batch: "b1".parse().expect(WORD), token: token.clone(), plan: sealed };
     web1.ask(&confirm, 9).await.expect("confirms");
     assert_eq!(timer(9).await.expect("an answer").state, TimerState::Confirmed);
+}
+
+/// The demo's customers, looked at from inside, from a peer and from a further place, over real ssh.
+#[tokio::test]
+async fn hosts_peers_and_further_places_look_at_the_same_targets() {
+    let (fleet, mut plan) = fleet().await;
+    let paris: HostName = "paris".parse().expect(WORD);
+    plan.vantages.push(plan::Vantage { name: paris.clone(), ssh: String::new() });
+    let mut state = State::default();
+    let opened = WindowEvent::Opened {
+        purpose: Purpose::Run,
+        plan: Box::new(plan.clone()),
+        rehearsal: None,
+        program: "test".to_owned(),
+    };
+    let record = Record {
+        seq: 1,
+        at: clock::now(),
+        actor: Actor::Holdpoint,
+        session: "test".to_owned(),
+        epoch: 1,
+        event: Event::Window(opened),
+    };
+    state.apply(&record);
+    let mut probes = tasks::tasks(&state);
+    probes.retain(|task| task.host.as_ref().is_some_and(|host| host.as_str() == "web1"));
+    // A place of its own: the machine of test1, without a helper.
+    let to = plan.baseline.as_ref().expect("a baseline").ssh.clone();
+    let target = Target { host: paris.clone(), destination: Destination::Ssh(to) };
+    let further = Asker::bare(Link::new(target, Arc::clone(&fleet.settings)));
+    let hosts = hosts(&fleet, &plan, Vec::new()).with_places([further]);
+    let (outbox, _answers, mut samples) = shell::outbox_with_samples();
+    hosts.start(Started { id: 7, effect: Effect::Probe { probes, tls_ca: None } }, &outbox);
+    let wanted = [
+        Vantage::Cockpit,
+        Vantage::Inside,
+        Vantage::Peer("web2".parse().expect(WORD)),
+        Vantage::Further(paris),
+    ];
+    let mut passed = BTreeSet::new();
+    let all = async {
+        // Four customers, two probes each.
+        while passed.len() < wanted.len() * 8 {
+            let Some(Input::Sample { sample, .. }) = samples.recv().await else { panic!("it has ended") };
+            let Sample::Seen { probe, vantage, outcome, sighting } = *sample else { panic!("{sample:?}") };
+            assert!(wanted.contains(&vantage), "{vantage:?}");
+            assert!(matches!(outcome, ProbeOutcome::Ok { .. }), "{vantage:?}: {outcome:?}");
+            assert!(sighting.is_some_and(|seen| seen.local.is_some() && seen.peer.is_some()));
+            passed.insert((probe, vantage));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), all).await.expect("in time");
+
+    // The addresses go: outside and peer have no answer, and the host itself has none either.
+    let web1 = &fleet.servers[1];
+    web1.model().addresses.clear();
+    web1.sync_doors(true);
+    let mut failed = BTreeSet::new();
+    let all = async {
+        while failed.len() < wanted.len() * 8 {
+            let Some(Input::Sample { sample, .. }) = samples.recv().await else { panic!("it has ended") };
+            if let Sample::Seen { probe, vantage, outcome: ProbeOutcome::Fail { .. }, .. } = *sample {
+                failed.insert((probe, vantage));
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), all).await.expect("well before the calm pace is over");
+}
+
+#[tokio::test]
+async fn evidence_is_kept_in_the_recording_and_nobody_elses() {
+    let (fleet, plan) = fleet().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("evidence")).expect("made");
+    let host: HostName = "web1".parse().expect(WORD);
+    let ask = |hosts: Hosts| async move {
+        match answer(&hosts, Effect::Evidence { host: "web1".parse().expect(WORD) }).await {
+            Answer::Evidence(result) => result,
+            other => panic!("{other:?}"),
+        }
+    };
+    let recorded =
+        || hosts(&fleet, &plan, Vec::new()).keeping(folder.path().to_owned(), folder.path().join("captures"));
+    let kept = ask(recorded()).await.expect("kept");
+    let path = folder.path().join(kept.file.raw());
+    let bytes = std::fs::read(&path).expect("there");
+    assert_eq!((Blake3::of(&bytes), bytes.len() as u64), (kept.blake3, kept.bytes));
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).expect("there").permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let text = String::from_utf8(bytes).expect("text");
+    assert!(text.starts_with(&format!("{host} at ")) && text.contains("== addresses\n"), "{text}");
+    let nowhere = ask(hosts(&fleet, &plan, Vec::new())).await.expect_err("nothing is recorded");
+    assert_eq!(nowhere.kind, FailureKind::Local);
+    std::fs::remove_dir_all(folder.path().join("evidence")).expect("gone");
+    let lost = ask(recorded()).await.expect_err("there is no folder");
+    assert_eq!(lost.kind, FailureKind::Local);
 }

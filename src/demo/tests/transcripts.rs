@@ -120,6 +120,8 @@ const STORY: &[(&str, u64)] = &[
     ("refuse-usage", 0),
     ("reboot-already", 5),
     ("claim", 5),
+    ("probe", 0),
+    ("evidence", 0),
     ("left", 0),
     ("unpin", 5),
     ("clean", 5),

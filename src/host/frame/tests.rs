@@ -12,7 +12,7 @@ fn read(bytes: &[u8]) -> Result<Answer, FrameError> {
 #[test]
 fn an_answer_is_its_sections_and_its_end() {
     let answer = read(
-        b"Welcome to web1!\n\n@n0nce123 hello 3 -\n@n0nce123 begin os\n|NAME=x\n||pipe\n|@n0nce123 done 0\n|\n@n0nce123 end os 127\n@n0nce123 done 0\nlogout\n",
+        b"Welcome to web1!\n\n@n0nce123 hello 4 -\n@n0nce123 begin os\n|NAME=x\n||pipe\n|@n0nce123 done 0\n|\n@n0nce123 end os 127\n@n0nce123 done 0\nlogout\n",
     )
     .expect("reads");
     assert_eq!(answer.helper, None);
@@ -25,7 +25,7 @@ fn an_answer_is_its_sections_and_its_end() {
 
 #[test]
 fn a_refusal_has_its_code_and_words() {
-    let answer = read(b"@n0nce123 hello 3 -\n@n0nce123 refuse stale-epoch 9\n").expect("reads");
+    let answer = read(b"@n0nce123 hello 4 -\n@n0nce123 refuse stale-epoch 9\n").expect("reads");
     assert_eq!(
         answer.end,
         End::Refused(Refusal { code: RefusalCode::StaleEpoch, words: Untrusted::new("9") })
@@ -37,23 +37,23 @@ fn a_refusal_has_its_code_and_words() {
 
 #[test]
 fn frames_of_another_nonce_are_noise_before_and_an_error_after() {
-    assert_eq!(read(b"@0therone hello 3 -\n@0therone done 0\n"), Err(FrameError::Lost(Progress::Nothing)));
-    assert!(matches!(read(b"@n0nce123 hello 3 -\n@0therone done 0\n"), Err(FrameError::Unexpected(_))));
+    assert_eq!(read(b"@0therone hello 4 -\n@0therone done 0\n"), Err(FrameError::Lost(Progress::Nothing)));
+    assert!(matches!(read(b"@n0nce123 hello 4 -\n@0therone done 0\n"), Err(FrameError::Unexpected(_))));
 }
 
 #[test]
 fn what_breaks_the_contract_is_an_error() {
     for bad in [
-        "@n0nce123 hello 3 -\nstray\n@n0nce123 done 0\n",
-        "@n0nce123 hello 3 -\n|payload outside\n",
-        "@n0nce123 hello 3 -\n@n0nce123 begin a\n@n0nce123 begin b\n",
-        "@n0nce123 hello 3 -\n@n0nce123 begin a\n@n0nce123 end b 0\n",
-        "@n0nce123 hello 3 -\n@n0nce123 begin a\n@n0nce123 done 0\n",
-        "@n0nce123 hello 3 -\n@n0nce123 begin A/../b\n",
-        "@n0nce123 hello 3 -\n@n0nce123 hello 3 -\n",
-        "@n0nce123 hello 3 -\n@n0nce123 done zero\n",
-        "@n0nce123 hello 3 -\n@n0nce123 refuse because\n",
-        "@n0nce123 hello 3 nothash\n",
+        "@n0nce123 hello 4 -\nstray\n@n0nce123 done 0\n",
+        "@n0nce123 hello 4 -\n|payload outside\n",
+        "@n0nce123 hello 4 -\n@n0nce123 begin a\n@n0nce123 begin b\n",
+        "@n0nce123 hello 4 -\n@n0nce123 begin a\n@n0nce123 end b 0\n",
+        "@n0nce123 hello 4 -\n@n0nce123 begin a\n@n0nce123 done 0\n",
+        "@n0nce123 hello 4 -\n@n0nce123 begin A/../b\n",
+        "@n0nce123 hello 4 -\n@n0nce123 hello 4 -\n",
+        "@n0nce123 hello 4 -\n@n0nce123 done zero\n",
+        "@n0nce123 hello 4 -\n@n0nce123 refuse because\n",
+        "@n0nce123 hello 4 nothash\n",
         "@n0nce123 hello one -\n",
     ] {
         assert!(matches!(read(bad.as_bytes()), Err(FrameError::Unexpected(_))), "{bad:?}");
@@ -64,7 +64,7 @@ fn what_breaks_the_contract_is_an_error() {
 #[test]
 fn an_answer_without_its_end_is_lost() {
     assert_eq!(read(b""), Err(FrameError::Lost(Progress::Nothing)));
-    assert_eq!(read(b"@n0nce123 hello 3 -\n@n0nce123 done 0"), Err(FrameError::Lost(Progress::Begun)));
+    assert_eq!(read(b"@n0nce123 hello 4 -\n@n0nce123 done 0"), Err(FrameError::Lost(Progress::Begun)));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn floods_end_in_an_error_and_not_in_memory() {
     assert_eq!(parser.finish(), Err(FrameError::Noise));
 
     let mut parser = Parser::new(NONCE.parse().expect("a nonce"));
-    parser.push(b"@n0nce123 hello 3 -\n@n0nce123 begin a\n|").expect("fits");
+    parser.push(b"@n0nce123 hello 4 -\n@n0nce123 begin a\n|").expect("fits");
     let mut pushed = 0;
     while parser.push(&flood).is_ok() {
         pushed += flood.len();
@@ -88,7 +88,7 @@ fn floods_end_in_an_error_and_not_in_memory() {
     assert_eq!(parser.finish(), Err(FrameError::LongLine));
 
     let mut parser = Parser::new(NONCE.parse().expect("a nonce"));
-    parser.push(b"@n0nce123 hello 3 -\n@n0nce123 begin a\n").expect("fits");
+    parser.push(b"@n0nce123 hello 4 -\n@n0nce123 begin a\n").expect("fits");
     let empty = b"|\n".repeat(32 * 1024);
     let mut pushed = 0_usize;
     while parser.push(&empty).is_ok() {
@@ -97,7 +97,7 @@ fn floods_end_in_an_error_and_not_in_memory() {
     }
     assert_eq!(parser.finish(), Err(FrameError::TooLarge));
 
-    let mut many = b"@n0nce123 hello 3 -\n".to_vec();
+    let mut many = b"@n0nce123 hello 4 -\n".to_vec();
     many.extend(b"@n0nce123 begin a\n@n0nce123 end a 0\n".repeat(MOST_SECTIONS + 1));
     assert_eq!(read(&many), Err(FrameError::TooLarge));
 }
@@ -105,7 +105,7 @@ fn floods_end_in_an_error_and_not_in_memory() {
 /// Lines of a hostile host: frames, halves of frames and bytes.
 fn hostile_line() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
-        Just(b"@n0nce123 hello 3 -".to_vec()),
+        Just(b"@n0nce123 hello 4 -".to_vec()),
         Just(b"@n0nce123 begin a".to_vec()),
         Just(b"@n0nce123 end a 0".to_vec()),
         Just(b"@n0nce123 done 0".to_vec()),
@@ -147,7 +147,7 @@ proptest! {
             .into_iter()
             .map(|line| line.into_iter().filter(|b| *b != b'\n').collect())
             .collect();
-        let mut bytes = b"@n0nce123 hello 3 -\n@n0nce123 begin a\n".to_vec();
+        let mut bytes = b"@n0nce123 hello 4 -\n@n0nce123 begin a\n".to_vec();
         for line in &lines {
             bytes.push(b'|');
             bytes.extend(line);

@@ -53,6 +53,11 @@ fn every_verb() -> Vec<Verb> {
         Verb::Clean(Vec::new()),
         Verb::Clean(vec!["b1".parse().expect("an id")]),
         Verb::Unpin,
+        Verb::Probe(vec![
+            "tcp+3000+2001:db8::1+443".parse().expect("a look"),
+            "exec+3000+dHJ1ZQ".parse().expect("a look"),
+        ]),
+        Verb::Evidence { minutes: 1_000 },
     ]
 }
 
@@ -99,6 +104,8 @@ fn the_words_are_those_of_the_contract() {
             " abcdefgh1 7 clean",
             " abcdefgh1 7 clean b1",
             " abcdefgh1 7 unpin",
+            " abcdefgh1 0 probe tcp+3000+2001:db8::1+443 exec+3000+dHJ1ZQ",
+            " abcdefgh1 0 evidence 240",
         ]
         .map(|line| line.replace("PLAN", &Blake3::of(b"plan").to_string()).replace("HASH", &"ab".repeat(32)))
     );
@@ -124,6 +131,11 @@ fn a_verb_reads_back_from_its_words() {
         &["give", "0"],
         &["take", "b1", "9", "ab", "web2", "0"],
         &["timer"],
+        &["probe"],
+        &["probe", "ping"],
+        &["evidence"],
+        &["evidence", "0"],
+        &["evidence", "241"],
     ] {
         assert!(Verb::from_words(bad, "").is_err(), "{bad:?}");
     }
@@ -138,4 +150,19 @@ fn what_changes_a_host_needs_it_enrolled() {
         assert_eq!(verb.command_unenrolled(&nonce).is_some(), verb.runs_unenrolled());
     }
     assert_eq!(every_verb()[3].input(), "libc6:amd64=1:2~a+b\nend\n");
+}
+
+#[test]
+fn a_probe_never_goes_by_way_of_sudo_and_is_no_longer_than_a_command_line() {
+    let nonce: Nonce = "abcdefgh1".parse().expect("a nonce");
+    for verb in every_verb() {
+        let sudo = verb.command(&nonce, 7, false).starts_with("sudo ");
+        assert_eq!(sudo, !verb.runs_as_login(), "{verb:?}");
+    }
+    let argv = ["exec:", &"x".repeat(360)].concat();
+    let longest = Look::new(&argv.parse().expect("a target"), None, Span::secs(1)).expect("a look");
+    let verb = Verb::Probe(vec![longest; look::MOST]);
+    // A shell gets it as one argument: Linux takes 128 KiB.
+    assert!(verb.command(&nonce, 7, false).len() < 64 << 10);
+    assert!(verb.timeout() < Span::secs(30), "{}", verb.timeout());
 }

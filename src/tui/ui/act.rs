@@ -2,14 +2,14 @@
 
 use super::panes::{self, Pane};
 use super::text::{Field, Waive};
-use super::{Action, Press, Sheet, Ui, gate, rollback};
+use super::{Action, Of, Press, Sheet, Ui, gate, rollback};
 use crate::core::event::HoldScope;
 use crate::core::{Intent, View, schedule};
 use crate::tui::keys::Act;
 use crate::tui::palette::{self, Line, Reach};
 use crate::tui::replay::ReplayAction;
 use crate::tui::view;
-use crate::types::{Time, Untrusted};
+use crate::types::{HostName, Time, Untrusted};
 
 impl Ui {
     /// An act in the panes.
@@ -37,7 +37,15 @@ impl Ui {
                     self.pane = Pane::Updates;
                 } else if self.pane == Pane::Updates {
                     self.unfolded = !self.unfolded;
+                } else if self.pane == Pane::Probes {
+                    self.show_packets(Of::Customer);
                 }
+            }
+            Act::Follow if self.pane == Pane::Packets => {
+                self.packets = match self.packets {
+                    Some(_) => None,
+                    None => Some((view.state.packets.pushed(), 0)),
+                };
             }
             Act::Follow => {
                 self.log.still = match self.log.still {
@@ -132,10 +140,15 @@ impl Ui {
             Line::Mark(note) => return Some(mark(&note)),
             Line::Extend { host, by } => return self.extend(&host, by, view, now),
             Line::Confirm(host) => self.open_by_word(&host, view, now),
+            Line::Evidence(host) => return self.evidence(&host, view, now),
             Line::Continue => gate::open(self, view, now),
             Line::Help => self.sheets.push(Sheet::Help { scroll: 0 }),
             Line::Present => self.present = !self.present,
+            // From a customer's probes to their packets, from anywhere else to the host's.
+            Line::Pane(Pane::Packets) if self.pane == Pane::Probes => self.show_packets(Of::Customer),
+            Line::Pane(Pane::Packets) => self.show_packets(Of::Host),
             Line::Pane(pane) => self.pane = pane,
+            Line::Packets(of) => self.show_packets(of),
             Line::Log { all } => {
                 self.log.all = all;
                 self.pane = Pane::Log;
@@ -167,6 +180,10 @@ impl Ui {
             },
         }
         None
+    }
+
+    fn show_packets(&mut self, of: Of) {
+        (self.pane, self.packets_of, self.packets) = (Pane::Packets, of, None);
     }
 
     /// What a hold's word means here: the host under the cursor, the batch that is next on it.
@@ -220,15 +237,24 @@ impl Ui {
     fn refresh(&mut self, host: Option<String>, view: &View, now: Time) -> Option<Action> {
         let host = match host {
             None => None,
-            Some(name) => match view.state.hosts.keys().find(|host| host.as_str() == name) {
-                Some(host) => Some(host.clone()),
-                None => {
-                    self.say(now, format!("{} is not a host of the plan", Untrusted::new(name).shown()));
-                    return None;
-                }
-            },
+            Some(name) => Some(self.named(&name, view, now)?),
         };
         Some(Action::Intent(Intent::Refresh { host }))
+    }
+
+    fn evidence(&mut self, host: &str, view: &View, now: Time) -> Option<Action> {
+        let host = self.named(host, view, now)?;
+        self.say(now, format!("evidence of {host} is being saved"));
+        Some(Action::Intent(Intent::Evidence { host }))
+    }
+
+    /// The host of that name; where there is none that is said.
+    fn named(&mut self, name: &str, view: &View, now: Time) -> Option<HostName> {
+        let found = view.state.hosts.keys().find(|host| host.as_str() == name).cloned();
+        if found.is_none() {
+            self.say(now, format!("{} is not a host of the plan", Untrusted::new(name).shown()));
+        }
+        found
     }
 }
 

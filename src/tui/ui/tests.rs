@@ -62,6 +62,7 @@ fn changes_a_host(action: &Action) -> bool {
             | Intent::Hold { .. }
             | Intent::Release { .. }
             | Intent::Leave { .. }
+            | Intent::Evidence { .. }
             | Intent::Mark { .. }
             | Intent::End => false,
         },

@@ -20,8 +20,11 @@ fn word(work: Work) -> &'static str {
         Work::Rollback => "rolling back",
         Work::Inspect => "inspecting",
         Work::Probe => "probing",
+        Work::Logs => "following logs",
         Work::Timer => "asking for its timer",
         Work::Confirm => "confirming",
+        Work::Capture => "capturing",
+        Work::Evidence => "saving evidence",
     }
 }
 
@@ -31,7 +34,15 @@ fn estimate(state: &State, batch: &Batch, work: Work) -> Option<Estimate> {
         Work::Reboot => Some(schedule::reboot(state, &batch.changes)),
         Work::Verify => Some(schedule::verify(state)),
         Work::Rollback => Some(schedule::rollback_pass(state, batch)),
-        Work::Read | Work::Stage | Work::Inspect | Work::Probe | Work::Timer | Work::Confirm => None,
+        Work::Read
+        | Work::Stage
+        | Work::Inspect
+        | Work::Probe
+        | Work::Timer
+        | Work::Confirm
+        | Work::Logs
+        | Work::Capture => None,
+        Work::Evidence => None,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::core::state::{Health, ProbeState};
 use crate::plan::{ProbeTarget, VantageKind};
 use crate::tui::theme::{Role, Theme};
 use crate::tui::ui::{Pane, Ui};
-use crate::types::{Time, Untrusted};
+use crate::types::{CustomerName, Time, Untrusted};
 
 /// A target in short, as the plan writes it.
 pub(super) fn target(target: &ProbeTarget) -> String {
@@ -187,6 +187,13 @@ fn foot(list: &[Listed<'_>], cursor: Option<usize>) -> Text {
         text.push(Role::Dim, format!(", {others} not made"));
     }
     text
+}
+
+/// Whose probe is under the cursor.
+pub(super) fn customer(view: &View, ui: &Ui, now: Time) -> Option<CustomerName> {
+    let list = ordered(view, ui, now);
+    let at = ui.cursor(Pane::Probes).min(list.len().saturating_sub(1));
+    list.get(at).map(|listed| listed.id.customer.clone())
 }
 
 /// How many rows the pane has.

@@ -1,0 +1,154 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::core::event::{FailKind, Phases, ProbeId};
+use crate::plan::{Limit, Probe, VantageKind};
+
+/// Places that answer as they are told, and what they were asked.
+#[derive(Default)]
+struct Told {
+    asked: Mutex<Vec<(String, usize)>>,
+    /// Why they can't be asked.
+    not: Mutex<Option<Unasked>>,
+    takes: Duration,
+}
+
+impl Places for Arc<Told> {
+    async fn ask(&self, place: &HostName, looks: Vec<Look>) -> Result<Vec<Looked>, Unasked> {
+        self.asked.lock().unwrap().push((place.to_string(), looks.len()));
+        tokio::time::sleep(self.takes).await;
+        if let Some(not) = self.not.lock().unwrap().clone() {
+            return Err(not);
+        }
+        let outcome = ProbeOutcome::Ok { took: Span::ms(1), said: "open".into() };
+        let looked = Looked {
+            outcome,
+            local: "192.0.2.9:4001".parse().ok(),
+            phases: Phases::default(),
+            status: None,
+            certificate: None,
+        };
+        Ok(vec![looked; looks.len()])
+    }
+}
+
+fn task(index: u16, vantage: Vantage, from: VantageKind, every: Span) -> ProbeTask {
+    ProbeTask {
+        id: Subject::Customer(ProbeId { customer: "acme".parse().unwrap(), index }),
+        probe: Probe {
+            body: None,
+            target: ProbeTarget::Tcp { port: 443 },
+            from,
+            every,
+            timeout: Span::secs(3),
+            delay: Span::ZERO,
+            fails: Limit::USUAL,
+            required: true,
+        },
+        host: "web1".parse().ok(),
+        address: "192.0.2.1".parse().ok(),
+        vantage,
+    }
+}
+
+/// What was asked, and how many results of each kind there were, after so long by tokio's clock.
+async fn after(
+    seconds: u64,
+    tasks: Vec<ProbeTask>,
+    places: &Arc<Told>,
+    board: &Board,
+) -> (Vec<(String, usize)>, Vec<(Vantage, Attempt)>) {
+    let seen = Mutex::new(Vec::new());
+    let watching = watch(tasks, places, board, async |_, vantage, attempt| {
+        seen.lock().unwrap().push((vantage, attempt));
+    });
+    let _ended_or_not = tokio::time::timeout(Duration::from_secs(seconds), watching).await;
+    (std::mem::take(&mut *places.asked.lock().unwrap()), seen.into_inner().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_due_at_one_place_is_asked_in_one_question() {
+    let places = Arc::new(Told::default());
+    let board = Board::default();
+    let mut tasks: Vec<ProbeTask> =
+        (0..5).map(|n| task(n, Vantage::Inside, VantageKind::Inside, Span::secs(2))).collect();
+    tasks.push(task(5, Vantage::Peer("web2".parse().unwrap()), VantageKind::Peer, Span::secs(2)));
+    // Made here, not there.
+    tasks.push(task(6, Vantage::Cockpit, VantageKind::Outside, Span::secs(2)));
+    let (asked, seen) = after(9, tasks, &places, &board).await;
+    let of =
+        |place: &str| asked.iter().filter(|(name, _)| name == place).map(|(_, n)| *n).collect::<Vec<_>>();
+    assert_eq!(of("web1"), [5; 5]);
+    assert_eq!(of("web2"), [1; 5]);
+    assert_eq!(seen.len(), 30);
+    let (_, attempt) = &seen[0];
+    assert_eq!(attempt.sighting.local, "192.0.2.9:4001".parse().ok());
+    assert_eq!(attempt.sighting.peer, "192.0.2.1:443".parse().ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_explains_waits_until_what_it_explains_fails() {
+    let places = Arc::new(Told::default());
+    let board = Board::default();
+    let tasks = || vec![task(0, Vantage::Inside, VantageKind::Outside, Span::secs(2))];
+    let (asked, _) = after(40, tasks(), &places, &board).await;
+    assert_eq!(asked.len(), 3, "at once, then every 15 s");
+    let subject = tasks()[0].id.clone();
+    let seen = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        board.took(&subject, &ProbeOutcome::fail(FailKind::NoAnswer, "no answer in 3s"));
+        let before = places.asked.lock().unwrap().len();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert_eq!((before, places.asked.lock().unwrap().len()), (1, 2), "asked at once");
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(places.asked.lock().unwrap().len(), 7, "and every two seconds");
+        let ok = ProbeOutcome::Ok { took: Span::ms(1), said: "open".into() };
+        board.took(&subject, &ok);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(places.asked.lock().unwrap().len(), 7, "then seldom again");
+    };
+    tokio::select! {
+        _ = after(60, tasks(), &places, &board) => panic!("it has ended"),
+        () = seen => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_explains_takes_a_host_a_third_of_the_time_at_most_and_all_get_their_turn() {
+    let places = Arc::new(Told { takes: Duration::from_secs(3), ..Told::default() });
+    let board = Board::default();
+    let tasks: Vec<ProbeTask> =
+        (0..60).map(|n| task(n, Vantage::Inside, VantageKind::Outside, Span::secs(1))).collect();
+    for task in &tasks {
+        board.took(&task.id, &ProbeOutcome::fail(FailKind::NoAnswer, "no answer"));
+    }
+    let (asked, seen) = after(90, tasks, &places, &board).await;
+    assert!((10..=11).contains(&asked.len()), "{asked:?}");
+    assert!(asked.iter().all(|(_, n)| *n == SOME), "{asked:?}");
+    assert!(seen.len() >= 60 * 3, "{}", seen.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_can_not_be_asked_is_no_failure_and_is_left_alone() {
+    let not = |is_final| Unasked { why: "no route".into(), is_final };
+    for (is_final, least, most) in [(false, 8, 11), (true, 1, 1)] {
+        let places = Arc::new(Told { not: Mutex::new(Some(not(is_final))), ..Told::default() });
+        let tasks = vec![task(0, Vantage::Inside, VantageKind::Inside, Span::secs(1))];
+        let (asked, seen) = after(20, tasks, &places, &Board::default()).await;
+        assert!((least..=most).contains(&asked.len()), "{}", asked.len());
+        let broken = ProbeOutcome::broken("web1 could not be asked: no route");
+        assert!(seen.iter().all(|(_, attempt)| attempt.outcome == broken), "{seen:?}");
+        assert_eq!(seen.len(), asked.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_host_can_be_asked_is_said_and_asks_nobody() {
+    let places = Arc::new(Told::default());
+    let mut bad = task(0, Vantage::Inside, VantageKind::Inside, Span::secs(2));
+    bad.address = None;
+    let (asked, seen) = after(3, vec![bad], &places, &Board::default()).await;
+    assert_eq!(asked, []);
+    assert_eq!(seen[0].1.outcome, ProbeOutcome::broken("the customer has no address in the plan"));
+}
