@@ -30,7 +30,8 @@ pub struct Attempted {
     pub local: SocketAddr,
     /// The customer's end; port 0 for a ping.
     pub peer: SocketAddr,
-    /// Whether it went over UDP (dns); a peer without a port is a ping, all else TCP.
+    /// Whether it may have gone over UDP (dns, which turns to TCP for a long answer); a peer without a port
+    /// is a ping, all else TCP.
     pub udp: bool,
     /// When it began at the earliest, by the cockpit's clock, in nanoseconds since 1970.
     pub began: u64,
@@ -47,8 +48,8 @@ impl Attempted {
         }
     }
 
-    fn key(&self) -> Key {
-        Key { server: self.peer, port: self.local.port(), protocol: self.protocol() }
+    fn key(&self, protocol: Protocol) -> Key {
+        Key { server: self.peer, port: self.local.port(), protocol }
     }
 }
 
@@ -120,7 +121,13 @@ impl Attempts {
         let until = host(attempt.ended).saturating_add(LATE);
         let own = |talk: &Conversation| !talk.claimed && talk.last >= from && talk.began <= until;
         let ip = attempt.local.ip();
-        let mut by_port: Vec<&mut Conversation> = flows.of(&attempt.key()).filter(|talk| own(talk)).collect();
+        let protocol = match attempt.protocol() {
+            // A query that was asked again over TCP: its end is that connection's.
+            Protocol::Udp if flows.of(&attempt.key(Protocol::Tcp)).any(|talk| own(talk)) => Protocol::Tcp,
+            protocol => protocol,
+        };
+        let mut by_port: Vec<&mut Conversation> =
+            flows.of(&attempt.key(protocol)).filter(|talk| own(talk)).collect();
         // Its own address first, where that is known: two places may use one port.
         let at = by_port.iter().position(|talk| talk.client == ip).or((!by_port.is_empty()).then_some(0));
         if let Some(talk) = at.and_then(|at| by_port.get_mut(at)) {

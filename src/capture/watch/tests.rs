@@ -147,6 +147,16 @@ fn behind_a_translated_address_it_is_found_by_address_and_time_and_said_so() {
 }
 
 #[test]
+fn a_name_that_was_asked_for_again_over_tcp_is_found_there() {
+    let mut watch = watch();
+    let began = NOW + 10 * SEC;
+    sees(&mut watch, began, "198.51.100.7:51034", SERVER, S);
+    watch.attempted(Attempted { udp: true, ..attempt("198.51.100.7:51034", began, began + SEC) });
+    let found = matched(&mut watch, began + 3 * SEC);
+    assert_eq!((found.len(), found[0].asked, found[0].by_time), (1, 1, false));
+}
+
+#[test]
 fn rows_are_few_and_the_rest_counted_and_tallies_come_every_five_seconds() {
     let mut watch = watch();
     for n in 0..40 {
