@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::core::event::Outcome;
-use crate::types::{BatchId, HostName};
+use crate::types::{BatchId, HostName, Span};
 
 /// A terminal cockpit for a maintenance window.
 ///
 /// Exit status: 0 done, 1 internal error, 2 wrong usage or plan, 10 rolled back cleanly, 20 held at a
-/// gate, 30 rollback incomplete, 40 a host or file could not be reached or read.
+/// gate, 21 not all customers reached (of `probe`), 30 rollback incomplete, 40 a host or file could not be reached or read.
 #[derive(Debug, Parser)]
 #[command(name = "holdpoint", version, max_term_width = 100)]
 pub struct Cli {
@@ -54,6 +54,8 @@ pub enum Command {
     Report(Report),
     /// Remove what holdpoint left on hosts, never an armed timer
     Clean(Clean),
+    /// Whether each customer is reached, seen from where, and why not; without a window
+    Probe(Probe),
     /// Release the versions that rollbacks pinned out
     Unpin(Unpin),
     /// Shell completions
@@ -76,6 +78,7 @@ impl Command {
             Self::Replay(_) => true,
             Self::Init(_)
             | Self::Check(_)
+            | Self::Probe(_)
             | Self::Enroll(_)
             | Self::Rollback(_)
             | Self::Status(_)
@@ -288,6 +291,19 @@ pub struct Report {
     pub format: ReportFormat,
 }
 
+/// `holdpoint probe`
+#[derive(Debug, Args)]
+pub struct Probe {
+    /// The plan
+    pub plan: PathBuf,
+    /// How long to look before judging
+    #[arg(long = "for", value_name = "TIME", default_value = "30s")]
+    pub lasts: Span,
+    /// One JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `holdpoint clean`
 #[derive(Debug, Args)]
 pub struct Clean {
@@ -344,6 +360,8 @@ pub enum Exit {
     RolledBack,
     /// 20: held at a gate.
     Held,
+    /// 21: not all customers are reached.
+    NotReached,
     /// 40: a host or file could not be reached or read.
     Unreachable,
     /// 30: a rollback is incomplete.
@@ -363,6 +381,7 @@ impl Exit {
             Self::Usage => 2,
             Self::RolledBack => 10,
             Self::Held => 20,
+            Self::NotReached => 21,
             Self::RollbackIncomplete => 30,
             Self::Unreachable => 40,
         }

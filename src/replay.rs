@@ -222,6 +222,7 @@ fn chapter(state: &State, record: &Record) -> Option<Chapter> {
         | Event::Probe(_)
         | Event::Packet(_)
         | Event::Evidence(_)
+        | Event::Log(_)
         | Event::Samples(_) => false,
     };
     let line = worth.then(|| describe::line(state, record)).flatten()?;

@@ -11,6 +11,7 @@ use super::session::{self, UsageError};
 use super::{screen, unpin};
 use crate::cli::{Check, Exit};
 use crate::conductor::clock;
+use crate::core::event::Purpose;
 use crate::core::gate::{self, GateName, GateState, Judgement};
 use crate::core::state::{Batch, Host, Reach, State};
 use crate::core::{Intent, Standing, schedule, snapshot, standing};
@@ -25,7 +26,7 @@ pub async fn check(args: Check, ssh: Option<&Path>) -> Result<Exit> {
     let plan = plan(&args)?;
     let rehearsal = session::rehearsal(args.rehearsal.as_deref(), &plan)?;
     let (settings, _prompt) = screen::settings(ssh);
-    let mut looking = session::look(plan, rehearsal, &settings)?;
+    let mut looking = session::look(plan, rehearsal, Purpose::Check, &settings)?;
     let read = |state: &State| {
         let done =
             |host: &Host| host.reading.is_none() && (host.read_at.is_some() || host.read_failed.is_some());

@@ -8,6 +8,7 @@ mod diagnostics;
 mod enroll;
 mod headless;
 mod init;
+mod probe;
 mod rehearse;
 mod replay;
 mod report;
@@ -47,6 +48,7 @@ pub async fn carry_out(cli: Cli) -> Result<Exit> {
         Command::Replay(args) => replay::replay(args).await,
         Command::Report(args) => report::report(&args),
         Command::Clean(args) => clean::clean(args, ssh).await,
+        Command::Probe(args) => probe::probe(args, ssh).await,
         Command::Unpin(args) => unpin::unpin(args, ssh).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "holdpoint", &mut std::io::stdout());

@@ -339,19 +339,20 @@ pub fn taken(sound_prefix: bool) -> Take {
     if sound_prefix { Take::SoundPrefix } else { Take::Whole }
 }
 
-/// A check: nothing is recorded.
-pub fn look(plan: Plan, rehearsal: Option<Rehearsal>, settings: &Arc<Settings>) -> Result<Session> {
+/// Looking alone: nothing is recorded.
+pub fn look(
+    plan: Plan,
+    rehearsal: Option<Rehearsal>,
+    purpose: Purpose,
+    settings: &Arc<Settings>,
+) -> Result<Session> {
     let conductor = Conductor::new(MemoryLog::new(), State::default(), session_word(), 0);
     let askers = askers(&plan, settings);
     // A log in memory has its news at once and wakes nobody.
     let start = Arc::clone(conductor.state());
     let (handles, task) = spawn(conductor, &askers, places(&plan, settings), None, Arc::new(Notify::new()));
     let session = Session { handles, task, askers, folder: None, start, listener: None };
-    session.send(Intent::Open {
-        purpose: Purpose::Check,
-        plan: Box::new(plan),
-        rehearsal: rehearsal.map(Box::new),
-    })?;
+    session.send(Intent::Open { purpose, plan: Box::new(plan), rehearsal: rehearsal.map(Box::new) })?;
     Ok(session)
 }
 

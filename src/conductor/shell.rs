@@ -134,7 +134,7 @@ impl Outbox {
     /// passes may wait for others as lines do, any other is looked at at once.
     pub async fn sample(&self, id: Seq, sample: Sample) {
         let flood = match &sample {
-            Sample::Seen { .. } | Sample::ControlSeen { .. } | Sample::Packet(_) => true,
+            Sample::Seen { .. } | Sample::ControlSeen { .. } | Sample::Packet(_) | Sample::Log(_) => true,
             Sample::Greeted { .. }
             | Sample::Learnt { .. }
             | Sample::Timer { .. }
@@ -144,6 +144,7 @@ impl Outbox {
         let passes = matches!(
             &sample,
             Sample::Packet(_)
+                | Sample::Log(_)
                 | Sample::Seen { outcome: ProbeOutcome::Ok { .. }, .. }
                 | Sample::ControlSeen { outcome: ProbeOutcome::Ok { .. }, .. }
         );
@@ -319,12 +320,7 @@ mod tests {
 
     fn line(bytes: usize) -> LogLine {
         let host = "web1".parse().expect("a name");
-        LogLine {
-            host,
-            source: LogSource::Holdpoint,
-            at: clock::now(),
-            text: Untrusted::new("x".repeat(bytes)),
-        }
+        LogLine::new(host, LogSource::Holdpoint, clock::now(), Untrusted::new("x".repeat(bytes)))
     }
 
     fn taken(gathering: &Gathering) -> (usize, u64) {

@@ -12,7 +12,7 @@ use proptest::sample::select;
 
 mod probe;
 
-pub use probe::{evidence_event, packet_event, probe_event};
+pub use probe::{evidence_event, fail_kind, flow, outcome, packet_event, probe_event};
 
 use super::change::{Change, Frozen, Rehearsal, Standing};
 use super::event::*;
@@ -187,8 +187,8 @@ fn limit() -> Any<plan::Limit> {
 }
 
 fn probe() -> Any<plan::Probe> {
-    (target(), vantage(), span(), span(), span(), limit(), any::<bool>())
-        .prop_map(|(target, from, every, timeout, delay, fails, required)| plan::Probe {
+    (target(), vantage(), span(), span(), span(), limit(), any::<bool>(), of(line()))
+        .prop_map(|(target, from, every, timeout, delay, fails, required, body)| plan::Probe {
             target,
             from,
             every,
@@ -196,6 +196,7 @@ fn probe() -> Any<plan::Probe> {
             delay,
             fails,
             required,
+            body,
         })
         .boxed()
 }
@@ -498,7 +499,7 @@ fn take_over() -> Any<TakeOver> {
 /// Any event of the window.
 pub fn window_event() -> Any<WindowEvent> {
     use WindowEvent as E;
-    let purpose = select(&[Purpose::Check, Purpose::Rehearsal, Purpose::Run][..]);
+    let purpose = select(&[Purpose::Check, Purpose::Probe, Purpose::Rehearsal, Purpose::Run][..]);
     let outcome = select(
         &[
             Outcome::Done,
@@ -816,15 +817,45 @@ pub fn rehearsal_event() -> Any<RehearsalEvent> {
     .boxed()
 }
 
+fn log_source() -> Any<LogSource> {
+    prop_oneof![
+        Just(LogSource::Holdpoint),
+        operation().prop_map(LogSource::Operation),
+        Just(LogSource::Journal),
+        untrusted().prop_map(LogSource::File),
+    ]
+    .boxed()
+}
+
+/// Any event of a host's logs.
+pub fn log_event() -> Any<LogEvent> {
+    prop_oneof![
+        host().prop_map(|host| LogEvent::FollowStarted { host }),
+        host().prop_map(|host| LogEvent::Following { host }),
+        (host(), untrusted()).prop_map(|(host, why)| LogEvent::Unseen { host, why }),
+        (host(), log_source(), span(), any::<(u32, u32, u32)>()).prop_map(
+            |(host, source, over, (lines, errors, left_out))| LogEvent::Counted {
+                host,
+                source,
+                over,
+                lines,
+                errors,
+                left_out
+            }
+        ),
+        (host(), any::<u64>(), untrusted()).prop_map(|(host, started, why)| LogEvent::FollowEnded {
+            host,
+            started,
+            why
+        }),
+    ]
+    .boxed()
+}
+
 /// Any samples.
 pub fn samples() -> Any<Samples> {
-    let source = prop_oneof![Just(LogSource::Holdpoint), operation().prop_map(LogSource::Operation)];
-    let line = (host(), source, time(), untrusted()).prop_map(|(host, source, at, text)| LogLine {
-        host,
-        source,
-        at,
-        text,
-    });
+    let line = (host(), log_source(), time(), of(untrusted()), any::<bool>(), untrusted())
+        .prop_map(|(host, source, at, by, error, text)| LogLine { host, source, at, by, error, text });
     (few(line.boxed()), any::<u64>()).prop_map(|(lines, left_out)| Samples { lines, left_out }).boxed()
 }
 
@@ -838,6 +869,7 @@ pub fn event() -> Any<Event> {
         probe_event().prop_map(Event::Probe),
         packet_event().prop_map(Event::Packet),
         evidence_event().prop_map(Event::Evidence),
+        log_event().prop_map(Event::Log),
         rehearsal_event().prop_map(Event::Rehearsal),
         samples().prop_map(Event::Samples),
     ]

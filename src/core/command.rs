@@ -2,8 +2,9 @@
 
 use super::change::Rehearsal;
 use super::event::{
-    Actor, ApplyReport, EvidenceFile, Failure, HelperState, HoldScope, Inspected, LogLine, PacketEvent,
-    ProbeId, ProbeOutcome, Proof, Purpose, RollbackReport, Sighting, TakeOver, Timer, Vantage, VerifyReport,
+    Actor, ApplyReport, EvidenceFile, Failure, HelperState, HoldScope, Inspected, LogEvent, LogLine,
+    PacketEvent, ProbeId, ProbeOutcome, Proof, Purpose, RollbackReport, Sighting, TakeOver, Timer, Vantage,
+    VerifyReport,
 };
 use crate::facts::Domain;
 use crate::plan::Plan;
@@ -186,6 +187,8 @@ pub enum Answer {
     Evidence(Result<EvidenceFile, Failure>),
     /// Of probing: why it ended.
     WatchEnded(Untrusted),
+    /// Of following logs: why it ended.
+    LogsEnded(Untrusted),
 }
 
 /// What an effect reports on the way.
@@ -246,4 +249,6 @@ pub enum Sample {
     },
     /// What a capture saw.
     Packet(Box<PacketEvent>),
+    /// What is to be told of a host's logs beside their lines.
+    Log(Box<LogEvent>),
 }

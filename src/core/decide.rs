@@ -3,8 +3,8 @@
 
 use super::command::{Answer, Command, Input, Intent, RollbackScope, Sample};
 use super::event::{
-    Actor, BatchEvent, Event, EvidenceEvent, Failure, FailureKind, GateEvent, HoldScope, HostEvent, LogLine,
-    LogSource, Outcome, ProbeEvent, Samples, Timer, TimerState, WindowEvent,
+    Actor, BatchEvent, Event, EvidenceEvent, Failure, FailureKind, GateEvent, HoldScope, HostEvent, LogEvent,
+    LogLine, LogSource, Outcome, ProbeEvent, Samples, Timer, TimerState, WindowEvent,
 };
 use super::state::{Batch, DeadMan, Host, Pending, Phase, State, Unattended, Work};
 use super::{aftermath, confirm as confirming, evidence, fence, gate, identity, rollback, rules, schedule};
@@ -267,12 +267,7 @@ fn roll_back(state: &State, scope: &RollbackScope, why: &Untrusted, now: Time) -
 /// What somebody wanted and does not get, where they and the postmortem see it.
 fn refuse(state: &State, host: Option<&HostName>, why: impl AsRef<str>, now: Time) -> Vec<Event> {
     let Some(host) = host.or_else(|| state.hosts.keys().next()) else { return Vec::new() };
-    let line = LogLine {
-        host: host.clone(),
-        source: LogSource::Holdpoint,
-        at: now,
-        text: Untrusted::new(why.as_ref()),
-    };
+    let line = LogLine::new(host.clone(), LogSource::Holdpoint, now, Untrusted::new(why.as_ref()));
     vec![Event::Samples(Samples { lines: vec![line], left_out: 0 })]
 }
 
@@ -318,6 +313,9 @@ fn decide_answer(state: &State, id: Seq, answer: &Answer) -> Vec<Event> {
         return vec![Event::Probe(ProbeEvent::WatchEnded { started: id, why: why.clone() })];
     }
     let Some(host) = &pending.host else { return stale(id, "an answer of another kind than was asked for") };
+    if let (Work::Logs, Answer::LogsEnded(why)) = (pending.work, answer) {
+        return vec![Event::Log(LogEvent::FollowEnded { host: host.clone(), started: id, why: why.clone() })];
+    }
     if let (Work::Read, Answer::Read(result)) = (pending.work, answer) {
         let failure = result.as_ref().err().cloned();
         return vec![Event::Host(HostEvent::ReadEnded { host: host.clone(), started: id, failure })];
@@ -356,6 +354,7 @@ fn batch_answer(
         | Work::Timer
         | Work::Confirm
         | Work::Evidence
+        | Work::Logs
         | Work::Probe => pending.work,
     };
     let event = match (answer, asked) {
@@ -400,6 +399,7 @@ fn batch_answer(
             | Answer::Timer(_)
             | Answer::Confirmed(_)
             | Answer::Evidence(_)
+            | Answer::LogsEnded(_)
             | Answer::WatchEnded(_),
             _,
         ) => return None,
@@ -473,6 +473,7 @@ fn decide_sample(state: &State, id: Seq, sample: &Sample) -> Vec<Event> {
             vec![Event::Probe(ProbeEvent::ControlSeen { index: *index, vantage, outcome })]
         }
         Sample::Packet(event) => vec![Event::Packet((**event).clone())],
+        Sample::Log(event) => vec![Event::Log((**event).clone())],
     }
 }
 
@@ -497,6 +498,7 @@ pub fn shortened(input: &Input, why: &Untrusted) -> Option<Input> {
             | Sample::Back { .. }
             | Sample::Packet(_)
             | Sample::ControlSeen { .. }
+            | Sample::Log(_)
             | Sample::Seen { .. } => None,
         },
         Input::Lines { lines, left_out } => {
@@ -522,6 +524,7 @@ fn failed(answer: &Answer, why: &Untrusted) -> Answer {
         Answer::Evidence(_) => Answer::Evidence(Err(failure)),
         Answer::Inspected(found, _) => Answer::Inspected(*found, why.clone()),
         Answer::WatchEnded(_) => Answer::WatchEnded(why.clone()),
+        Answer::LogsEnded(_) => Answer::LogsEnded(why.clone()),
     }
 }
 
@@ -534,6 +537,7 @@ pub fn never_began(work: Work, why: &Untrusted) -> Option<Answer> {
     Some(match work {
         Work::Read => Answer::Read(Err(failure)),
         Work::Probe => Answer::WatchEnded(why.clone()),
+        Work::Logs => Answer::LogsEnded(why.clone()),
         Work::Timer => Answer::Timer(Err(failure)),
         Work::Confirm => Answer::Confirmed(Err(failure)),
         Work::Evidence => Answer::Evidence(Err(failure)),

@@ -1,7 +1,7 @@
 //! One line of words for an event: what a headless run prints and a replay lists.
 
 use super::event::{
-    Actor, BatchEvent, Event, EvidenceEvent, GateEvent, HoldScope, HostEvent, Inspected, Outcome,
+    Actor, BatchEvent, Event, EvidenceEvent, GateEvent, HoldScope, HostEvent, Inspected, LogEvent, Outcome,
     PacketEvent, Pinned, ProbeEvent, ProbeOutcome, Purpose, Record, RehearsalEvent, Timer, TimerState,
     Vantage, WindowEvent,
 };
@@ -21,6 +21,7 @@ pub fn line(state: &State, record: &Record) -> Option<String> {
         Event::Probe(event) => probe(event)?,
         Event::Packet(event) => packet(event)?,
         Event::Evidence(event) => evidence(event)?,
+        Event::Log(event) => log(event)?,
         Event::Rehearsal(event) => rehearsal(event),
         Event::Samples(_) => return None,
     };
@@ -35,6 +36,7 @@ pub fn line(state: &State, record: &Record) -> Option<String> {
 pub fn purpose(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Check => "check",
+        Purpose::Probe => "probe",
         Purpose::Rehearsal => "rehearsal",
         Purpose::Run => "window",
     }
@@ -366,6 +368,14 @@ fn packet(event: &PacketEvent) -> Option<String> {
         PacketEvent::Unseen { host, why } => {
             Some(format!("{host}: its packets are not seen: {}", why.shown()))
         }
+    }
+}
+
+fn log(event: &LogEvent) -> Option<String> {
+    match event {
+        LogEvent::FollowStarted { .. } | LogEvent::Counted { .. } | LogEvent::FollowEnded { .. } => None,
+        LogEvent::Following { host } => Some(format!("{host}: its logs are followed")),
+        LogEvent::Unseen { host, why } => Some(format!("{host}: its logs are not seen: {}", why.shown())),
     }
 }
 

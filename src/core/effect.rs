@@ -3,7 +3,7 @@
 
 use super::change::Change;
 use super::event::{
-    Arming, BatchEvent, Event, EvidenceEvent, FailureKind, HostEvent, ProbeEvent, Purpose, Record,
+    Arming, BatchEvent, Event, EvidenceEvent, FailureKind, HostEvent, LogEvent, ProbeEvent, Purpose, Record,
 };
 use super::state::{Host, Reach, State, Work};
 use super::tasks::{self, ProbeTask};
@@ -91,10 +91,19 @@ pub enum Effect {
         /// Which host.
         host: HostName,
     },
+    /// Follow a host's logs until told otherwise; a host that is away is tried again.
+    Follow {
+        /// On which host.
+        host: HostName,
+        /// The log files of the plan, by path.
+        files: Vec<String>,
+    },
     /// Make these probes until told otherwise.
     Probe {
         /// The probes.
         probes: Vec<ProbeTask>,
+        /// The plan's file of certificates beside the system's roots.
+        tls_ca: Option<String>,
     },
 }
 
@@ -153,7 +162,7 @@ impl Effect {
     /// On which host; `None` for probing.
     pub fn host(&self) -> Option<&HostName> {
         match self {
-            Self::Read { host, .. } | Self::Evidence { host } => Some(host),
+            Self::Read { host, .. } | Self::Follow { host, .. } | Self::Evidence { host } => Some(host),
             Self::Stage(on, _, _) | Self::Apply(on, _) | Self::Rollback(on, _) => Some(&on.host),
             Self::Reboot { on, .. } | Self::Verify { on, .. } | Self::Inspect { on, .. } => Some(&on.host),
             Self::Timer { on, .. } | Self::Confirm { on, .. } => Some(&on.host),
@@ -173,6 +182,7 @@ impl Effect {
             | Self::Timer { .. }
             | Self::Confirm { .. }
             | Self::Evidence { .. }
+            | Self::Follow { .. }
             | Self::Probe { .. } => None,
         }
     }
@@ -186,7 +196,7 @@ impl Effect {
             Self::Rollback(..) => true,
             Self::Verify { after_rollback, .. } | Self::Reboot { after_rollback, .. } => *after_rollback,
             Self::Read { .. } | Self::Stage(..) | Self::Apply(..) | Self::Probe { .. } => false,
-            Self::Timer { .. } | Self::Confirm { .. } => false,
+            Self::Timer { .. } | Self::Confirm { .. } | Self::Follow { .. } => false,
         }
     }
 }
@@ -197,20 +207,27 @@ pub fn of(state: &State, record: &Record) -> Option<Started> {
     let effect = match &record.event {
         Event::Host(HostEvent::ReadStarted { host }) => {
             // A host that another cockpit is known to hold is watched, and not claimed back.
-            let claims = matches!(state.purpose, Some(Purpose::Run | Purpose::Rehearsal))
-                && fence::of(state, host).is_none();
+            let claims = state.purpose.is_some_and(Purpose::takes_hosts) && fence::of(state, host).is_none();
             Effect::Read { host: host.clone(), claim: claims.then_some(record.epoch) }
         }
         Event::Batch(event) => of_batch(state, record, event)?,
         Event::Probe(ProbeEvent::WatchStarted) => {
-            state.plan.as_ref()?;
-            Effect::Probe { probes: tasks::tasks(state) }
+            let plan = state.plan.as_ref()?;
+            Effect::Probe { probes: tasks::tasks(state), tls_ca: plan.tls_ca.clone() }
+        }
+        Event::Log(LogEvent::FollowStarted { host }) => {
+            let files = state.plan.iter().flat_map(|plan| &plan.hosts).find(|one| one.name == *host);
+            Effect::Follow {
+                host: host.clone(),
+                files: files.map_or_else(Vec::new, |host| host.logs.clone()),
+            }
         }
         Event::Evidence(EvidenceEvent::Started { host, .. }) => Effect::Evidence { host: host.clone() },
         Event::Host(_)
         | Event::Probe(_)
         | Event::Packet(_)
         | Event::Evidence(EvidenceEvent::Saved { .. })
+        | Event::Log(_)
         | Event::Window(_)
         | Event::Gate(_)
         | Event::Rehearsal(_)
@@ -313,24 +330,14 @@ pub(super) fn token(plan: &Blake3, operation: &OperationId) -> Nonce {
     hash[..32].parse().unwrap()
 }
 
-/// Whether this version makes a probe of that kind: everything on the host itself and from a peer (but
-/// commands, which are the host's own); from outside TCP and HTTP.
+/// Whether this version makes a probe of that kind: all of them but a command from anywhere else than the
+/// host itself.
 pub fn is_made(probe: &Probe) -> bool {
     match (probe.from, &probe.target) {
-        (VantageKind::Outside, ProbeTarget::Tcp { .. } | ProbeTarget::Http { tls: false, .. }) => true,
-        (
-            VantageKind::Outside,
-            ProbeTarget::Http { tls: true, .. }
-            | ProbeTarget::Ping
-            | ProbeTarget::Tls { .. }
-            | ProbeTarget::Dns { .. }
-            | ProbeTarget::Postgres { .. }
-            | ProbeTarget::Exec { .. },
-        ) => false,
         (VantageKind::Inside, _) => true,
-        (VantageKind::Peer, ProbeTarget::Exec { .. }) => false,
+        (VantageKind::Outside | VantageKind::Peer, ProbeTarget::Exec { .. }) => false,
         (
-            VantageKind::Peer,
+            VantageKind::Outside | VantageKind::Peer,
             ProbeTarget::Ping
             | ProbeTarget::Tcp { .. }
             | ProbeTarget::Tls { .. }

@@ -16,13 +16,13 @@ pub struct Fence {
     pub since: Time,
 }
 
-/// Whether another cockpit holds a host, as far as its host has said. A check holds none itself.
+/// Whether another cockpit holds a host, as far as its host has said. Who only looks holds none.
 pub fn of(state: &State, host: &HostName) -> Option<Fence> {
     of_host(state, state.hosts.get(host)?)
 }
 
 fn of_host(state: &State, host: &Host) -> Option<Fence> {
-    if state.purpose == Some(Purpose::Check) {
+    if !state.purpose.is_none_or(Purpose::takes_hosts) {
         return None;
     }
     let epoch = host.helper.as_ref()?.epoch;
@@ -63,6 +63,7 @@ pub(super) fn kept(state: &State, mut events: Vec<Event>) -> Vec<Event> {
         | Event::Probe(_)
         | Event::Packet(_)
         | Event::Evidence(_)
+        | Event::Log(_)
         | Event::Rehearsal(_)
         | Event::Samples(_) => true,
     });

@@ -34,6 +34,7 @@ pub mod standing;
 pub mod state;
 pub mod tasks;
 pub mod vantage;
+pub mod verdict;
 pub mod view;
 pub mod wayback;
 

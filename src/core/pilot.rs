@@ -60,7 +60,7 @@ pub fn next(state: &State, now: Time) -> Option<Intent> {
     match state.purpose {
         Some(Purpose::Run) => next_batch(state, now),
         Some(Purpose::Rehearsal) => next_rehearsal(state, now),
-        Some(Purpose::Check) | None => None,
+        Some(Purpose::Check | Purpose::Probe) | None => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is due by itself, from the state alone. Since the rules read nothing but the state, they
 //! are the same after a crash, on another machine, and in a simulation.
 
+mod logs;
 mod timer;
 
 use super::change::{Change, Frozen, Rehearsal};
@@ -49,7 +50,11 @@ pub fn due(state: &State, under: Circumstances) -> Vec<Event> {
             return events;
         }
     }
-    probe(state)
+    [probe, logs::due]
+        .into_iter()
+        .map(|rule| rule(state))
+        .find(|events| !events.is_empty())
+        .unwrap_or_default()
 }
 
 /// The work that a phase is in the middle of.
@@ -234,6 +239,10 @@ fn is_reference(state: &State, host: &Host) -> bool {
 }
 
 fn plan_batches(state: &State, _now: Time) -> Vec<Event> {
+    // Nothing is to be changed, and nobody asks what would be.
+    if state.purpose == Some(Purpose::Probe) {
+        return Vec::new();
+    }
     let Some(plan) = &state.plan else { return Vec::new() };
     let asked = |host: &Host| host.read_at.is_some() || host.read_failed.is_some();
     if !state.reference().is_some_and(|reference| asked(reference)) {
@@ -284,7 +293,7 @@ fn planned(state: &State, host: &Host, batches: Vec<Vec<Change>>) -> Vec<Event> 
 }
 
 fn stage_batches(state: &State, _now: Time) -> Vec<Event> {
-    if state.purpose == Some(Purpose::Check) {
+    if !state.purpose.is_none_or(Purpose::takes_hosts) {
         return Vec::new();
     }
     let under_way = state.in_order().filter(|batch| batch.phase == Phase::Staging).count();
@@ -395,7 +404,8 @@ fn freeze(state: &State, host: &Host, first: &[&Batch], second: &[&Batch], now: 
 
 fn probe(state: &State) -> Vec<Event> {
     let made = state.probes.values().any(|probe| effect::is_made(&probe.probe));
-    if state.purpose == Some(Purpose::Run) && state.probing.is_none() && made {
+    let looks = matches!(state.purpose, Some(Purpose::Run | Purpose::Probe));
+    if looks && state.probing.is_none() && made {
         return vec![Event::Probe(ProbeEvent::WatchStarted)];
     }
     Vec::new()

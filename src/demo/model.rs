@@ -220,6 +220,7 @@ impl Host {
             | Verb::Confirm { .. }
             | Verb::Extend { .. }
             | Verb::Timer(_)
+            | Verb::Logs(_)
             | Verb::Claim
             | Verb::Left
             | Verb::Clean(_)
@@ -302,6 +303,7 @@ impl Host {
                 Ok((Vec::new(), None))
             }
             Verb::Left => only(self.left_over()),
+            Verb::Logs(_) => refused(RefusalCode::NoTool, "perl is not installed"),
             Verb::Unpin => {
                 self.admit(call.epoch)?;
                 if self.running().is_some() {

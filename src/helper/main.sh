@@ -94,6 +94,7 @@ hp_main() {
         confirm) hp_verb_confirm "$@" ;;
         extend) hp_verb_extend "$@" ;;
         timer) hp_verb_timer "$@" ;;
+        logs) hp_verb_logs "$@" ;;
         claim) hp_verb_claim "$@" ;;
         watch) hp_watch ;;
         left) hp_verb_left "$@" ;;

@@ -63,6 +63,8 @@ pub const TEXT: &str = concat!(
     "\n",
     include_str!("evidence.sh"),
     "\n",
+    include_str!("logs.sh"),
+    "\n",
     include_str!("main.sh"),
 );
 

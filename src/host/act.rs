@@ -20,6 +20,7 @@ use self::probing::{Askers, probing};
 use super::ask::Asker;
 use super::ended::{Ended, applied};
 use super::frame::Answer as Frames;
+use super::logs;
 use super::operation::{OperationReport, OperationState, Spec, SpecPackage};
 use super::outcome::VerifyResult;
 use super::verb::{FactWord, Verb, Work as VerbWork};
@@ -31,6 +32,7 @@ use crate::core::event::{
 use crate::core::state::Work;
 use crate::core::{Answer, Change, Sample};
 use crate::facts::{self, Boot, Domain, Fact};
+use crate::probe::Means;
 use crate::types::{BootId, HostName, OperationId, Seq, Span, Time, Untrusted};
 
 /// Between two attempts to reach a host that is away: longer each time, up to the last.
@@ -91,10 +93,11 @@ impl Outside for Hosts {
     fn start(&self, started: Started, outbox: &Outbox) {
         let Started { id, effect } = started;
         let outbox = outbox.clone();
-        if let Effect::Probe { probes } = effect {
+        if let Effect::Probe { probes, tls_ca } = effect {
+            let means = Means::new(Arc::clone(&self.clock), tls_ca.map(Into::into));
             let askers = self.askers.iter().chain(&self.places);
             let askers = Askers(askers.map(|(name, asker)| (name.clone(), asker.clone())).collect());
-            tokio::spawn(probing(id, probes, askers, outbox));
+            tokio::spawn(probing(id, probes, means, askers, outbox));
             return;
         }
         let peers = effect.supply().into_iter().flat_map(|supply| &supply.peers);
@@ -103,6 +106,11 @@ impl Outside for Hosts {
             outbox.answer(id, Answer::Inspected(Inspected::NeverBegan, "the host is not in the plan".into()));
             return;
         };
+        if let Effect::Follow { files, .. } = effect {
+            let task = logs::Task { id, asker, outbox: outbox.clone(), clock: Arc::clone(&self.clock) };
+            tokio::spawn(async move { outbox.answer(id, Answer::LogsEnded(task.run(files).await)) });
+            return;
+        }
         let (clock, recording) = (Arc::clone(&self.clock), self.recording.clone());
         let task = Task { id, asker, peers, outbox, recording, clock };
         tokio::spawn(async move {
@@ -155,8 +163,8 @@ impl Task {
                 self.inspect(&on, work, was.as_ref(), arming.as_ref()).await
             }
             Effect::Evidence { .. } => Answer::Evidence(self.evidence().await),
-            // Started elsewhere: it belongs to no host.
-            Effect::Probe { .. } => Answer::WatchEnded("not on a host".into()),
+            // Started elsewhere: they go on until told otherwise.
+            Effect::Probe { .. } | Effect::Follow { .. } => Answer::WatchEnded("not on a host".into()),
         }
     }
 
@@ -166,7 +174,7 @@ impl Task {
 
     fn line(&self, source: LogSource, text: Untrusted) {
         let host = self.asker.host().clone();
-        self.outbox.line(LogLine { host, source, at: (self.clock)(), text });
+        self.outbox.line(LogLine::new(host, source, (self.clock)(), text));
     }
 
     async fn read(&self, claim: Option<u64>) -> Result<(), Failure> {
@@ -391,7 +399,13 @@ impl Task {
                 (Err(failure), _) | (_, Err(failure)) => Answer::Inspected(Inspected::Unknown, failure.what),
             },
             // Verifying only reads: it is simply done again.
-            Work::Verify | Work::Read | Work::Inspect | Work::Probe | Work::Timer | Work::Evidence => {
+            Work::Verify
+            | Work::Read
+            | Work::Inspect
+            | Work::Probe
+            | Work::Logs
+            | Work::Timer
+            | Work::Evidence => {
                 Answer::Inspected(Inspected::NeverBegan, "it only reads, and is done again".into())
             }
             // Confirming twice confirms once.
@@ -433,6 +447,7 @@ impl Task {
                 | Work::Timer
                 | Work::Confirm
                 | Work::Evidence
+                | Work::Logs
                 | Work::Probe => Answer::RolledBack(self.rolled_back(on, ended).await),
             },
             Ok(Followed::Unknown) => {

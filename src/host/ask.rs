@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::frame::{Answer, End, FrameError, Parser, RefusalCode};
 use super::outcome::Identity;
 use super::verb::Verb;
-use super::{HostError, Lane, Link, RemoteCommand};
+use super::{HostError, Lane, Link, OutputStream, RemoteCommand, Stdin};
 use crate::core::event::{Failure, FailureKind, HelperState};
 use crate::helper;
 use crate::types::{Epoch, HostName, Nonce, Untrusted};
@@ -89,16 +89,37 @@ impl Asker {
 
     /// Asks a verb. A refusal by the helper is a failure with its words.
     pub async fn ask(&self, verb: &Verb, epoch: Epoch) -> Result<Answer, Failure> {
-        let known = self.way.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let way = match known {
-            Some(way) => way,
-            None => {
-                self.greet().await?;
-                let found = self.way.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                found.unwrap_or(Way::Bare { why: "the helper did not greet".into() })
-            }
+        self.call(verb, epoch, &self.way().await?).await
+    }
+
+    /// Calls a verb whose answer does not end by itself, on the streams connection, its input held open: the
+    /// end of that ends it. The word of its frames comes with it.
+    pub async fn stream(&self, verb: &Verb) -> Result<(OutputStream, Nonce), Failure> {
+        let as_root = match self.way().await? {
+            Way::Enrolled { as_root } => as_root,
+            Way::Bare { why } => return Err(self.not_enrolled(&why)),
         };
-        self.call(verb, epoch, &way).await
+        let nonce = nonce();
+        let line = verb.command(&nonce, 0, as_root);
+        let command = RemoteCommand::new(line.split(' '));
+        let command = command.map_err(|e| Failure::new(FailureKind::Local, e.to_string()))?;
+        let stream = self.link.stream(&command, Vec::new(), Stdin::Held).await;
+        Ok((stream.map_err(|e| failure(self.host(), &e))?, nonce))
+    }
+
+    async fn way(&self) -> Result<Way, Failure> {
+        let known = || self.way.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(way) = known() {
+            return Ok(way);
+        }
+        self.greet().await?;
+        Ok(known().unwrap_or(Way::Bare { why: "the helper did not greet".into() }))
+    }
+
+    fn not_enrolled(&self, why: &Untrusted) -> Failure {
+        let host = self.host();
+        let what = format!("{host} is not enrolled ({}): holdpoint enroll PLAN --host {host}", why.shown());
+        Failure::new(FailureKind::NotEnrolled, what)
     }
 
     /// Forgets how the helper is called: after a reboot, say, or an enrolment.
@@ -117,15 +138,7 @@ impl Asker {
             Way::Enrolled { as_root } => (verb.command(&nonce, epoch, *as_root), verb.input().into_bytes()),
             Way::Bare { why } => match verb.command_unenrolled(&nonce) {
                 Some(line) => (line, helper::TEXT.as_bytes().to_vec()),
-                None => {
-                    let what = format!(
-                        "{} is not enrolled ({}): holdpoint enroll PLAN --host {}",
-                        self.host(),
-                        why.shown(),
-                        self.host()
-                    );
-                    return Err(Failure::new(FailureKind::NotEnrolled, what));
-                }
+                None => return Err(self.not_enrolled(why)),
             },
         };
         let words: Vec<&str> = line.split(' ').collect();
@@ -171,6 +184,7 @@ impl Asker {
                     | RefusalCode::WrongToken
                     | RefusalCode::NoFile
                     | RefusalCode::Mismatch
+                    | RefusalCode::NoTool
                     | RefusalCode::Internal => FailureKind::Refused,
                 };
                 Err(Failure::new(kind, what))

@@ -82,13 +82,15 @@ pub enum RefusalCode {
     NoFile,
     /// What came is not what was announced.
     Mismatch,
+    /// A program that the verb needs is not installed there.
+    NoTool,
     /// The helper itself could not go on.
     Internal,
 }
 
 impl RefusalCode {
     /// Every code.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Usage,
         Self::StaleEpoch,
         Self::Busy,
@@ -102,6 +104,7 @@ impl RefusalCode {
         Self::WrongToken,
         Self::NoFile,
         Self::Mismatch,
+        Self::NoTool,
         Self::Internal,
     ];
 
@@ -121,6 +124,7 @@ impl RefusalCode {
             Self::WrongToken => "wrong-token",
             Self::NoFile => "no-file",
             Self::Mismatch => "mismatch",
+            Self::NoTool => "no-tool",
             Self::Internal => "internal",
         }
     }

@@ -14,6 +14,7 @@ pub mod evidence; // what a host is like at a moment, kept
 pub mod frame; // the helper's answer: nonce, sections, done or refused
 pub mod known_hosts; // which key belongs to which host
 pub mod local; // the same commands on this machine
+mod logs; // a host's logs as they grow
 pub mod look; // probes that a host makes
 pub mod operation; // detached work on a host: what starts it, how it stands
 pub mod outcome; // what an operation came to: stage, apply, rollback; and the verb verify

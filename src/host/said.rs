@@ -124,7 +124,7 @@ impl Verb {
             Self::Unpin => Said::Unpinned(parse_released(section("pins")?)?),
             Self::Probe(looks) => Said::Looked(Looked::parse(section("probe")?, looks.len())?),
             Self::Evidence { .. } => Said::Evidence(answer.sections.clone()),
-            Self::Reboot { .. } | Self::Clean(_) => Said::Done,
+            Self::Reboot { .. } | Self::Clean(_) | Self::Logs(_) => Said::Done,
         })
     }
 }

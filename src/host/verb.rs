@@ -3,6 +3,8 @@
 //! Nothing here may send anything. A verb's words and input are made of checked types alone, so
 //! none of them needs quoting; what free text there is goes nowhere near a command line.
 
+use russh::keys::ssh_encoding::base64::{Base64, Encoding as _};
+
 use crate::helper;
 use crate::host::carry::{FileOf, LARGEST, Piece};
 use crate::host::look::{self, Look};
@@ -104,6 +106,8 @@ pub enum Verb {
     },
     /// How a batch's timer stands.
     Timer(BatchId),
+    /// Follows the journal and these files, by absolute path, until its standard input ends.
+    Logs(Vec<String>),
     /// Takes the host for this epoch: whoever holds a lower one is refused from now on.
     Claim,
     /// What batches and operations left on the host, and what is pinned out there.
@@ -138,6 +142,16 @@ pub struct ArmTimes {
 /// Whole seconds, rounded up: a timer never fires before its time.
 fn seconds(span: Span) -> u64 {
     span.as_ms().div_ceil(1_000)
+}
+
+/// A path as one word: base64 in the alphabet for names (RFC 4648, section 5).
+fn path_word(path: &str) -> String {
+    Base64::encode_string(path.as_bytes()).replace('+', "-").replace('/', "_")
+}
+
+fn word_path(word: &str) -> Option<String> {
+    let plain = word.replace('-', "+").replace('_', "/");
+    String::from_utf8(Base64::decode_vec(&plain).ok()?).ok()
 }
 
 /// The work of an operation as it is started.
@@ -226,6 +240,11 @@ pub const LONGEST_JOURNAL: u16 = 240;
 /// The longest that the helper waits in `read`, in seconds.
 pub const LONGEST_WAIT: u8 = 25;
 
+/// Log files of one host that are followed.
+pub const MOST_LOGS: usize = 16;
+/// The longest word that a helper takes, in characters.
+const LONGEST_WORD: usize = 512;
+
 impl Verb {
     /// The verb and its words, as the helper takes them after nonce and epoch.
     pub fn words(&self) -> Vec<String> {
@@ -276,6 +295,11 @@ impl Verb {
                 vec!["extend".into(), batch.to_string(), token.to_string(), seconds(*by).to_string()]
             }
             Self::Timer(batch) => vec!["timer".into(), batch.to_string()],
+            Self::Logs(files) => {
+                let coded = files.iter().map(|path| path_word(path));
+                let fit = coded.filter(|word| word.len() <= LONGEST_WORD).take(MOST_LOGS);
+                std::iter::once("logs".to_owned()).chain(fit).collect()
+            }
             Self::Claim => vec!["claim".into()],
             Self::Left => vec!["left".into()],
             Self::Clean(over) => {
@@ -389,6 +413,9 @@ impl Verb {
                 .zip(read(by).map(Span::secs))
                 .map(|((batch, token), by)| Self::Extend { batch, token, by }),
             ["timer", batch] => read(batch).map(Self::Timer),
+            ["logs", files @ ..] => {
+                files.iter().map(|word| word_path(word)).collect::<Option<_>>().map(Self::Logs)
+            }
             ["claim"] => Some(Self::Claim),
             ["left"] => Some(Self::Left),
             ["clean", over @ ..] => over.iter().map(|id| read(id)).collect::<Option<_>>().map(Self::Clean),
@@ -433,6 +460,7 @@ impl Verb {
             | Self::Confirm { .. }
             | Self::Extend { .. }
             | Self::Timer(_)
+            | Self::Logs(_)
             | Self::Claim
             | Self::Left
             | Self::Clean(_)
@@ -462,6 +490,7 @@ impl Verb {
             | Self::Read { .. }
             | Self::Result(_)
             | Self::Timer(_)
+            | Self::Logs(_)
             | Self::Left
             | Self::Probe(_)
             | Self::Evidence { .. }
@@ -487,6 +516,7 @@ impl Verb {
             | Self::Confirm { .. }
             | Self::Extend { .. }
             | Self::Timer(_)
+            | Self::Logs(_)
             | Self::Claim
             | Self::Left
             | Self::Clean(_)
@@ -505,6 +535,8 @@ impl Verb {
     pub fn timeout(&self) -> Span {
         match self {
             Self::Hello | Self::Result(_) | Self::Reboot { .. } | Self::Timer(_) => Span::secs(30),
+            // Until its stream begins; that has no end of its own.
+            Self::Logs(_) => Span::secs(30),
             Self::Extend { .. } | Self::Claim => Span::secs(30),
             // A confirm may have GRUB's menu made anew, which looks at every disk.
             Self::Start { .. } | Self::Arm { .. } | Self::Confirm { .. } => Span::secs(90),

@@ -122,6 +122,7 @@ fn frozen(
             | Event::Probe(_)
             | Event::Packet(_)
             | Event::Evidence(_)
+            | Event::Log(_)
             | Event::Rehearsal(_)
             | Event::Samples(_) => {}
         }

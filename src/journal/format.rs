@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use super::Refused;
 use super::upcast::{self, Lift};
 use crate::core::event::{
-    Actor, BatchEvent, Event, EvidenceEvent, GateEvent, HostEvent, PacketEvent, ProbeEvent, Record,
+    Actor, BatchEvent, Event, EvidenceEvent, GateEvent, HostEvent, LogEvent, PacketEvent, ProbeEvent, Record,
     RehearsalEvent, Samples, WindowEvent,
 };
 use crate::types::{Blake3, Epoch, Seq, Time, Untrusted};
@@ -145,6 +145,7 @@ impl Serialize for EventOut<'_> {
             Event::Probe(data) => out.serialize_field("data", data)?,
             Event::Packet(data) => out.serialize_field("data", data)?,
             Event::Evidence(data) => out.serialize_field("data", data)?,
+            Event::Log(data) => out.serialize_field("data", data)?,
             Event::Rehearsal(data) => out.serialize_field("data", data)?,
             Event::Samples(data) => out.serialize_field("data", data)?,
         }
@@ -260,12 +261,13 @@ enum Group {
     Probe,
     Packet,
     Evidence,
+    Log,
     Rehearsal,
     Samples,
 }
 
 impl Group {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Window,
         Self::Host,
         Self::Batch,
@@ -273,6 +275,7 @@ impl Group {
         Self::Probe,
         Self::Packet,
         Self::Evidence,
+        Self::Log,
         Self::Rehearsal,
         Self::Samples,
     ];
@@ -286,6 +289,7 @@ impl Group {
             Event::Probe(_) => Self::Probe,
             Event::Packet(_) => Self::Packet,
             Event::Evidence(_) => Self::Evidence,
+            Event::Log(_) => Self::Log,
             Event::Rehearsal(_) => Self::Rehearsal,
             Event::Samples(_) => Self::Samples,
         }
@@ -304,6 +308,7 @@ impl Group {
             Self::Probe => "probe",
             Self::Packet => "packet",
             Self::Evidence => "evidence",
+            Self::Log => "log",
             Self::Rehearsal => "rehearsal",
             Self::Samples => "samples",
         }
@@ -319,6 +324,7 @@ impl Group {
             | Self::Probe
             | Self::Packet
             | Self::Evidence
+            | Self::Log
             | Self::Rehearsal
             | Self::Samples => 1,
         }
@@ -333,6 +339,7 @@ impl Group {
             Self::Probe => Event::Probe(serde_json::from_str(data)?),
             Self::Packet => Event::Packet(serde_json::from_str(data)?),
             Self::Evidence => Event::Evidence(serde_json::from_str(data)?),
+            Self::Log => Event::Log(serde_json::from_str(data)?),
             Self::Rehearsal => Event::Rehearsal(serde_json::from_str(data)?),
             Self::Samples => Event::Samples(serde_json::from_str(data)?),
         })
@@ -348,6 +355,7 @@ impl Group {
             Self::Probe => has_word::<ProbeEvent>(word),
             Self::Packet => has_word::<PacketEvent>(word),
             Self::Evidence => has_word::<EvidenceEvent>(word),
+            Self::Log => has_word::<LogEvent>(word),
             Self::Rehearsal => has_word::<RehearsalEvent>(word),
             // One shape, without a word.
             Self::Samples => has_word::<Samples>(word),

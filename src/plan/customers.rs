@@ -111,7 +111,7 @@ fn zone(value: &Value<'_>) -> Option<String> {
 
 /// The probes of a customer, and whether every one of them could be read.
 fn probes(value: &Value<'_>, whose: &str, has_address: bool) -> (Vec<Probe>, bool) {
-    let known = ["probe", "from", "every", "timeout", "delay", "fails", "required"];
+    let known = ["probe", "from", "every", "timeout", "delay", "fails", "required", "body"];
     let mut once = Once::new();
     let mut probes = Vec::new();
     let items = value.items();
@@ -172,6 +172,7 @@ fn usual(target: ProbeTarget) -> Probe {
         delay: Span::ZERO,
         fails: Limit::USUAL,
         required: true,
+        body: None,
     }
 }
 
@@ -184,11 +185,17 @@ fn long_form(table: &Table<'_>, target: Option<ProbeTarget>) -> Option<Probe> {
     let delay = table.get("delay").and_then(|v| v.span(Span::ZERO));
     let fails = table.get("fails").and_then(|v| limit(&v));
     let required = table.get("required").and_then(|v| v.flag());
+    let written = table.get("body");
+    let body = written.as_ref().and_then(Value::words).map(str::to_owned);
     let plain = usual(target?);
     if let (ProbeTarget::Exec { .. }, Some(value), Some(VantageKind::Outside | VantageKind::Peer)) =
         (&plain.target, &from, vantage)
     {
         value.wrong("exec runs on the host itself", "write from = \"inside\", or leave it out");
+    }
+    if let (false, Some(value)) = (matches!(plain.target, ProbeTarget::Http { .. }), &written) {
+        let what = format!("probe {} has no body to look into", quoted(&plain.target.to_string()));
+        value.wrong(what, "leave body out, or probe a URL");
     }
     Some(Probe {
         from: vantage.unwrap_or(plain.from),
@@ -197,6 +204,7 @@ fn long_form(table: &Table<'_>, target: Option<ProbeTarget>) -> Option<Probe> {
         delay: delay.unwrap_or(plain.delay),
         fails: fails.unwrap_or(plain.fails),
         required: required.unwrap_or(plain.required),
+        body,
         target: plain.target,
     })
 }
@@ -229,6 +237,6 @@ pub(super) fn controls(top: &Table<'_>) -> Vec<Probe> {
             }
         }
     };
-    let known = ["probe", "from", "every", "timeout", "fails"];
+    let known = ["probe", "from", "every", "timeout", "fails", "body"];
     top.sections("control", "[[control]]", &known).into_iter().filter_map(read).collect()
 }

@@ -57,7 +57,8 @@ pub struct Plan {
     pub batches: Vec<ListedBatch>,
     /// Who may do what.
     pub people: Vec<Person>,
-    /// A certificate authority beside the system's roots, for probes.
+    /// A file of certificates (PEM) that probes over TLS trust beside the system's roots: authorities, or a
+    /// server's own certificate that is signed by itself. Read on the cockpit's machine.
     #[serde(default, deserialize_with = "text::shown")]
     pub tls_ca: Option<String>,
     /// Targets that say whether a vantage itself works.
@@ -153,6 +154,9 @@ pub struct Probe {
     pub fails: Limit,
     /// Whether it must pass (it is never required where it failed before the window).
     pub required: bool,
+    /// What the body of an HTTP or HTTPS answer must have in it, letter for letter, within its first 64 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text::shown")]
+    pub body: Option<String>,
 }
 
 /// `fails = "3 of 5"`.
@@ -168,22 +172,26 @@ pub struct Limit {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum ProbeTarget {
-    /// ICMP echo to the customer's address.
+    /// ICMP echo to the customer's address: by an unprivileged socket where the kernel lets this group have
+    /// one (`net.ipv4.ping_group_range`), by a raw one otherwise.
     Ping,
     /// A TCP connection to the customer's address.
     Tcp {
         /// The port.
         port: u16,
     },
-    /// A TLS handshake with the customer's address.
+    /// A TLS handshake with the customer's address. The certificate must be valid now and be signed by an
+    /// authority that the system or the plan's `[tls] ca` trusts, or be listed there itself.
     Tls {
         /// The port.
         port: u16,
-        /// The name that is asked for and must be on the certificate, where one is given.
+        /// The name that is asked for and must be on the certificate. Without one no name is asked for (the
+        /// server shows what it shows to whoever comes by address) and the certificate may be for any name.
         #[serde(default, deserialize_with = "text::shown")]
         name: Option<String>,
     },
-    /// An HTTP or HTTPS request, to the customer's address where they have one.
+    /// An HTTP or HTTPS request, to the customer's address where they have one. Over TLS the certificate must
+    /// be for the URL's host, and is judged as with `Tls`.
     Http {
         /// Whether over TLS.
         tls: bool,
@@ -196,13 +204,14 @@ pub enum ProbeTarget {
         #[serde(deserialize_with = "text::shown")]
         path: String,
     },
-    /// A DNS query to the customer's address.
+    /// A DNS query to the customer's address, for IPv4 addresses and, where there are none, IPv6 ones.
     Dns {
         /// The name asked for.
         #[serde(deserialize_with = "text::shown")]
         name: String,
     },
-    /// A PostgreSQL login and `SELECT 1`.
+    /// A PostgreSQL login and `SELECT 1`, on port 5432. User and password are those that PostgreSQL's own
+    /// programs would take: PGUSER, PGPASSWORD, PGPASSFILE, `~/.pgpass`.
     Postgres {
         /// The database.
         #[serde(deserialize_with = "text::shown")]

@@ -74,6 +74,7 @@ fn the_full_example_gives_what_it_says() {
         delay: Span::ZERO,
         fails: Limit { fails: 3, of: 5 },
         required: true,
+        body: None,
     };
     let https = |host: &str, path: &str| ProbeTarget::Http {
         tls: true,
@@ -304,6 +305,18 @@ fn each_error_is_one_at_its_place_and_says_what_would_be_right() {
             "11:45: \"required\" is text; write true or false",
         ),
         (
+            customer("probes = [{ probe = \"http://a/\", body = \" \" }]"),
+            "11:41: \"body\" is empty; write something, or take the line out",
+        ),
+        (
+            customer("probes = [{ probe = \"http://a/\", body = 1 }]"),
+            "11:41: \"body\" is a whole number; write text in quotes",
+        ),
+        (
+            customer("address = \"192.0.2.1\"\nprobes = [{ probe = \"tls:443\", body = \"x\" }]"),
+            "12:39: probe \"tls:443\" has no body to look into; leave body out, or probe a URL",
+        ),
+        (
             customer("probes = [{ probe = \"http://a/\", from = \"insde\" }]"),
             "11:41: \"insde\" is none of the words for \"from\"; did you mean \"inside\"? write one of: outside, inside, peer",
         ),
@@ -442,6 +455,21 @@ fn each_error_is_one_at_its_place_and_says_what_would_be_right() {
         }
     }
     assert!(missed.is_empty(), "\n{missed}");
+}
+
+#[test]
+fn a_body_is_a_text_of_a_url() {
+    let customer = "[[customer]]\nname = \"acme\"\nhost = \"web1\"\nweight = 1\n";
+    let line = "probes = [\"http://a/\", { probe = \"https://b/\", body = \"Welcome, \\\"acme\\\"\" }]\n";
+    let control = "[[control]]\nprobe = \"https://status.example/\"\nbody = \"All systems\"\n";
+    let plan = good(&with(&format!("{customer}{line}{control}")));
+    let bodies: Vec<_> = plan.customers[0].probes.iter().map(|probe| probe.body.as_deref()).collect();
+    assert_eq!(bodies, [None, Some("Welcome, \"acme\"")]);
+    assert_eq!(plan.controls[0].body.as_deref(), Some("All systems"));
+    let json = serde_json::to_string(&plan).expect("writes");
+    assert_eq!(json.matches("\"body\"").count(), 2, "a plan without it reads as it was written before");
+    assert_eq!(serde_json::from_str::<Plan>(&json).expect("reads"), plan);
+    assert!(serde_json::from_str::<Plan>(&json.replace("All systems", "x\\u202ey")).is_err());
 }
 
 #[test]

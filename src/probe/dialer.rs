@@ -1,12 +1,13 @@
-//! The one dialer: it makes every connection of every probe, so that each is known by its own port,
-//! also where connecting fails, and can be found in a capture by it.
+//! The one dialer: it makes every connection and every socket for datagrams of every probe, so that each
+//! is known by its own port, also where connecting fails, and can be found in a capture by it. Sockets
+//! for echoes, which have an id instead of a port, are `icmp`'s.
 //!
 //! It must not know what is said over a connection, nor resolve names.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::Instant;
 
 use crate::types::Span;
@@ -59,6 +60,17 @@ pub async fn dial(to: SocketAddr, timeout: Span) -> Dialed {
     Dialed { local, result, took: since(began) }
 }
 
+/// A socket that sends datagrams to `to`, takes them from there alone, and hears of its errors.
+pub(super) async fn datagrams(to: SocketAddr) -> Result<(UdpSocket, SocketAddr), DialError> {
+    // Before the first packet everything is this machine's own trouble, but its routes say of the target
+    // that it can't be reached.
+    let own = |error: io::Error| DialError::Local(error.to_string());
+    let socket = UdpSocket::bind(SocketAddr::new(unspecified(to.ip()), 0)).await.map_err(own)?;
+    socket.connect(to).await.map_err(|error| why(&error))?;
+    let local = socket.local_addr().map_err(own)?;
+    Ok((socket, local))
+}
+
 /// How long ago that was, by the steady clock.
 pub(super) fn since(began: Instant) -> Span {
     Span::ms(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX))
@@ -66,13 +78,21 @@ pub(super) fn since(began: Instant) -> Span {
 
 /// A socket that has its port before it connects: after a failed connect there is nobody to ask.
 fn socket(to: SocketAddr) -> io::Result<(TcpSocket, SocketAddr)> {
-    let (socket, any) = match to.ip() {
-        IpAddr::V4(_) => (TcpSocket::new_v4()?, IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-        IpAddr::V6(_) => (TcpSocket::new_v6()?, IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
+    let socket = match to.ip() {
+        IpAddr::V4(_) => TcpSocket::new_v4()?,
+        IpAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    socket.bind(SocketAddr::new(any, 0))?;
+    socket.bind(SocketAddr::new(unspecified(to.ip()), 0))?;
     let local = socket.local_addr()?;
     Ok((socket, local))
+}
+
+/// No address in particular, of the same family.
+pub(super) fn unspecified(to: IpAddr) -> IpAddr {
+    match to {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
 }
 
 async fn connect(socket: TcpSocket, to: SocketAddr) -> Result<TcpStream, DialError> {
@@ -89,7 +109,8 @@ async fn connect(socket: TcpSocket, to: SocketAddr) -> Result<TcpStream, DialErr
 /// library gives the same kind, is also what an IPv6 router's "administratively prohibited" becomes.
 const EPERM: i32 = 1;
 
-fn why(error: &io::Error) -> DialError {
+/// What an error on the way to the target means.
+pub(super) fn why(error: &io::Error) -> DialError {
     match error.kind() {
         ErrorKind::ConnectionRefused => DialError::Refused,
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {

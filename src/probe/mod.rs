@@ -4,15 +4,25 @@
 //! its own. Nothing here may judge (how many failures are a FAIL is core's), know a state or a
 //! screen, or send anything that changes something on a target.
 
+mod certificate; // what stands in one, judged
 mod dialer;
+mod dns;
+mod echo; // messages of icmp
 mod http;
-pub mod remote;
+mod icmp;
+mod login; // user and password of a database
+mod postgres;
+pub mod remote; // hosts and further places look at the same
 mod resolve;
+mod roots; // whom this machine trusts
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -24,8 +34,9 @@ pub use dialer::{DialError, Dialed, dial};
 use crate::core::event::{FailKind, ProbeOutcome, Sighting, Vantage};
 use crate::core::{ProbeTask, Subject};
 use crate::plan::ProbeTarget;
-use crate::types::{Span, Untrusted};
+use crate::types::{Span, Time, Untrusted};
 use resolve::Resolver;
+use roots::Roots;
 
 /// Attempts at a time: each has a socket, and a process usually has 1024.
 const AT_ONCE: usize = 256;
@@ -33,6 +44,29 @@ const AT_ONCE: usize = 256;
 const SPREAD: Span = Span::secs(1);
 /// In so many steps: a timer for each probe alone would keep the machine from sleeping.
 const STEPS: u64 = 10;
+
+/// Asks for the moment.
+pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
+
+/// What probes are made with: this machine's names, roots, time, and who its user is for a database.
+pub struct Means {
+    clock: Clock,
+    resolver: Resolver,
+    roots: Roots,
+    environment: login::Environment,
+}
+
+impl Means {
+    /// With the plan's file of certificates beside the system's roots.
+    pub fn new(clock: Clock, tls_ca: Option<PathBuf>) -> Self {
+        let environment = Arc::new(|word: &str| std::env::var_os(word));
+        Self { clock, resolver: Resolver::new(), roots: Roots::new(tls_ca), environment }
+    }
+
+    fn now(&self) -> Time {
+        (self.clock)()
+    }
+}
 
 /// One attempt, with what finds it in a capture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,12 +88,11 @@ impl Attempt {
 ///
 /// A probe has one attempt at a time: a slow one, or a report that has to wait, puts off the next,
 /// and what was missed meanwhile is not made up for.
-pub async fn watch<R, F>(probes: Vec<ProbeTask>, report: R)
+pub async fn watch<R, F>(probes: Vec<ProbeTask>, means: &Means, report: R)
 where
     R: Fn(Subject, Vantage, Attempt) -> F,
     F: Future<Output = ()>,
 {
-    let resolver = Resolver::new();
     let free = Semaphore::new(AT_ONCE);
     let count = probes.len();
     let began = Instant::now();
@@ -68,7 +101,7 @@ where
         .enumerate()
         .map(|(place, task)| {
             let first = began + offset(place, count, task.probe.every).into();
-            watch_one(task, first, &resolver, &free, &report)
+            watch_one(task, first, means, &free, &report)
         })
         .collect();
     watched.for_each(|()| std::future::ready(())).await;
@@ -82,7 +115,7 @@ fn offset(place: usize, count: usize, every: Span) -> Span {
     Span::ms(place * STEPS / count * spread / STEPS)
 }
 
-async fn watch_one<R, F>(task: &ProbeTask, first: Instant, resolver: &Resolver, free: &Semaphore, report: &R)
+async fn watch_one<R, F>(task: &ProbeTask, first: Instant, means: &Means, free: &Semaphore, report: &R)
 where
     R: Fn(Subject, Vantage, Attempt) -> F,
     F: Future<Output = ()>,
@@ -96,30 +129,35 @@ where
         let made = {
             // It is never closed; were it, an attempt without a permit is the better mistake.
             let _permit = free.acquire().await;
-            attempt(task, task.probe.timeout, resolver).await
+            attempt(task, task.probe.timeout, means).await
         };
         report(task.id.clone(), task.vantage.clone(), made).await;
     }
 }
 
 /// Makes one probe once; `timeout` is for the whole attempt, the lookup of a name included.
-pub async fn once(task: &ProbeTask, timeout: Span) -> ProbeOutcome {
-    attempt(task, timeout, &Resolver::new()).await.outcome
+pub async fn once(task: &ProbeTask, timeout: Span, means: &Means) -> Attempt {
+    attempt(task, timeout, means).await
 }
 
-async fn attempt(task: &ProbeTask, timeout: Span, resolver: &Resolver) -> Attempt {
+async fn attempt(task: &ProbeTask, timeout: Span, means: &Means) -> Attempt {
     let target = &task.probe.target;
     match target {
+        ProbeTarget::Ping => icmp::attempt(task.address, timeout).await,
         ProbeTarget::Tcp { port } => tcp::attempt(task.address, *port, timeout).await,
-        ProbeTarget::Http { tls: false, host, port, path } => {
-            http::attempt(&http::Page { host, port: *port, path }, task.address, resolver, timeout).await
+        ProbeTarget::Tls { port, name } => {
+            tls::attempt(task.address, *port, name.as_deref(), means, timeout).await
         }
-        ProbeTarget::Http { tls: true, .. }
-        | ProbeTarget::Ping
-        | ProbeTarget::Tls { .. }
-        | ProbeTarget::Dns { .. }
-        | ProbeTarget::Postgres { .. }
-        | ProbeTarget::Exec { .. } => Attempt::broken(&format!("this version does not make {target}")),
+        ProbeTarget::Http { tls, host, port, path } => {
+            let body = task.probe.body.as_deref();
+            let page = http::Page { tls: *tls, host, port: *port, path, body };
+            http::attempt(&page, task.address, means, timeout).await
+        }
+        ProbeTarget::Dns { name } => dns::attempt(task.address, dns::PORT, name, timeout).await,
+        ProbeTarget::Postgres { database } => {
+            postgres::attempt(task.address, postgres::PORT, database, &means.environment, timeout).await
+        }
+        ProbeTarget::Exec { .. } => Attempt::broken(&format!("this version does not make {target}")),
     }
 }
 
@@ -135,6 +173,12 @@ fn failed(error: &DialError, at: &str) -> ProbeOutcome {
         DialError::Other(_) => FailKind::Other,
     };
     ProbeOutcome::Fail { why, kind }
+}
+
+/// Fills these with bytes that nobody can guess, or says why not.
+fn random(bytes: &mut [u8]) -> Result<(), String> {
+    use ring::rand::SecureRandom as _;
+    ring::rand::SystemRandom::new().fill(bytes).map_err(|_| "no random numbers".to_owned())
 }
 
 /// The time that one attempt has, for all its parts together.

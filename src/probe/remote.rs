@@ -16,7 +16,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Attempt;
-use crate::core::event::{ProbeOutcome, Sighting, Vantage};
+use super::certificate::shown_elsewhere;
+use crate::core::event::{FailKind, ProbeOutcome, Sighting, Vantage};
 use crate::core::tasks::pace;
 use crate::core::{ProbeTask, Subject};
 use crate::host::look::{Look, Looked, MOST};
@@ -243,8 +244,13 @@ fn peer(task: &ProbeTask) -> Option<SocketAddr> {
 }
 
 fn attempt(looked: Looked, peer: Option<SocketAddr>) -> Attempt {
-    let Looked { outcome, local, phases, status, certificate: _ } = looked;
-    let sighting = Sighting { local, peer, phases, certificate: None, status };
+    let Looked { outcome, local, phases, status, certificate } = looked;
+    let against = match &outcome {
+        ProbeOutcome::Fail { why, kind: FailKind::Certificate } => Some(why.clone()),
+        ProbeOutcome::Ok { .. } | ProbeOutcome::Fail { .. } | ProbeOutcome::Broken { .. } => None,
+    };
+    let certificate = certificate.and_then(|der| shown_elsewhere(&der, against)).map(Box::new);
+    let sighting = Sighting { local, peer, phases, certificate, status };
     Attempt { outcome, sighting }
 }
 

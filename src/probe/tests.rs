@@ -12,6 +12,21 @@ use crate::core::effect::is_made;
 use crate::core::event::ProbeId;
 use crate::plan::{Limit, Probe, VantageKind};
 
+/// In the year 2030, trusting this fixture beside the system's roots.
+pub(super) fn means(tls_ca: Option<&str>) -> Means {
+    at("2030-01-01T00:00:00Z", tls_ca.map(fixture))
+}
+
+pub(super) fn at(now: &str, tls_ca: Option<String>) -> Means {
+    let now: Time = now.parse().unwrap();
+    Means::new(Arc::new(move || now), tls_ca.map(Into::into))
+}
+
+/// Where a file of the fixtures is.
+pub(super) fn fixture(file: &str) -> String {
+    format!("{}/src/probe/fixtures/{file}", env!("CARGO_MANIFEST_DIR"))
+}
+
 /// A port that stays taken, on which nobody listens.
 pub(super) fn nobody() -> SocketAddr {
     let socket = Box::leak(Box::new(TcpSocket::new_v4().unwrap()));
@@ -71,6 +86,7 @@ fn task(index: u16, target: &str, to: SocketAddr, every: Span, timeout: Span) ->
             delay: Span::ZERO,
             fails: Limit::USUAL,
             required: true,
+            body: None,
         },
         host: "web1".parse().ok(),
         address: Some(to.ip()),
@@ -85,9 +101,10 @@ fn tcp(index: u16, to: SocketAddr, every: Span, timeout: Span) -> ProbeTask {
 #[tokio::test]
 async fn what_is_said_to_be_made_is_made_and_nothing_else() {
     let to = nobody();
+    let means = means(None);
     for target in ["ping", "tcp:1", "tls:1", "http://a/", "https://a/", "dns:a", "postgres:a", "exec:true"] {
         let task = task(0, target, to, Span::secs(1), Span::secs(5));
-        let said = words(&once(&task, Span::secs(5)).await);
+        let said = words(&once(&task, Span::secs(5), &means).await.outcome);
         let refused = said.starts_with("broken: this version ");
         assert_eq!(refused, !is_made(&task.probe), "{target}: {said}");
     }
@@ -95,6 +112,7 @@ async fn what_is_said_to_be_made_is_made_and_nothing_else() {
 
 #[tokio::test]
 async fn every_probe_is_made_again_and_again_at_its_own_pace() {
+    let means = means(None);
     let seen = RefCell::new(BTreeMap::<u16, Vec<String>>::new());
     let (open, refused) = (silent("127.0.0.1:0"), nobody());
     let fast = Span::ms(50);
@@ -103,7 +121,7 @@ async fn every_probe_is_made_again_and_again_at_its_own_pace() {
         tcp(1, refused, fast, Span::secs(1)),
         tcp(2, open, Span::secs(60), Span::secs(1)),
     ];
-    let watching = watch(tasks, async |id, _, attempt| {
+    let watching = watch(tasks, &means, async |id, _, attempt| {
         let Subject::Customer(id) = id else { panic!("{id:?}") };
         seen.borrow_mut().entry(id.index).or_default().push(words(&attempt.outcome));
     });
@@ -119,13 +137,14 @@ async fn every_probe_is_made_again_and_again_at_its_own_pace() {
 
 #[tokio::test]
 async fn a_slow_probe_is_not_made_twice_at_once_and_what_it_missed_is_not_made_up_for() {
+    let means = means(None);
     let deaf = deaf().await;
     let began = Instant::now();
     let starts = RefCell::new(Vec::new());
     let slow = Cell::new(true);
     let open = silent("127.0.0.1:0");
     // Reports of the first three take longer than four intervals: as a slow attempt, or a slow loop.
-    let watching = watch(vec![tcp(0, open, Span::ms(100), Span::secs(1))], async |_, _, _| {
+    let watching = watch(vec![tcp(0, open, Span::ms(100), Span::secs(1))], &means, async |_, _, _| {
         starts.borrow_mut().push(dialer::since(began).as_ms());
         slow.set(starts.borrow().len() <= 3);
         if slow.get() {
@@ -140,22 +159,24 @@ async fn a_slow_probe_is_not_made_twice_at_once_and_what_it_missed_is_not_made_u
     assert!(gaps.len() >= 4, "{gaps:?}");
 
     let count = Cell::new(0);
-    let watching = watch(vec![tcp(0, deaf.address, Span::ms(10), Span::ms(200))], async |_, _, attempt| {
-        assert_eq!(words(&attempt.outcome), "fail: no answer in 200ms");
-        count.set(count.get() + 1);
-    });
+    let watching =
+        watch(vec![tcp(0, deaf.address, Span::ms(10), Span::ms(200))], &means, async |_, _, attempt| {
+            assert_eq!(words(&attempt.outcome), "fail: no answer in 200ms");
+            count.set(count.get() + 1);
+        });
     let _ = tokio::time::timeout(Duration::from_millis(1_100), watching).await;
     assert!((2..=5).contains(&count.get()), "{}", count.get());
 }
 
 #[tokio::test]
 async fn no_more_attempts_at_once_than_there_may_be() {
+    let means = means(None);
     let deaf = deaf().await;
     let often = Span::secs(60);
     let tasks = (0..300).map(|index| tcp(index, deaf.address, often, Span::secs(2))).collect();
     let (now, first) = (Instant::now(), RefCell::new(Vec::new()));
     let all = tokio::sync::Notify::new();
-    let watching = watch(tasks, async |id, _, attempt| {
+    let watching = watch(tasks, &means, async |id, _, attempt| {
         assert_eq!(words(&attempt.outcome), "fail: no answer in 2s");
         let Subject::Customer(id) = id else { panic!("{id:?}") };
         first.borrow_mut().push((id.index, dialer::since(now).as_ms()));
@@ -179,7 +200,8 @@ async fn no_more_attempts_at_once_than_there_may_be() {
 async fn dropping_it_stops_it() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let to = listener.local_addr().unwrap();
-    let task = tokio::spawn(watch(vec![tcp(0, to, Span::ms(20), Span::secs(1))], async |_, _, _| {}));
+    let tasks = vec![tcp(0, to, Span::ms(20), Span::secs(1))];
+    let task = tokio::spawn(async move { watch(tasks, &means(None), async |_, _, _| {}).await });
     listener.accept().await.unwrap();
     task.abort();
     assert!(task.await.unwrap_err().is_cancelled());
@@ -194,7 +216,7 @@ async fn dropping_it_stops_it() {
 
 #[tokio::test]
 async fn nothing_to_watch_is_soon_watched() {
-    watch(Vec::new(), async |_, _, _| {}).await;
+    watch(Vec::new(), &means(None), async |_, _, _| {}).await;
 }
 
 #[test]

@@ -370,11 +370,9 @@ impl Sample {
         self.to(at(clock));
         let operation = self.batch(host).operation.expect("an operation");
         let host: HostName = host.parse().expect("host");
-        let line = |text: &&str| LogLine {
-            host: host.clone(),
-            source: LogSource::Operation(operation.clone()),
-            at: at(clock),
-            text: Untrusted::new(text),
+        let line = |text: &&str| {
+            let source = LogSource::Operation(operation.clone());
+            LogLine::new(host.clone(), source, at(clock), Untrusted::new(text))
         };
         self.input(Input::Lines { lines: lines.iter().map(line).collect(), left_out: 0 });
     }

@@ -95,7 +95,7 @@ async fn flood(outbox: Outbox, host: HostName) {
         let text = Untrusted::new(
             "Nov 21 22:14:03 web1 app[812]: request 8f1c took 12 ms and was answered with 200",
         );
-        outbox.line(LogLine { host: host.clone(), source: LogSource::Holdpoint, at: clock::now(), text });
+        outbox.line(LogLine::new(host.clone(), LogSource::Holdpoint, clock::now(), text));
     }
 }
 

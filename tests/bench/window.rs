@@ -48,7 +48,7 @@ pub fn line(n: usize, at: Time, what: &str) -> LogLine {
     let source = LogSource::Operation(operation(n));
     let text =
         Untrusted::new(format!("Unpacking {what}:amd64 (3.0.16-1~deb12u1) over (3.0.15-1~deb12u1) ..."));
-    LogLine { host: host(n), source, at, text }
+    LogLine::new(host(n), source, at, text)
 }
 
 fn operation(n: usize) -> OperationId {

@@ -156,3 +156,45 @@ fn what_is_left_on_hosts_is_not_removed_unasked_and_a_silent_host_is_said() {
         assert!(object["hosts"][0]["error"].is_string(), "{object}");
     }
 }
+
+#[test]
+fn probe_says_of_each_customer_whether_they_are_reached_and_why_not() {
+    let home = home();
+    let listens = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let open = listens.local_addr().expect("bound").port();
+    // Taken, so that nobody else gets it, and never listened on.
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let closed = taken.local_addr().expect("bound").port();
+    let plan = |probes: &str| {
+        let text = format!(
+            "[window]\nname = \"x\"\nopens = 2026-11-21T22:00:00Z\ncloses = 2026-11-22T02:00:00Z\n\
+             [[host]]\nname = \"web1\"\nssh = \"local\"\n\
+             [[customer]]\nname = \"acme\"\nhost = \"web1\"\nweight = 1\naddress = \"127.0.0.1\"\nprobes = [{probes}]\n"
+        );
+        std::fs::write(home.path().join("window.toml"), text).expect("written");
+    };
+    let asked = |port: u16| format!("{{ probe = \"tcp:{port}\", every = \"500ms\", fails = \"2 of 3\" }}");
+    let looked =
+        |words: &[&str]| holdpoint(home.path(), &[&["probe", "window.toml", "--for", "4s"], words].concat());
+
+    plan(&asked(open));
+    let output = looked(&[]);
+    ended(&output, 0);
+    assert!(out(&output).contains("1 of 1 answer as they should"), "{}", out(&output));
+    plan(&asked(closed));
+    let output = looked(&["--json"]);
+    ended(&output, 21);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+    assert_eq!(json["format"], "holdpoint.probe/1");
+    let row = &json["customers"][0];
+    assert_eq!((&row["customer"], &row["host"]), (&"acme".into(), &"web1".into()));
+    assert_eq!(row["target"], format!("tcp:{closed}"));
+    assert_eq!(row["outside"]["health"], "fail");
+    assert_ne!(row["verdict"], "reachable");
+    assert!(row["evidence"].as_array().is_some_and(|lines| !lines.is_empty()), "{row:#}");
+
+    plan("");
+    let nothing = looked(&[]);
+    ended(&nothing, 2);
+    assert!(err(&nothing).contains("names no probe"), "{}", err(&nothing));
+}

@@ -124,12 +124,8 @@ pub fn events() -> Vec<Event> {
         program: Some("nginx\u{202e}\u{1b}[2J".into()),
     };
     let lost = Failure::new(FailureKind::Unreachable, "no answer from web1 in 3s");
-    let line = LogLine {
-        host: word("web1"),
-        source: LogSource::Operation(word("apply-web1-1")),
-        at: at(12),
-        text: Untrusted::from_bytes(b"Setting up openssl \xff\x9b ...\r"),
-    };
+    let text = Untrusted::from_bytes(b"Setting up openssl \xff\x9b ...\r");
+    let line = LogLine::new(word("web1"), LogSource::Operation(word("apply-web1-1")), at(12), text);
     let helper = HelperState { enrolled: true, why_not: None, epoch: 1 };
     vec![
         opened(Purpose::Rehearsal),

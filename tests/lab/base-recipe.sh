@@ -9,7 +9,7 @@ BASE_SUITE=bookworm
 # (that matters for what survives a logout); no unattended-upgrades, so that no test meets a lock by chance.
 # shellcheck disable=SC2034
 BASE_PACKAGES="apt ca-certificates curl dbus ifupdown init-system-helpers iproute2 iputils-ping
-  libpam-systemd nftables nginx-light openssh-server openssl procps sudo systemd systemd-sysv tcpdump"
+  libpam-systemd nftables nginx-light openssh-server openssl postgresql procps sudo systemd systemd-sysv tcpdump"
 
 # base_finish ROOT: runs on the machine, on a finished mmdebstrap tree.
 base_finish() {
@@ -31,10 +31,27 @@ base_finish() {
 	echo 'ops:ops' | chroot "$root" chpasswd
 	rm -f "$root"/etc/nginx/sites-enabled/default # hp-nginx-site answers instead
 
+	# A database server as small as it goes: the compiler for its queries alone is 110 MB. The hosts' user logs in
+	# from everywhere with a password, and on the host by being who they are.
+	rm -f "$root"/usr/lib/*/libLLVM*.so*
+	printf "%s\n" "listen_addresses = '*'" 'jit = off' 'shared_buffers = 16MB' 'max_connections = 20' \
+		>"$root"/etc/postgresql/15/main/conf.d/lab.conf
+	echo 'host all ops 0.0.0.0/0 scram-sha-256' >>"$root"/etc/postgresql/15/main/pg_hba.conf
+	single_user "$root" "CREATE ROLE ops LOGIN PASSWORD 'ops'"
+
 	# Timers that would take apt's lock or write at a moment of their own: a test must not meet them by chance.
 	# console-getty only writes noise into the console log.
 	chroot "$root" systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
 		fstrim.timer e2scrub_all.timer console-getty.service >/dev/null 2>&1
 	mkdir -p "$root"/etc/systemd/journald.conf.d "$root"/var/log/journal
 	printf '[Journal]\nStorage=persistent\nSystemMaxUse=32M\n' >"$root"/etc/systemd/journald.conf.d/lab.conf
+}
+
+# single_user ROOT STATEMENT...: the database server of a tree runs nowhere, so it is asked without one (and
+# without the shared memory that a tree has no place for).
+single_user() {
+	local root=$1
+	shift
+	printf '%s\n' "$@" | chroot --userspec=postgres:postgres "$root" /usr/lib/postgresql/15/bin/postgres --single \
+		-D /var/lib/postgresql/15/main -c dynamic_shared_memory_type=mmap -c config_file=/etc/postgresql/15/main/postgresql.conf postgres >/dev/null
 }

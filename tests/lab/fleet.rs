@@ -67,6 +67,18 @@ impl Fleet {
         command
     }
 
+    /// Puts a fault in between customers and their services (`on`), or takes it back (`off`): of a host, or of one
+    /// address there.
+    pub fn reach(&self, fault: &str, to: &str, host: &str, address: Option<&str>) {
+        let words = [fault, to, &self.run, host].into_iter().chain(address);
+        must(Command::new(LAB).arg("reach").args(words));
+    }
+
+    /// The certificate of who signed the hosts' own.
+    pub fn ca(&self) -> PathBuf {
+        self.env("LAB_CA").into()
+    }
+
     /// The ssh configuration that knows the hosts.
     pub fn ssh_config(&self) -> &Path {
         &self.ssh_config

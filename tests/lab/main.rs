@@ -12,6 +12,7 @@ mod fleet;
 mod journal;
 mod kills;
 mod program;
+mod reach;
 mod terminal;
 mod timer;
 mod windows;

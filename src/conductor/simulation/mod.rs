@@ -133,7 +133,10 @@ impl Sim {
 
     /// What must be true at the moment an event is committed, judged on the state before it.
     fn check_record(&mut self, record: &Record) {
-        if !matches!(record.event, Event::Probe(_) | Event::Packet(_) | Event::Samples(_) | Event::Host(_)) {
+        if !matches!(
+            record.event,
+            Event::Probe(_) | Event::Packet(_) | Event::Log(_) | Event::Samples(_) | Event::Host(_)
+        ) {
             let words: String = format!("{:?}", record.event).chars().take(160).collect();
             self.tell(format!("#{} {words}", record.seq));
         }

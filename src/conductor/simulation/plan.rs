@@ -14,6 +14,7 @@ pub fn plan(dice: &mut Dice, opens: Time) -> Plan {
         delay: Span::ZERO,
         fails: Limit { fails: 3, of: 5 },
         required: true,
+        body: None,
     };
     let live = ["web1", "web2", "db1"];
     let host = |host: &str| Host {

@@ -80,12 +80,7 @@ fn lines_that_do_not_fit_the_journal_are_counted() {
     use crate::core::event::{LogLine, LogSource};
     let mut sim = Sim::new(7, Purpose::Rehearsal);
     sim.conductor().log.refuse_longer(MOST);
-    let line = LogLine {
-        host: name("test1"),
-        source: LogSource::Holdpoint,
-        at: sim.now,
-        text: Untrusted::new("x".repeat(1_000)),
-    };
+    let line = LogLine::new(name("test1"), LogSource::Holdpoint, sim.now, Untrusted::new("x".repeat(1_000)));
     let before = sim.fold.log_left_out;
     sim.input(&Input::Lines { lines: vec![line; 100], left_out: 3 });
     assert_eq!(sim.fold.log_left_out, before + 103);

@@ -99,8 +99,11 @@ pub fn effect_epoch(effect: &Effect) -> Option<Epoch> {
         | Effect::Confirm { on, .. }
         | Effect::Timer { on, extend: Some(_), .. }
         | Effect::Inspect { on, .. } => Some(on.epoch),
-        Effect::Timer { extend: None, .. } | Effect::Verify { .. } | Effect::Evidence { .. } => None,
-        Effect::Probe { .. } => None,
+        Effect::Timer { extend: None, .. }
+        | Effect::Verify { .. }
+        | Effect::Follow { .. }
+        | Effect::Evidence { .. }
+        | Effect::Probe { .. } => None,
     }
 }
 
@@ -115,7 +118,7 @@ fn refused(effect: &Effect) -> Answer {
         Effect::Timer { .. } => Answer::Timer(Err(failure)),
         Effect::Confirm { .. } => Answer::Confirmed(Err(failure)),
         Effect::Evidence { .. } => Answer::Evidence(Err(failure)),
-        Effect::Inspect { .. } | Effect::Verify { .. } | Effect::Probe { .. } => {
+        Effect::Inspect { .. } | Effect::Verify { .. } | Effect::Follow { .. } | Effect::Probe { .. } => {
             Answer::Inspected(Inspected::Unknown, failure.what)
         }
     }
@@ -312,9 +315,11 @@ impl SimHost {
                 now + Span::ms(200)
             }
             Effect::Inspect { on, .. } => self.operations.get(&on.operation).map_or(now, |o| o.done.max(now)),
-            Effect::Read { .. } | Effect::Verify { .. } | Effect::Evidence { .. } | Effect::Probe { .. } => {
-                now + takes
-            }
+            Effect::Read { .. }
+            | Effect::Verify { .. }
+            | Effect::Follow { .. }
+            | Effect::Evidence { .. }
+            | Effect::Probe { .. } => now + takes,
         }
     }
 
@@ -418,12 +423,17 @@ impl SimHost {
                 Work::Reboot | Work::Verify | Work::Timer | Work::Confirm | Work::Evidence => {
                     Answer::Inspected(Inspected::NeverBegan, "it never began".into())
                 }
-                Work::Stage | Work::Apply | Work::Rollback | Work::Read | Work::Inspect | Work::Probe => {
-                    self.ended(on, effect)
-                }
+                Work::Stage
+                | Work::Apply
+                | Work::Rollback
+                | Work::Read
+                | Work::Inspect
+                | Work::Probe
+                | Work::Logs => self.ended(on, effect),
             },
             Effect::Evidence { .. } => Answer::Evidence(Err(failed("nothing is kept here"))),
             Effect::Probe { .. } => Answer::WatchEnded("the end".into()),
+            Effect::Follow { .. } => Answer::LogsEnded("the end".into()),
         }
     }
 
@@ -444,6 +454,7 @@ impl SimHost {
                 | Effect::Timer { .. }
                 | Effect::Confirm { .. }
                 | Effect::Evidence { .. }
+                | Effect::Follow { .. }
                 | Effect::Probe { .. } => Answer::Inspected(Inspected::Unknown, "power went".into()),
             },
         }

@@ -27,7 +27,8 @@ fn vantage() -> Any<Vantage> {
     .boxed()
 }
 
-fn fail_kind() -> Any<FailKind> {
+/// Any way to fail.
+pub fn fail_kind() -> Any<FailKind> {
     let all = [
         FailKind::NoAnswer,
         FailKind::Refused,

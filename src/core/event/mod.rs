@@ -8,6 +8,7 @@ mod batch;
 mod evidence;
 mod gate;
 mod host;
+mod log;
 mod packet;
 mod probe;
 mod rehearsal;
@@ -23,6 +24,7 @@ pub use batch::BatchEvent;
 pub use evidence::{EvidenceEvent, EvidenceFile};
 pub use gate::GateEvent;
 pub use host::{HelperState, HostEvent};
+pub use log::LogEvent;
 pub use packet::{Flow, PacketEvent, Tally};
 pub use probe::{Certificate, FailKind, Phases, ProbeEvent, ProbeId, ProbeOutcome, Sighting, Vantage};
 pub use rehearsal::RehearsalEvent;
@@ -82,6 +84,8 @@ pub enum Event {
     Packet(PacketEvent),
     /// What hosts were like at a moment.
     Evidence(EvidenceEvent),
+    /// Hosts' logs as they grow.
+    Log(LogEvent),
     /// The rehearsal's own milestones.
     Rehearsal(RehearsalEvent),
     /// Log lines and the like, as recorded.
@@ -99,6 +103,7 @@ impl Event {
             | Self::Probe(_)
             | Self::Packet(_)
             | Self::Evidence(_)
+            | Self::Log(_)
             | Self::Rehearsal(_)
             | Self::Samples(_) => 1,
         }

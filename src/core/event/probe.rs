@@ -76,11 +76,12 @@ pub enum FailKind {
     TlsRefused,
     /// TLS works, the certificate is not the right one: other names, expired, not trusted.
     Certificate,
-    /// An HTTP status of 500 and above.
+    /// An HTTP status of 500 and above, or a name server that says it can't or won't answer (SERVFAIL,
+    /// REFUSED).
     ServerError,
     /// Another HTTP status, a redirect, or content that was not expected.
     Content,
-    /// The database refused the login, or does not exist.
+    /// The database refused the login, does not exist, or does not answer what it is asked.
     Database,
     /// A command ended with a status other than 0, or a name has no such record.
     Command,
@@ -130,7 +131,8 @@ impl ProbeOutcome {
 /// What else one attempt saw: what finds it in a capture, and what is compared with before.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sighting {
-    /// This end of its connection, known on failure too; the address may be the unspecified one then.
+    /// This end of its connection, known on failure too; the address may be the unspecified one then. Of
+    /// an echo the port is its id, which is how a capture finds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<SocketAddr>,
     /// The other end.

@@ -13,6 +13,10 @@ pub enum LogSource {
     Operation(OperationId),
     /// holdpoint itself, about a host.
     Holdpoint,
+    /// The host's journal.
+    Journal,
+    /// A log file of the plan, by its path.
+    File(Untrusted),
 }
 
 /// One line.
@@ -24,8 +28,26 @@ pub struct LogLine {
     pub source: LogSource,
     /// When the cockpit had it.
     pub at: Time,
+    /// What wrote it, where the journal tells: a unit, or a program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Untrusted>,
+    /// Whether it tells of an error.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub error: bool,
     /// The line.
     pub text: Untrusted,
+}
+
+impl LogLine {
+    /// A line of an operation, or of holdpoint itself.
+    pub fn new(host: HostName, source: LogSource, at: Time, text: Untrusted) -> Self {
+        Self { host, source, at, by: None, error: false, text }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_not(flag: &bool) -> bool {
+    !flag
 }
 
 /// What came in within one stretch of 100 ms.

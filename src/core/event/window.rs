@@ -18,6 +18,18 @@ pub enum Purpose {
     Rehearsal,
     /// The window.
     Run,
+    /// Looking whether customers are reached, without a window.
+    Probe,
+}
+
+impl Purpose {
+    /// Whether hosts are taken for this process's own, to be changed; else they are looked at.
+    pub fn takes_hosts(self) -> bool {
+        match self {
+            Self::Rehearsal | Self::Run => true,
+            Self::Check | Self::Probe => false,
+        }
+    }
 }
 
 /// How far a hold reaches.

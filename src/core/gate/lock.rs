@@ -21,7 +21,7 @@ pub(super) fn judge(state: &State, batch: &Batch, now: Time) -> Finding {
         }
     }
     // A check takes no host over.
-    let takes = state.purpose != Some(Purpose::Check);
+    let takes = state.purpose.is_none_or(Purpose::takes_hosts);
     let stored = state.hosts.get(&batch.host).and_then(|host| host.helper.as_ref()).map(|h| h.epoch);
     if let Some(stored) = stored.filter(|stored| takes && *stored != state.epoch) {
         let who =

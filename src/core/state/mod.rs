@@ -6,6 +6,7 @@
 mod batch;
 mod batches;
 mod deadman;
+mod logs;
 mod probe;
 mod ring;
 
@@ -17,14 +18,15 @@ use serde::{Deserialize, Serialize};
 pub use batch::{Batch, Phase};
 pub use batches::Batches;
 pub use deadman::{DeadMan, Unattended};
+pub use logs::Logs;
 pub(in crate::core) use probe::RESULTS;
 pub use probe::{Capture, Health, Normal, ProbeState, Series};
 pub use ring::Ring;
 
 use super::change::Rehearsal;
 use super::event::{
-    Event, Failure, Flow, HelperState, HoldScope, LogLine, Outcome, PacketEvent, ProbeEvent, ProbeId,
-    ProbeOutcome, Purpose, Record, Sighting, Vantage,
+    Event, Failure, Flow, HelperState, HoldScope, LogEvent, LogLine, Outcome, PacketEvent, ProbeEvent,
+    ProbeId, ProbeOutcome, Purpose, Record, Sighting, Vantage,
 };
 use super::evidence::Evidence;
 use crate::facts::Facts;
@@ -77,6 +79,8 @@ pub struct State {
     pub captures: BTreeMap<HostName, Capture>,
     /// Evidence of hosts.
     pub evidence: BTreeMap<HostName, Evidence>,
+    /// What is known of hosts' logs.
+    pub logs: BTreeMap<HostName, Logs>,
     /// The standing effect that makes probes.
     pub probing: Option<Seq>,
     /// Effects that were started and have not answered.
@@ -211,6 +215,7 @@ pub enum Work {
     Timer,
     Confirm,
     Evidence,
+    Logs,
 }
 
 /// The round of a rehearsal: apply, roll back, apply again.
@@ -247,6 +252,7 @@ impl Default for State {
             controls: Vec::new(),
             captures: BTreeMap::new(),
             evidence: BTreeMap::new(),
+            logs: BTreeMap::new(),
             probing: None,
             pending: BTreeMap::new(),
             markers: VecDeque::new(),
@@ -273,6 +279,7 @@ impl State {
             Event::Probe(event) => event.apply(self, seq, at),
             Event::Packet(event) => event.apply(self, seq, at),
             Event::Evidence(event) => event.apply(self, seq, at),
+            Event::Log(event) => event.apply(self, seq, at),
             Event::Rehearsal(event) => event.apply(self, seq, at),
             Event::Samples(samples) => samples.apply(self, seq, at),
         }
@@ -320,7 +327,8 @@ impl State {
                 self.controls.get(usize::from(*index)).is_some_and(|control| control.as_ever(vantage))
             }
             // They stand beside results, which are shown at once where it matters.
-            Event::Packet(PacketEvent::Tallied { .. }) => true,
+            Event::Packet(PacketEvent::Tallied { .. }) | Event::Log(LogEvent::Counted { .. }) => true,
+            Event::Log(_) => false,
             Event::Packet(PacketEvent::Matched { flow, .. }) => flow.completed,
             Event::Packet(PacketEvent::Running { .. } | PacketEvent::Unseen { .. }) => false,
             Event::Probe(ProbeEvent::WatchStarted | ProbeEvent::WatchEnded { .. })
@@ -413,6 +421,9 @@ impl State {
         self.pending.clear();
         self.probing = None;
         self.evidence.values_mut().for_each(|of| of.asked = None);
+        for logs in self.logs.values_mut() {
+            logs.forget(self.at);
+        }
         let names: Vec<HostName> = self.hosts.keys().cloned().collect();
         for name in names {
             if let Some(host) = self.host_mut(&name) {
@@ -477,6 +488,9 @@ impl State {
             if !probe.settled {
                 Arc::make_mut(probe).settled = true;
             }
+        }
+        if let Some(at) = self.at {
+            self.logs.values_mut().for_each(|logs| logs.settle(at));
         }
     }
 }

@@ -115,6 +115,19 @@ impl Series {
         u32::try_from(failed).unwrap_or(u32::MAX)
     }
 
+    /// Since when it has failed without a pass; attempts that could not be made count neither way.
+    pub fn failing_since(&self) -> Option<Time> {
+        let mut since = None;
+        for (at, outcome) in self.results.iter().rev() {
+            match outcome {
+                ProbeOutcome::Fail { .. } => since = Some(*at),
+                ProbeOutcome::Broken { .. } => {}
+                ProbeOutcome::Ok { .. } => break,
+            }
+        }
+        since
+    }
+
     /// What its newest results say, `fails` of `of` counted from the end.
     pub fn health(&self, probe: &Probe, now: Time) -> Health {
         if self.stale(probe, now) {

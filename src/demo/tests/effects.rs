@@ -248,7 +248,7 @@ async fn hosts_peers_and_further_places_look_at_the_same_targets() {
     let further = Asker::bare(Link::new(target, Arc::clone(&fleet.settings)));
     let hosts = hosts(&fleet, &plan, Vec::new()).with_places([further]);
     let (outbox, _answers, mut samples) = shell::outbox_with_samples();
-    hosts.start(Started { id: 7, effect: Effect::Probe { probes } }, &outbox);
+    hosts.start(Started { id: 7, effect: Effect::Probe { probes, tls_ca: None } }, &outbox);
     let wanted = [
         Vantage::Cockpit,
         Vantage::Inside,

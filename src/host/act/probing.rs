@@ -11,7 +11,7 @@ use crate::host::look::{Look, Looked};
 use crate::host::said::Said;
 use crate::host::verb::Verb;
 use crate::probe::remote::{self, Board, Places, Unasked};
-use crate::probe::{self, Attempt};
+use crate::probe::{self, Attempt, Means};
 use crate::types::{HostName, Seq, Untrusted};
 
 /// Whoever can be asked: the plan's hosts and its further places.
@@ -36,7 +36,7 @@ impl Places for Askers {
 }
 
 /// Makes them until told otherwise.
-pub(super) async fn probing(id: Seq, probes: Vec<ProbeTask>, places: Askers, outbox: Outbox) {
+pub(super) async fn probing(id: Seq, probes: Vec<ProbeTask>, means: Means, places: Askers, outbox: Outbox) {
     let (elsewhere, here): (Vec<_>, Vec<_>) = probes.into_iter().partition(|task| task.place().is_some());
     let board = Board::default();
     let judged: BTreeMap<Subject, Vantage> = here
@@ -52,7 +52,7 @@ pub(super) async fn probing(id: Seq, probes: Vec<ProbeTask>, places: Askers, out
         let outbox = outbox.clone();
         async move { outbox.sample(id, sample(subject, vantage, attempt)).await }
     };
-    tokio::join!(probe::watch(here, report), remote::watch(elsewhere, &places, &board, report));
+    tokio::join!(probe::watch(here, &means, report), remote::watch(elsewhere, &places, &board, report));
     outbox.answer(id, Answer::WatchEnded("nothing is left to probe".into()));
 }
 

@@ -251,11 +251,9 @@ fn a_line_without_end_is_bounded() {
 
 #[test]
 fn a_record_too_long_to_be_read_back_is_not_written() {
-    let line = |bytes: usize| crate::core::event::LogLine {
-        host: "web1".parse().expect("a name"),
-        source: crate::core::event::LogSource::Holdpoint,
-        at: Time::UNIX_EPOCH,
-        text: "x".repeat(bytes).into(),
+    let line = |bytes: usize| {
+        let (host, source) = ("web1".parse().expect("a name"), crate::core::event::LogSource::Holdpoint);
+        crate::core::event::LogLine::new(host, source, Time::UNIX_EPOCH, "x".repeat(bytes).into())
     };
     let lines = vec![line(4_000); LINE_MAX / 4_000];
     let samples = crate::core::event::Samples { lines, left_out: 0 };

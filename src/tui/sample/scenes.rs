@@ -239,10 +239,13 @@ impl Sample {
         sample
     }
 
-    /// web2 has customers that nothing looks at: a person's word is wanted.
+    /// web2 has customers of whom no probe is required: a person's word is wanted.
     pub(crate) fn unprobed() -> Self {
         let (head, tail) = PLAN.split_once("name = \"hooli\"").expect("hooli");
-        let plan = format!("{head}name = \"hooli\"{}", tail.replace("tcp:443", "ping"));
+        let plan = format!(
+            "{head}name = \"hooli\"{}",
+            tail.replace("\"tcp:443\"", "{ probe = \"tcp:443\", required = false }")
+        );
         let mut sample = Self::of(&plan);
         sample.to(at("02:00:10"));
         sample.probe_all("02:00:08");

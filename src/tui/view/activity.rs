@@ -20,6 +20,7 @@ fn word(work: Work) -> &'static str {
         Work::Rollback => "rolling back",
         Work::Inspect => "inspecting",
         Work::Probe => "probing",
+        Work::Logs => "following logs",
         Work::Timer => "asking for its timer",
         Work::Confirm => "confirming",
         Work::Evidence => "saving evidence",
@@ -36,6 +37,7 @@ fn estimate(state: &State, batch: &Batch, work: Work) -> Option<Estimate> {
         | Work::Stage
         | Work::Inspect
         | Work::Probe
+        | Work::Logs
         | Work::Timer
         | Work::Confirm
         | Work::Evidence => None,

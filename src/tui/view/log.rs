@@ -7,7 +7,7 @@ use crate::core::View;
 use crate::core::event::{LogLine, LogSource};
 use crate::tui::theme::Role;
 use crate::tui::ui::{Pane, Ui};
-use crate::types::{HostName, Untrusted};
+use crate::types::{HostName, Time, Untrusted};
 
 /// Lines that the pane shows, the newest first, from a number of pushed lines backwards.
 fn lines<'v>(view: &'v View, ui: &Ui, until: u64) -> impl Iterator<Item = &'v LogLine> + use<'v> {
@@ -26,7 +26,7 @@ pub(in crate::tui) fn count(view: &View, ui: &Ui, until: u64) -> usize {
     lines(view, ui, until).count()
 }
 
-pub(super) fn listing(view: &View, ui: &Ui, height: usize) -> Listing {
+pub(super) fn listing(view: &View, ui: &Ui, now: Time, height: usize) -> Listing {
     let (until, back) = ui.log.still.unwrap_or((view.state.log.pushed(), 0));
     let mut rows: Vec<Text> = lines(view, ui, until).skip(back).take(height.max(1)).map(line).collect();
     rows.reverse();
@@ -43,6 +43,10 @@ pub(super) fn listing(view: &View, ui: &Ui, height: usize) -> Listing {
             title = title.add(Role::KeyName, "  f").add(Role::Dim, "=follow");
         }
     }
+    let shown = if ui.log.all { None } else { ui.host(view) };
+    if let Some((role, words)) = shown.and_then(|host| errors(view, &host, now)) {
+        title.push(role, words);
+    }
     if let Some(filter) = ui.filter(Pane::Log) {
         title.push(Role::Warn, format!("  /{}", Untrusted::new(filter).shown()));
     }
@@ -55,15 +59,37 @@ pub(super) fn listing(view: &View, ui: &Ui, height: usize) -> Listing {
     Listing { title, rows, ..Listing::default() }
 }
 
+/// The last part of a path: the whole of it leaves no room for what the line says.
+fn file_name(path: &Untrusted) -> String {
+    let shown = path.shown();
+    shown.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// How often lines of a host tell of errors, against before the window; `None` while that isn't known.
+fn errors(view: &View, host: &HostName, now: Time) -> Option<(Role, String)> {
+    let logs = view.state.logs.get(host)?;
+    if let Some(why) = &logs.unseen {
+        return Some((Role::Unknown, format!("  logs not seen: {}", why.shown())));
+    }
+    let lately = logs.errors_now(now)?;
+    let role = if logs.many_errors(now) { Role::Warn } else { Role::Dim };
+    let before = match logs.errors_before(now) {
+        Some(tenths) => format!("{}.{}", tenths / 10, tenths % 10),
+        None => "?".to_owned(),
+    };
+    Some((role, format!("  errors {lately}/min (before {before})")))
+}
+
 fn line(line: &LogLine) -> Text {
-    let (host, ink) = match line.source {
-        LogSource::Operation(_) => (Role::LogHost, Role::Plain),
-        LogSource::Holdpoint => (Role::LogOwn, Role::LogOwn),
+    let by = line.by.as_ref().map(|by| format!("{}: ", by.shown())).unwrap_or_default();
+    let (host, ink, from) = match &line.source {
+        LogSource::Operation(_) => (Role::LogHost, Role::Plain, String::new()),
+        LogSource::Holdpoint => (Role::LogOwn, Role::LogOwn, "holdpoint: ".to_owned()),
+        LogSource::Journal => (Role::LogHost, Role::Plain, by),
+        LogSource::File(path) => (Role::LogHost, Role::Plain, format!("{}: ", file_name(path))),
     };
-    let from = match line.source {
-        LogSource::Operation(_) => "",
-        LogSource::Holdpoint => "holdpoint: ",
-    };
+    // A word as well as a colour.
+    let (ink, from) = if line.error { (Role::Warn, format!("ERR {from}")) } else { (ink, from) };
     Text::of(Role::LogTime, format!(" {} ", line.at.format("%H:%M:%S%.3fZ")))
         .cell(host, line.host.as_str(), 8)
         .add(Role::Plain, " ")

@@ -140,7 +140,7 @@ fn listing(theme: &Theme, pane: Pane, view: &View, ui: &Ui, now: Time, area: Rec
         Pane::Hosts => hosts::listing(theme, view, ui, now, area),
         Pane::Updates => updates::listing(theme, view, ui, now, width),
         Pane::Probes => probes::listing(theme, view, ui, now, area),
-        Pane::Log => log::listing(view, ui, usize::from(area.height.saturating_sub(1))),
+        Pane::Log => log::listing(view, ui, now, usize::from(area.height.saturating_sub(1))),
         Pane::Markers => markers::listing(view, ui),
         Pane::Gates => gates::listing(theme, view, ui, now, width),
         Pane::Diagnostics => Listing {

@@ -1,0 +1,198 @@
+//! `holdpoint probe`: whether each customer is reached, seen from where, and why not; without a window.
+//! Changes nothing.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::Path;
+
+use color_eyre::eyre::Result;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep_until};
+
+use super::screen;
+use super::session::{self, UsageError};
+use crate::cli::{Exit, Probe};
+use crate::conductor::clock;
+use crate::core::Intent;
+use crate::core::event::{ProbeId, ProbeOutcome, Purpose, Vantage};
+use crate::core::state::{Health, ProbeState, Reach, Series, State};
+use crate::core::verdict::{self, Judgement};
+use crate::plan::Customer;
+use crate::types::{Span, Time, Untrusted};
+
+pub async fn probe(args: Probe, ssh: Option<&Path>) -> Result<Exit> {
+    let plan = session::read_plan(&args.plan)?.plan;
+    if plan.customers.iter().all(|customer| customer.probes.is_empty()) {
+        let what = format!(
+            "{} names no probe of any customer, so nothing can be looked at; [[customer]] probes = [\"tcp:443\"] does",
+            args.plan.display()
+        );
+        return Err(UsageError(what).into());
+    }
+    let (settings, _prompt) = screen::settings(ssh);
+    let mut looking = session::look(plan, None, Purpose::Probe, &settings)?;
+    let until = Instant::now() + args.lasts.into();
+    // A person sees at once what changes; a program gets one object in the end.
+    let live = !args.json && std::io::stdout().is_terminal();
+    let mut told = BTreeMap::new();
+    loop {
+        tokio::select! {
+            changed = looking.handles.views.changed() => {
+                if changed.is_err() {
+                    break;
+                }
+                let state = looking.handles.views.borrow_and_update().state.clone();
+                if live {
+                    tell(&state, clock::now(), &mut told);
+                }
+            }
+            () = sleep_until(until) => break,
+            _ = tokio::signal::ctrl_c() => break,
+        }
+    }
+    let state = looking.handles.views.borrow().state.clone();
+    let now = clock::now();
+    looking.send(Intent::End)?;
+    looking.finish().await;
+    let rows = rows(&state, now);
+    if args.json {
+        let all: Vec<Value> = rows.iter().map(|row| row.json(now)).collect();
+        let all = json!({ "format": "holdpoint.probe/1", "customers": all });
+        println!("{}", Untrusted::json(&all.to_string()));
+    } else {
+        print(&rows, now);
+    }
+    Ok(exit(&state, &rows))
+}
+
+/// What changes, a line each.
+fn tell(state: &State, now: Time, told: &mut BTreeMap<ProbeId, verdict::Verdict>) {
+    for row in rows(state, now) {
+        let word = row.judged.verdict;
+        if told.insert(row.id.clone(), word) != Some(word) {
+            println!("{} {:<14} {}", now.format("%H:%M:%SZ"), word.word(), row.judged.said);
+        }
+    }
+}
+
+/// One probe of one customer, judged.
+struct Row<'a> {
+    id: &'a ProbeId,
+    customer: &'a Customer,
+    probe: &'a ProbeState,
+    judged: Judgement,
+}
+
+fn rows(state: &State, now: Time) -> Vec<Row<'_>> {
+    let Some(plan) = &state.plan else { return Vec::new() };
+    let found = state.probes.iter().filter_map(|(id, probe)| {
+        let customer = plan.customers.iter().find(|customer| customer.name == id.customer)?;
+        Some(Row { id, customer, probe, judged: verdict::judge(state, id, now) })
+    });
+    found.collect()
+}
+
+/// Not all reached goes before a host that could not be read: it is what was asked.
+fn exit(state: &State, rows: &[Row<'_>]) -> Exit {
+    if rows.iter().any(|row| row.probe.probe.required && !row.judged.verdict.reached()) {
+        return Exit::NotReached;
+    }
+    let asked = |row: &Row<'_>| state.hosts.get(&row.customer.host);
+    let unread = rows.iter().filter_map(asked).any(|host| !matches!(host.reach, Reach::Up { .. }));
+    if unread { Exit::Unreachable } else { Exit::Done }
+}
+
+impl Row<'_> {
+    fn outside(&self) -> Option<&Series> {
+        self.probe.from(&Vantage::Cockpit)
+    }
+
+    fn inside(&self) -> Option<&Series> {
+        self.probe.from(&Vantage::Inside)
+    }
+
+    /// From another host; the plan decides which.
+    fn peer(&self) -> Option<&Series> {
+        let mut others = self.probe.others.iter();
+        others.find(|(vantage, _)| matches!(vantage, Vantage::Peer(_))).map(|(_, series)| series)
+    }
+
+    fn json(&self, now: Time) -> Value {
+        let seen =
+            |series: Option<&Series>| series.map_or(Value::Null, |series| seen_json(self.probe, series, now));
+        json!({
+            "customer": self.customer.name,
+            "host": self.customer.host,
+            "target": self.probe.probe.target.to_string(),
+            "outside": seen(self.outside()),
+            "inside": seen(self.inside()),
+            "peer": seen(self.peer()),
+            "packets": self.probe.own.flow.as_ref().map(|(_, flow)| flow),
+            "verdict": self.judged.verdict,
+            "said": self.judged.said,
+            "evidence": self.judged.evidence,
+            "next": self.judged.next,
+        })
+    }
+}
+
+fn word(health: Health) -> &'static str {
+    match health {
+        Health::Ok => "ok",
+        Health::Shaky => "shaky",
+        Health::Fail => "FAIL",
+        Health::Unknown => "unknown",
+    }
+}
+
+fn seen_json(probe: &ProbeState, series: &Series, now: Time) -> Value {
+    let Some((at, outcome)) = series.last() else { return Value::Null };
+    let (took, said) = match outcome {
+        ProbeOutcome::Ok { took, said } => (Some(took.as_ms()), said),
+        ProbeOutcome::Fail { why, .. } | ProbeOutcome::Broken { why } => (None, why),
+    };
+    json!({
+        "health": word(series.health(&probe.probe, now)).to_lowercase(),
+        "ms": took,
+        "said": said.raw(),
+        "age_ms": Span::between(*at, now).as_ms(),
+    })
+}
+
+fn print(rows: &[Row<'_>], now: Time) {
+    let wide = |text: fn(&Row<'_>) -> String| rows.iter().map(|row| text(row).len()).max().unwrap_or(0);
+    let customer = wide(|row| row.customer.name.to_string());
+    let target = wide(|row| target(row));
+    for row in rows {
+        let seen = |name: &str, series: Option<&Series>| match series
+            .and_then(|series| Some((series, series.last()?)))
+        {
+            None => format!("{name} -"),
+            Some((series, (_, ProbeOutcome::Ok { took, .. }))) => {
+                format!("{name} {} {took}", word(series.health(&row.probe.probe, now)))
+            }
+            Some((series, _)) => format!("{name} {}", word(series.health(&row.probe.probe, now))),
+        };
+        println!(
+            "{:<customer$}  {:<target$}  {:<20}  {}, {}, {}",
+            row.customer.name.as_str(),
+            self::target(row),
+            row.judged.verdict.word(),
+            seen("outside", row.outside()),
+            seen("inside", row.inside()),
+            seen("peer", row.peer()),
+        );
+        if !row.judged.verdict.reached() {
+            println!("    {}", row.judged.said);
+            row.judged.evidence.iter().for_each(|line| println!("      {line}"));
+            row.judged.next.iter().for_each(|line| println!("      next: {line}"));
+        }
+    }
+    let reached = rows.iter().filter(|row| row.judged.verdict.reached()).count();
+    println!("{reached} of {} answer as they should ({})", rows.len(), now.format("%Y-%m-%d %H:%MZ"));
+}
+
+/// What is looked at, as the plan writes it.
+fn target(row: &Row<'_>) -> String {
+    Untrusted::new(row.probe.probe.target.to_string()).shown()
+}

@@ -1,0 +1,155 @@
+//! A host's logs: whether they are followed, and how often lines tell of errors, now and before the
+//! window's first change.
+
+use std::collections::VecDeque;
+
+use crate::types::{Seq, Span, Time, Untrusted};
+
+/// Counts kept, the newest: at one each five seconds and source, more than ten minutes.
+const COUNTS: usize = 512;
+/// What "now" is.
+const NEWEST: Span = Span::mins(1);
+/// Followed for less than that, what is usual is not known.
+const ENOUGH: Span = Span::mins(1);
+
+/// A host's logs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Logs {
+    /// The effect that follows them.
+    pub effect: Option<Seq>,
+    /// Whether it has ended for good.
+    pub over: bool,
+    /// Since when they are followed; `None` while they aren't.
+    pub since: Option<Time>,
+    /// Why they are not seen.
+    pub unseen: Option<Untrusted>,
+    /// Lines that were left out on the host.
+    pub left_out: u64,
+    /// How often there were errors before the window's first change.
+    before: Before,
+    /// Errors lately: when they were told, and how many.
+    lately: VecDeque<(Time, u32)>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Before {
+    errors: u64,
+    /// Followed for so long, the stretch that goes on left out.
+    seen: Span,
+    settled: bool,
+}
+
+impl Logs {
+    pub(in crate::core) fn followed(&mut self, at: Time) {
+        (self.since, self.unseen) = (Some(at), None);
+    }
+
+    pub(in crate::core) fn lost(&mut self, at: Time, why: &Untrusted) {
+        self.add_up(at);
+        (self.since, self.unseen) = (None, Some(why.clone()));
+    }
+
+    pub(in crate::core) fn counted(&mut self, at: Time, errors: u32, left_out: u32) {
+        self.left_out = self.left_out.saturating_add(u64::from(left_out));
+        if !self.before.settled {
+            self.before.errors = self.before.errors.saturating_add(u64::from(errors));
+        }
+        if errors > 0 {
+            if self.lately.len() == COUNTS {
+                self.lately.pop_front();
+            }
+            self.lately.push_back((at, errors));
+        }
+    }
+
+    /// Another process picked the recording up: it follows them itself.
+    pub(in crate::core) fn forget(&mut self, at: Option<Time>) {
+        if let Some(at) = at {
+            self.add_up(at);
+        }
+        (self.effect, self.over, self.since) = (None, false, None);
+    }
+
+    /// The first change starts: what was usual is settled now.
+    pub(in crate::core) fn settle(&mut self, at: Time) {
+        self.add_up(at);
+        self.before.settled = true;
+    }
+
+    fn add_up(&mut self, at: Time) {
+        if let Some(since) = self.since.filter(|_| !self.before.settled) {
+            self.before.seen = self.before.seen + Span::between(since, at);
+        }
+    }
+
+    /// Lines that told of errors in the newest minute; `None` while they are not followed that long.
+    pub fn errors_now(&self, now: Time) -> Option<u64> {
+        self.since.filter(|since| Span::between(*since, now) >= NEWEST)?;
+        let newest = self.lately.iter().rev().take_while(|(at, _)| Span::between(*at, now) < NEWEST);
+        Some(newest.map(|(_, errors)| u64::from(*errors)).sum())
+    }
+
+    /// The same for an average minute before the window's first change, in tenths; `None` where they were not
+    /// followed for a minute by then.
+    pub fn errors_before(&self, now: Time) -> Option<u64> {
+        let going_on = self.since.filter(|_| !self.before.settled).map(|since| Span::between(since, now));
+        let seen = self.before.seen + going_on.unwrap_or_default();
+        (seen >= ENOUGH).then(|| self.before.errors.saturating_mul(600_000) / seen.as_ms())
+    }
+
+    /// Whether there are many more errors now than were usual: at least ten in a minute, and three times as many.
+    pub fn many_errors(&self, now: Time) -> bool {
+        let (Some(lately), Some(usual)) = (self.errors_now(now), self.errors_before(now)) else {
+            return false;
+        };
+        self.before.settled && lately >= 10 && lately.saturating_mul(10) >= usual.saturating_mul(3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: i64) -> Time {
+        crate::core::fixture::opens() + chrono::TimeDelta::seconds(secs)
+    }
+
+    #[test]
+    fn errors_are_many_by_what_was_usual_before_the_first_change() {
+        let mut logs = Logs::default();
+        assert_eq!((logs.errors_now(at(0)), logs.errors_before(at(0))), (None, None));
+        logs.followed(at(0));
+        logs.counted(at(5), 2, 0);
+        assert_eq!(logs.errors_before(at(30)), None, "half a minute tells nothing");
+        assert_eq!(logs.errors_before(at(120)), Some(10), "one in a minute");
+        // A gap does not count as quiet.
+        logs.lost(at(120), &"gone".into());
+        logs.followed(at(600));
+        assert_eq!(logs.errors_before(at(720)), Some(5));
+        for n in 0..30 {
+            logs.counted(at(721 + n), 1, 0);
+        }
+        assert!(!logs.many_errors(at(751)), "before a change it is what is usual");
+        logs.settle(at(760));
+        let usual = logs.errors_before(at(9_999));
+        assert_eq!(usual, Some(68), "32 in 280 s");
+        logs.counted(at(800), 20, 3);
+        assert_eq!((logs.errors_now(at(801)), logs.many_errors(at(801))), (Some(29), true));
+        assert_eq!((logs.errors_now(at(861)), logs.many_errors(at(861))), (Some(0), false));
+        assert_eq!(logs.errors_before(at(9_999)), usual, "settled");
+        assert_eq!(logs.left_out, 3);
+    }
+
+    #[test]
+    fn few_errors_are_not_many_where_there_were_none() {
+        let mut logs = Logs::default();
+        logs.followed(at(0));
+        logs.settle(at(120));
+        logs.counted(at(200), 9, 0);
+        assert!(!logs.many_errors(at(201)));
+        logs.counted(at(205), 1, 0);
+        assert!(logs.many_errors(at(206)));
+        logs.lost(at(207), &"gone".into());
+        assert!(!logs.many_errors(at(208)), "what is not seen is not known");
+    }
+}

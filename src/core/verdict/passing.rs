@@ -1,0 +1,91 @@
+//! What passes, and is not as it was before the window's first change: much slower, another certificate,
+//! another status.
+
+use super::seen::{Packets, Seen};
+use super::{Found, Verdict};
+use crate::core::event::{ProbeOutcome, Vantage};
+use crate::core::state::Series;
+use crate::types::Span;
+
+/// Slow is more than so many times the normal ...
+const TIMES: u64 = 3;
+/// ... and so much more than it: what takes a few milliseconds varies.
+const MORE: Span = Span::ms(200);
+/// Of so many of the newest attempts most have to be slow: one late packet is none.
+const NEWEST: usize = 3;
+
+pub(super) fn judge(seen: &Seen<'_>) -> Found {
+    let slow = slow(&seen.probe.own) == Some(true);
+    if !slow {
+        return match differences(seen).first() {
+            None => Found::new(Verdict::Reachable, "it answers as it should"),
+            Some(difference) => Found::new(Verdict::Reachable, format!("it answers; {difference}")),
+        };
+    }
+    let inside = seen.probe.from(&Vantage::Inside).filter(|_| seen.inside().is_ok()).and_then(self::slow);
+    let (limit, again) = match (seen.packets(), seen.probe.own.normal.median()) {
+        (Packets::Own(flow), Some(normal)) => {
+            let late = flow.first_byte.map(|first| first > bound(normal));
+            (late, flow.again_in > 0 || flow.again_out > 0)
+        }
+        (Packets::Own(_) | Packets::Passing(_) | Packets::Unseen(_), _) => (None, false),
+    };
+    match (inside, limit, again) {
+        (Some(true), _, _) => Found::new(Verdict::Slow, "it answers, inside too much later than before"),
+        (_, Some(true), _) => {
+            Found::new(Verdict::Slow, "it answers, and the first byte leaves much later than before")
+        }
+        (Some(false), _, _) | (None, Some(false), true) => Found::new(
+            Verdict::PathSlow,
+            "the service answers as before, and it takes much longer on the way",
+        ),
+        (None, _, _) => Found::new(
+            Verdict::Slow,
+            "it answers much later than before; whether the service or the way there is not known",
+        ),
+    }
+}
+
+fn bound(normal: Span) -> Span {
+    Span::ms(normal.as_ms().saturating_mul(TIMES)).max(normal + MORE)
+}
+
+/// Whether most of its newest attempts took much longer than before; `None` where nothing was normal.
+fn slow(series: &Series) -> Option<bool> {
+    let bound = bound(series.normal.median()?);
+    let newest: Vec<bool> = series
+        .results
+        .iter()
+        .rev()
+        .take(NEWEST)
+        .filter_map(|(_, outcome)| match outcome {
+            ProbeOutcome::Ok { took, .. } => Some(*took > bound),
+            ProbeOutcome::Fail { .. } | ProbeOutcome::Broken { .. } => None,
+        })
+        .collect();
+    let late = newest.iter().filter(|slow| **slow).count();
+    Some(newest.first() == Some(&true) && late * 2 > newest.len())
+}
+
+/// What differs from before the window's first change, in words.
+pub(super) fn differences(seen: &Seen<'_>) -> Vec<String> {
+    let own = &seen.probe.own;
+    let mut all = Vec::new();
+    let Some(sighting) = own.sighting.as_ref().filter(|_| seen.probe.settled) else { return all };
+    if let (Some(before), Some(shown)) = (&own.normal.certificate, &sighting.certificate)
+        && *before != shown.sha256
+    {
+        all.push("its certificate is another one than before".to_owned());
+    }
+    if let (Some(before), Some(status)) = (own.normal.status, sighting.status)
+        && before != status
+    {
+        all.push(format!("its status was {before} before, and is {status}"));
+    }
+    if let (Some(normal), Some((_, ProbeOutcome::Ok { took, .. }))) = (own.normal.median(), own.last())
+        && *took > bound(normal)
+    {
+        all.push(format!("it takes {took}; before it took {normal}"));
+    }
+    all
+}

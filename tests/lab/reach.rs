@@ -1,0 +1,149 @@
+//! Why a customer is not reached: faults put in between customers and their services while `holdpoint probe`
+//! looks on, each told by its own verdict, and healed. The faults are in `reach.sh`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::fleet::Fleet;
+use crate::program::{on_plan, start};
+
+/// Looked at well before the faults come, so that what is normal is known, in seconds.
+const BEFORE: u64 = 9;
+/// And that long in all: until most attempts that count are from after the faults.
+const IN_ALL: u64 = 24;
+
+/// Customers of web1, and one of web2, which is a peer.
+const CUSTOMERS: &[(&str, &str, &str)] = &[
+    ("acme", "web1", "192.0.2.21"),
+    ("globex", "web1", "192.0.2.22"),
+    ("initech", "web1", "192.0.2.23"),
+    ("umbrella", "web1", "192.0.2.24"),
+    ("hooli", "web2", "192.0.2.31"),
+];
+
+/// A plan that looks at each customer's page, certificate and database every second.
+fn plan(fleet: &Fleet) -> PathBuf {
+    let mut text =
+        "[window]\nname = \"Looking\"\nopens = 2026-11-21T22:00:00Z\ncloses = 2026-11-22T04:00:00Z\n\n\
+        [baseline]\nhost = \"test1\"\nssh = \"test1\"\n"
+            .to_owned();
+    text += &format!("\n[tls]\nca = \"{}\"\n", fleet.ca().display());
+    // The operator's own way out: the router, which no fault of a host touches.
+    text += "\n[[control]]\nprobe = \"http://192.0.2.2/\"\nevery = \"1s\"\ntimeout = \"1s\"\nfails = \"2 of 3\"\n";
+    for host in ["web1", "web2"] {
+        text += &format!("\n[[host]]\nname = \"{host}\"\nssh = \"{host}\"\n");
+    }
+    for (name, host, address) in CUSTOMERS {
+        let every = "every = \"1s\", timeout = \"2s\", fails = \"2 of 3\"";
+        text += &format!(
+            "\n[[customer]]\nname = \"{name}\"\nhost = \"{host}\"\nweight = 10\naddress = \"{address}\"\nprobes = [\n  \
+             {{ probe = \"https://{name}.lab.test/who\", body = \"this is {name}\", {every} }},\n  \
+             {{ probe = \"postgres:{name}\", {every} }},\n]\n"
+        );
+    }
+    let file = fleet.home().join("looking.toml");
+    fs::write(&file, text).expect("the plan is written");
+    file
+}
+
+/// A fault: its name in `reach.sh`, at whose address, and the verdict on that customer's page or database.
+struct Fault(&'static str, &'static str, &'static str, &'static str);
+
+fn address(customer: &str) -> &'static str {
+    CUSTOMERS.iter().find(|(name, ..)| *name == customer).expect("a customer").2
+}
+
+/// Looks, puts faults in meanwhile, heals them, and holds every verdict against what it should be. Whoever has
+/// no fault is reached.
+fn round(fleet: &Fleet, plan: &str, faults: &[Fault]) -> Vec<String> {
+    let expected = |customer: &str, target: &str| {
+        let fault = faults.iter().find(|Fault(_, whose, target_of, _)| {
+            (*whose == customer || *whose == "*") && target.starts_with(target_of)
+        });
+        let web2 = customer == "hooli";
+        fault.filter(|fault| !web2 || fault.1 == customer).map_or("reachable", |fault| fault.3)
+    };
+    let words = ["probe", plan, "--json", "--for", &format!("{IN_ALL}s")].map(str::to_owned);
+    let looking = start(fleet, &words.each_ref().map(String::as_str));
+    sleep(Duration::from_secs(BEFORE));
+    let put = |Fault(name, whose, ..): &Fault, to: &str| {
+        fleet.reach(name, to, "web1", (*whose != "*").then(|| address(whose)));
+    };
+    faults.iter().for_each(|fault| put(fault, "on"));
+    let ran = looking.end();
+    faults.iter().for_each(|fault| put(fault, "off"));
+    judged(&ran.out, &ran.err, expected)
+}
+
+/// Every verdict that is not as expected, in words.
+fn judged(out: &str, err: &str, expected: impl Fn(&str, &str) -> &'static str) -> Vec<String> {
+    let seen: Value = serde_json::from_str(out).unwrap_or_else(|error| panic!("{error}:\n{out}{err}"));
+    assert_eq!(seen["format"], "holdpoint.probe/1");
+    let rows = seen["customers"].as_array().expect("rows");
+    assert_eq!(rows.len(), CUSTOMERS.len() * 2);
+    let mut wrong = Vec::new();
+    for row in rows {
+        let text = |key: &str| row[key].as_str().expect(key);
+        let (customer, target) = (text("customer"), text("target"));
+        let (expected, found) = (expected(customer, target), text("verdict"));
+        if expected != found {
+            wrong.push(format!("{customer} {target}: {found}, not {expected}: {row:#}"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn every_fault_between_a_customer_and_their_service_has_its_own_verdict() {
+    let Some(fleet) = Fleet::up("reach", &["test1", "web1", "web2"]) else { return };
+    let plan = plan(&fleet);
+    on_plan(&fleet, "enroll", &plan, &[]).must_end(0);
+    let plan = plan.display().to_string();
+    let rounds: &[&[Fault]] = &[
+        &[],
+        &[
+            Fault("address-gone", "acme", "https", "dropped-on-host"),
+            Fault("arp-ignore", "globex", "https", "arp-unanswered"),
+            Fault("nft-reject", "initech", "https", "rejected-by-firewall"),
+            Fault("cert-other", "umbrella", "https", "wrong-certificate"),
+        ],
+        &[
+            Fault("address-forgotten", "acme", "https", "arp-unanswered"),
+            Fault("asymmetric", "globex", "https", "reply-lost"),
+            Fault("upstream", "initech", "https", "not-arriving"),
+            Fault("cert-expired", "umbrella", "https", "wrong-certificate"),
+        ],
+        &[
+            Fault("rp-filter", "acme", "https", "dropped-on-host"),
+            Fault("errors-500", "globex", "https", "service-error"),
+            Fault("database-gone", "initech", "postgres", "database-down"),
+        ],
+        &[
+            Fault("nft-drop", "acme", "https", "dropped-on-host"),
+            Fault("page-other", "globex", "https", "wrong-content"),
+        ],
+        &[
+            Fault("nft-drop-replies", "acme", "https", "dropped-on-host"),
+            Fault("slow", "globex", "https", "slow"),
+        ],
+        &[Fault("other-address", "*", "https", "not-listening")],
+        &[
+            Fault("nginx-down", "*", "https", "service-down"),
+            Fault("postgres-down", "*", "postgres", "database-down"),
+        ],
+        &[Fault("nginx-hung", "*", "https", "service-hung")],
+        &[Fault("path-slow", "*", "https", "path-slow")],
+    ];
+    let mut wrong = Vec::new();
+    for faults in rounds {
+        let names: Vec<&str> = faults.iter().map(|fault| fault.0).collect();
+        let found = round(&fleet, &plan, faults);
+        println!("{}: {}", names.join(", "), if found.is_empty() { "as expected" } else { "WRONG" });
+        wrong.extend(found.into_iter().map(|row| format!("{}: {row}", names.join(", "))));
+    }
+    assert!(wrong.is_empty(), "{} verdicts are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
