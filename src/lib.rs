@@ -13,11 +13,13 @@
 //! | `journal` | append, read, recover, chain, lock |
 //! | `conductor` | the one loop and the one clock |
 //! | `probe` | one dialer, and a file for each kind of probe |
+//! | `capture` | tcpdump's stream -> packets -> conversations, pure; pcapng out |
 //! | `tui` | the cockpit: keys, sheets, panes, themes, the terminal |
 //! | `replay` | a cursor over events: seek, step, speed, chapters |
 //! | `demo` | the embedded fleet: ssh servers inside the process that answer the helper's verbs |
 //! | `command` | one file for each command; `cli` has their words |
 
+pub mod capture;
 pub mod cli;
 pub mod command;
 pub mod conductor;

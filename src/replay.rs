@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::core::event::{BatchEvent, Event, GateEvent, Record, WindowEvent};
+use crate::core::event::{AlarmEvent, BatchEvent, Event, GateEvent, Record, WindowEvent};
 use crate::core::{JournalHealth, State, View, describe};
 use crate::tui::replay::Chapter;
 use crate::tui::{Position, ReplayAction};
@@ -213,6 +213,12 @@ fn chapter(state: &State, record: &Record) -> Option<Chapter> {
             | BatchEvent::RolledBack { .. },
         ) => true,
         Event::Batch(BatchEvent::Verified { identity, .. }) => identity.is_some(),
+        Event::Alarm(
+            AlarmEvent::LineMet { .. }
+            | AlarmEvent::Kept { .. }
+            | AlarmEvent::Fired { .. }
+            | AlarmEvent::Raised { .. },
+        ) => true,
         Event::Gate(GateEvent::Waived { .. } | GateEvent::Left { .. }) | Event::Rehearsal(_) => true,
         Event::Window(
             WindowEvent::Released { .. } | WindowEvent::ClockStepped { .. } | WindowEvent::Stale { .. },
@@ -221,8 +227,9 @@ fn chapter(state: &State, record: &Record) -> Option<Chapter> {
         | Event::Host(_)
         | Event::Probe(_)
         | Event::Packet(_)
-        | Event::Evidence(_)
         | Event::Log(_)
+        | Event::Alarm(_)
+        | Event::Evidence(_)
         | Event::Samples(_) => false,
     };
     let line = worth.then(|| describe::line(state, record)).flatten()?;

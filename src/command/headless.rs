@@ -1,5 +1,6 @@
 //! A window without the cockpit: the pilot at the keys, a line for each event, and an exit status.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use color_eyre::eyre::Result;
@@ -8,11 +9,12 @@ use tokio::time::{Duration, interval};
 use super::session::{Session, actor};
 use crate::cli::Exit;
 use crate::conductor::clock;
-use crate::core::event::{Outcome, Record};
+use crate::core::event::{Outcome, Purpose, Record};
 use crate::core::state::{Phase, Unattended};
+use crate::core::verdict::{self, Verdict};
 use crate::core::{Command, Intent, State, aftermath, describe, fence, gate, pilot, rollback, schedule};
 use crate::demo;
-use crate::types::{BatchId, Time};
+use crate::types::{BatchId, CustomerName, Time};
 
 /// How often the pilot looks, beside at every event: some things become due as time passes.
 const LOOK: Duration = Duration::from_millis(500);
@@ -39,6 +41,7 @@ pub async fn run(mut session: Session, keys: AtTheKeys, out: &mut dyn std::io::W
     let mut look = interval(LOOK);
     let mut last: Option<(u64, Intent)> = None;
     let mut held = false;
+    let mut verdicts = Verdicts::default();
     let mut taken_in = false;
     loop {
         tokio::select! {
@@ -62,6 +65,7 @@ pub async fn run(mut session: Session, keys: AtTheKeys, out: &mut dyn std::io::W
             }
         }
         let state = Arc::clone(&session.handles.views.borrow().state);
+        verdicts.tell(&state, clock::now(), out)?;
         let intent = match &keys {
             // A window that was picked up is not this process's before the loop says so.
             _ if start.plan.is_some() && state.resumed == start.resumed => None,
@@ -164,6 +168,37 @@ pub(super) fn finished(state: &State, now: Time) -> bool {
             .any(|batch| batch.wanted_back || batch.phase.running() || rollback::is_under_way(batch))
 }
 
+/// What was said of each customer last.
+#[derive(Default)]
+struct Verdicts(BTreeMap<CustomerName, Verdict>);
+
+impl Verdicts {
+    /// A line for each customer of whom something else is so than was said last.
+    fn tell(&mut self, state: &State, now: Time, out: &mut dyn std::io::Write) -> Result<()> {
+        if state.purpose != Some(Purpose::Run) {
+            return Ok(());
+        }
+        for customer in state.plan.iter().flat_map(|plan| &plan.customers) {
+            let judged = verdict::of_customer(state, &customer.name, now);
+            if self.is_news(&customer.name, judged.verdict) {
+                let (at, word) = (now.format("%H:%M:%S%.3fZ"), judged.verdict.word());
+                writeln!(out, "{at} verdict {word}: {}", judged.said)?;
+                out.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is: that somebody is reached from the beginning is none, nor that nothing is known.
+    fn is_news(&mut self, customer: &CustomerName, verdict: Verdict) -> bool {
+        if verdict == Verdict::Unknown {
+            return false;
+        }
+        let last = self.0.insert(customer.clone(), verdict).unwrap_or(Verdict::Reachable);
+        last != verdict
+    }
+}
+
 fn tell(state: &mut State, record: &Record, out: &mut dyn std::io::Write) -> Result<()> {
     state.apply(record);
     if let Some(line) = describe::line(state, record) {
@@ -171,4 +206,31 @@ fn tell(state: &mut State, record: &Record, out: &mut dyn std::io::Write) -> Res
         out.flush()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_is_news_and_what_is_not_known_is_none() {
+        let mut verdicts = Verdicts::default();
+        let acme: CustomerName = "acme".parse().expect("a name");
+        for (verdict, news) in [
+            (Verdict::Unknown, false),
+            (Verdict::Reachable, false),
+            (Verdict::Unknown, false),
+            (Verdict::DroppedOnHost, true),
+            (Verdict::DroppedOnHost, false),
+            (Verdict::Unknown, false),
+            (Verdict::ServiceDown, true),
+            (Verdict::Unknown, false),
+            (Verdict::Reachable, true),
+            (Verdict::Reachable, false),
+        ] {
+            assert_eq!(verdicts.is_news(&acme, verdict), news, "{verdict:?}");
+        }
+        let other = "globex".parse().expect("a name");
+        assert!(Verdicts::default().is_news(&other, Verdict::NotArriving), "dark from the beginning");
+    }
 }

@@ -162,7 +162,7 @@ fn seen_json(probe: &ProbeState, series: &Series, now: Time) -> Value {
 fn print(rows: &[Row<'_>], now: Time) {
     let wide = |text: fn(&Row<'_>) -> String| rows.iter().map(|row| text(row).len()).max().unwrap_or(0);
     let customer = wide(|row| row.customer.name.to_string());
-    let target = wide(|row| target(row));
+    let target = wide(target);
     for row in rows {
         let seen = |name: &str, series: Option<&Series>| match series
             .and_then(|series| Some((series, series.last()?)))

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use color_eyre::eyre::{Result, eyre};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Duration;
 
@@ -16,6 +16,7 @@ use crate::core::event::{Actor, Before, Failure, FailureKind, Purpose, TakeOver,
 use crate::core::{Command, Intent, JournalHealth, Rehearsal, State, View};
 use crate::host::act::Hosts;
 use crate::host::ask::Asker;
+use crate::host::capture::Captures;
 use crate::host::{Destination, Link, Settings, Target};
 use crate::journal::{self, Header, MemoryLog, Recording, Take};
 use crate::plan::{self, Plan};
@@ -257,12 +258,13 @@ pub fn open(
         Header { program: env!("CARGO_PKG_VERSION").into(), created: now, recording: session_word().into() };
     let recording = Recording::create(&folder, &read.text, &header, &word)?;
     let (wake, notify) = waker();
+    let captures = recording.captures();
     let log = recording.log(wake)?;
     let conductor = Conductor::new(log, State::default(), word, epoch(now, 0));
     let askers = askers(&read.plan, settings);
     let start = Arc::clone(conductor.state());
     let places = places(&read.plan, settings);
-    let (handles, task) = spawn(conductor, &askers, places, Some(&folder), notify);
+    let (handles, task) = spawn(conductor, &askers, places, Some((folder.clone(), captures)), notify);
     let listener = ear(&folder, &handles);
     let session = Session { handles, task, askers, folder: Some(folder), start, listener };
     session.send(Intent::Open { purpose, plan: Box::new(read.plan), rehearsal: rehearsal.map(Box::new) })?;
@@ -320,6 +322,7 @@ pub fn pick_up(folder: &Path, take: Take, how: &Taking, settings: &Arc<Settings>
         tracing::warn!("{why}; the plan in the journal is followed");
     }
     let (wake, notify) = waker();
+    let captures = opened.recording.captures();
     let log = opened.recording.log(wake)?;
     // Another machine's clock may be ahead of this one's: what the hosts have counts as well.
     let known = state.hosts.values().filter_map(|host| Some(host.helper.as_ref()?.epoch));
@@ -327,7 +330,8 @@ pub fn pick_up(folder: &Path, take: Take, how: &Taking, settings: &Arc<Settings>
     let conductor = Conductor::new(log, state, word, epoch);
     let askers = askers(&plan, settings);
     let start = Arc::clone(conductor.state());
-    let (handles, task) = spawn(conductor, &askers, places(&plan, settings), Some(folder), notify);
+    let keep = Some((folder.to_owned(), captures));
+    let (handles, task) = spawn(conductor, &askers, places(&plan, settings), keep, notify);
     let listener = ear(folder, &handles);
     let session = Session { handles, task, askers, folder: Some(folder.to_owned()), start, listener };
     session.send(Intent::Resume { take_over: Some(Box::new(take_over)) })?;
@@ -366,13 +370,29 @@ fn spawn<L: journal::EventLog + Send + 'static>(
     conductor: Conductor<L>,
     askers: &[Asker],
     places: Vec<Asker>,
-    folder: Option<&Path>,
+    keep: Option<(PathBuf, PathBuf)>,
     notify: Arc<Notify>,
 ) -> (Handles, JoinHandle<()>) {
-    let hosts = Hosts::new(askers.iter().cloned(), Arc::new(clock::now))
-        .with_places(places)
-        .with_recording(folder.map(Path::to_owned));
-    shell::spawn(conductor, hosts, notify)
+    let mut hosts = Hosts::new(askers.iter().cloned(), Arc::new(clock::now)).with_places(places);
+    if let Some((recording, captures)) = keep {
+        hosts = hosts.keeping(recording, captures);
+    }
+    let captures = hosts.captures();
+    let (handles, task) = shell::spawn(conductor, hosts, notify);
+    tokio::spawn(tell_markers(handles.views.clone(), captures));
+    (handles, task)
+}
+
+/// Markers also stand beside the packets; until the loop has ended.
+async fn tell_markers(mut views: watch::Receiver<View>, captures: Captures) {
+    let mut told = views.borrow().state.seq;
+    while views.changed().await.is_ok() {
+        let state = Arc::clone(&views.borrow_and_update().state);
+        for marker in state.markers.iter().filter(|marker| marker.seq > told) {
+            captures.marked(marker.at, &marker.note);
+        }
+        told = state.seq;
+    }
 }
 
 /// The hosts that a command is about: all, or the one named.

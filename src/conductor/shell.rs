@@ -1,5 +1,6 @@
 //! The loop in tokio: channels in order of priority, effects as tasks, views to whoever draws.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -7,10 +8,10 @@ use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::Instant;
 
 use super::{Conductor, clock};
-use crate::core::event::{LogLine, ProbeOutcome, Record};
+use crate::core::event::{LogLine, PacketRow, ProbeOutcome, Record, Samples};
 use crate::core::{Answer, Command, Input, Sample, Started, View};
 use crate::journal::EventLog;
-use crate::types::Seq;
+use crate::types::{HostName, Seq};
 
 /// How often time is looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -18,6 +19,8 @@ const TICK: Duration = Duration::from_secs(1);
 const GATHER: Duration = Duration::from_millis(100);
 /// Bytes of log lines in one record, at most; what is beyond is counted.
 const GATHERED_BYTES: usize = 64 * 1024;
+/// Rows of packets in one record, at most; a host with many gives way to those with few.
+const GATHERED_ROWS: usize = 40;
 /// Samples that wait; a prober that finds it full waits in turn, so none is dropped.
 const SAMPLES: usize = 4_096;
 
@@ -79,7 +82,7 @@ impl Due {
     }
 }
 
-/// Log lines that wait for their record.
+/// Log lines and rows of packets that wait for their record.
 #[derive(Default)]
 struct Gathering {
     lines: Mutex<Lines>,
@@ -91,6 +94,25 @@ struct Lines {
     kept: Vec<LogLine>,
     bytes: usize,
     left_out: u64,
+    rows: BTreeMap<HostName, Vec<PacketRow>>,
+    rows_left_out: u64,
+}
+
+impl Lines {
+    fn row(&mut self, row: PacketRow) {
+        let host = row.host.clone();
+        let own = self.rows.get(&host).map_or(0, Vec::len);
+        let all: usize = self.rows.values().map(Vec::len).sum();
+        if all >= GATHERED_ROWS {
+            self.rows_left_out += 1;
+            let most = self.rows.values_mut().max_by_key(|rows| rows.len());
+            match most.filter(|rows| rows.len() > own + 1) {
+                Some(rows) => drop(rows.pop()),
+                None => return,
+            }
+        }
+        self.rows.entry(host).or_default().push(row);
+    }
 }
 
 impl Gathering {
@@ -110,15 +132,21 @@ impl Gathering {
         self.due.by(Instant::now() + GATHER);
     }
 
+    fn add_rows(&self, rows: Vec<PacketRow>, left_out: u64) {
+        let mut lines = self.lines();
+        rows.into_iter().for_each(|row| lines.row(row));
+        lines.rows_left_out += left_out;
+        self.due.by(Instant::now() + GATHER);
+    }
+
     /// None where a line was taken along before its moment came.
     fn take(&self) -> Option<Input> {
         let mut lines = self.lines();
         self.due.over();
-        if lines.kept.is_empty() && lines.left_out == 0 {
-            return None;
-        }
-        let Lines { kept, left_out, .. } = std::mem::take(&mut *lines);
-        Some(Input::Lines { lines: kept, left_out })
+        let Lines { kept, left_out, rows, rows_left_out, .. } = std::mem::take(&mut *lines);
+        let rows = rows.into_values().flatten().collect();
+        let samples = Samples { lines: kept, left_out, rows, rows_left_out };
+        (samples != Samples::default()).then_some(Input::Samples(samples))
     }
 }
 
@@ -160,6 +188,13 @@ impl Outbox {
     /// A log line; left out and counted when there are too many.
     pub fn line(&self, line: LogLine) {
         self.lines.add(line);
+    }
+
+    /// Rows of packets, and how many were left out already; more are where there are too many.
+    pub fn rows(&self, rows: Vec<PacketRow>, left_out: u64) {
+        if !rows.is_empty() || left_out > 0 {
+            self.lines.add_rows(rows, left_out);
+        }
     }
 }
 
@@ -324,8 +359,26 @@ mod tests {
     }
 
     fn taken(gathering: &Gathering) -> (usize, u64) {
-        let Some(Input::Lines { lines, left_out }) = gathering.take() else { panic!("no lines") };
-        (lines.len(), left_out)
+        let Some(Input::Samples(samples)) = gathering.take() else { panic!("no lines") };
+        (samples.lines.len(), samples.left_out)
+    }
+
+    #[test]
+    fn rows_are_bounded_and_a_busy_host_gives_way() {
+        let row = |host: &str| {
+            use crate::core::event::{Seen, Way, What};
+            let seen = Seen { way: Way::In, length: 60, what: What::Other { ethertype: 1 } };
+            PacketRow { host: host.parse().expect("a name"), at: clock::now(), by: None, seen }
+        };
+        let gathering = Gathering::default();
+        gathering.add_rows(vec![row("web1"); 100], 5);
+        gathering.add_rows(vec![row("web2"); 10], 0);
+        gathering.add_rows(vec![row("web3"); 30], 0);
+        let Some(Input::Samples(samples)) = gathering.take() else { panic!("no rows") };
+        let of = |host: &str| samples.rows.iter().filter(|row| row.host.as_str() == host).count();
+        assert_eq!(samples.rows.len(), GATHERED_ROWS);
+        assert_eq!((of("web1"), of("web2"), of("web3")), (15, 10, 15));
+        assert_eq!(samples.rows_left_out, 105 + 40 - GATHERED_ROWS as u64);
     }
 
     /// Nothing becomes due in twice the time that a line would take.

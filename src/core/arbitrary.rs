@@ -10,8 +10,11 @@ use proptest::prelude::*;
 use proptest::result::maybe_ok;
 use proptest::sample::select;
 
+mod alarm;
 mod probe;
 
+pub use alarm::alarm_event;
+use probe::row;
 pub use probe::{evidence_event, fail_kind, flow, outcome, packet_event, probe_event};
 
 use super::change::{Change, Frozen, Rehearsal, Standing};
@@ -856,7 +859,9 @@ pub fn log_event() -> Any<LogEvent> {
 pub fn samples() -> Any<Samples> {
     let line = (host(), log_source(), time(), of(untrusted()), any::<bool>(), untrusted())
         .prop_map(|(host, source, at, by, error, text)| LogLine { host, source, at, by, error, text });
-    (few(line.boxed()), any::<u64>()).prop_map(|(lines, left_out)| Samples { lines, left_out }).boxed()
+    (few(line.boxed()), any::<u64>(), few(row()), any::<u64>())
+        .prop_map(|(lines, left_out, rows, rows_left_out)| Samples { lines, left_out, rows, rows_left_out })
+        .boxed()
 }
 
 /// Any event of any group.
@@ -868,8 +873,9 @@ pub fn event() -> Any<Event> {
         gate_event().prop_map(Event::Gate),
         probe_event().prop_map(Event::Probe),
         packet_event().prop_map(Event::Packet),
-        evidence_event().prop_map(Event::Evidence),
         log_event().prop_map(Event::Log),
+        alarm_event().prop_map(Event::Alarm),
+        evidence_event().prop_map(Event::Evidence),
         rehearsal_event().prop_map(Event::Rehearsal),
         samples().prop_map(Event::Samples),
     ]

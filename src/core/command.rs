@@ -2,9 +2,9 @@
 
 use super::change::Rehearsal;
 use super::event::{
-    Actor, ApplyReport, EvidenceFile, Failure, HelperState, HoldScope, Inspected, LogEvent, LogLine,
-    PacketEvent, ProbeId, ProbeOutcome, Proof, Purpose, RollbackReport, Sighting, TakeOver, Timer, Vantage,
-    VerifyReport,
+    Actor, ApplyReport, Cause, EvidenceFile, Failure, HelperState, HoldScope, Inspected, LogEvent,
+    PacketEvent, ProbeId, ProbeOutcome, Proof, Purpose, RollbackReport, Samples, Sighting, TakeOver, Timer,
+    Vantage, VerifyReport,
 };
 use crate::facts::Domain;
 use crate::plan::Plan;
@@ -103,6 +103,18 @@ pub enum Intent {
         /// By how much.
         by: Span,
     },
+    /// Keep what a line that is met would roll back.
+    Keep {
+        /// On which host.
+        host: HostName,
+        /// Why.
+        reason: Untrusted,
+    },
+    /// An alarm was seen.
+    Acknowledge {
+        /// Which.
+        cause: Cause,
+    },
     /// Keep what a host is like now.
     Evidence {
         /// Which host.
@@ -149,13 +161,8 @@ pub enum Input {
         /// What.
         sample: Box<Sample>,
     },
-    /// Log lines of the last 100 ms.
-    Lines {
-        /// Those that were kept.
-        lines: Vec<LogLine>,
-        /// How many were left out.
-        left_out: u64,
-    },
+    /// Log lines and rows of packets of the last 100 ms.
+    Samples(Samples),
     /// Time passed.
     Tick,
     /// The clock jumped, or the machine slept, by that many milliseconds.
@@ -189,6 +196,8 @@ pub enum Answer {
     WatchEnded(Untrusted),
     /// Of following logs: why it ended.
     LogsEnded(Untrusted),
+    /// Of capturing: why it ended.
+    CaptureEnded(Untrusted),
 }
 
 /// What an effect reports on the way.

@@ -3,7 +3,7 @@
 
 use super::event::{BatchEvent, Event, ProbeId, Purpose};
 use super::state::{Batch, Health, Phase, ProbeState, State};
-use super::{effect, schedule};
+use super::{alarm, effect, schedule};
 use crate::facts::{Fact, Replaced};
 use crate::types::{Time, Untrusted};
 
@@ -17,6 +17,9 @@ pub fn by_word(state: &State, batch: &Batch, now: Time) -> Result<Event, String>
     }
     if batch.phase != Phase::Verified {
         return Err(format!("it is {}", batch.phase.word()));
+    }
+    if let Some(against) = alarm::line::against(state, batch) {
+        return Err(against);
     }
     let old_code = old_code(state, batch);
     if !unprobed(state, batch) {

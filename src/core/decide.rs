@@ -3,11 +3,14 @@
 
 use super::command::{Answer, Command, Input, Intent, RollbackScope, Sample};
 use super::event::{
-    Actor, BatchEvent, Event, EvidenceEvent, Failure, FailureKind, GateEvent, HoldScope, HostEvent, LogEvent,
-    LogLine, LogSource, Outcome, ProbeEvent, Samples, Timer, TimerState, WindowEvent,
+    Actor, AlarmEvent, BatchEvent, Event, EvidenceEvent, Failure, FailureKind, GateEvent, HoldScope,
+    HostEvent, LogEvent, LogLine, LogSource, Outcome, PacketEvent, ProbeEvent, Samples, Timer, TimerState,
+    WindowEvent,
 };
 use super::state::{Batch, DeadMan, Host, Pending, Phase, State, Unattended, Work};
-use super::{aftermath, confirm as confirming, evidence, fence, gate, identity, rollback, rules, schedule};
+use super::{
+    aftermath, alarm, confirm as confirming, evidence, fence, gate, identity, rollback, rules, schedule,
+};
 use crate::facts::Facts;
 use crate::types::{BatchId, HostName, Seq, Span, Time, Untrusted};
 
@@ -45,9 +48,7 @@ pub fn decide(state: &State, input: &Input, under: Circumstances) -> Decision {
         Input::Command(command) => decide_command(state, command, under),
         Input::Answer { id, answer } => Decision::own(decide_answer(state, *id, answer)),
         Input::Sample { id, sample } => Decision::own(decide_sample(state, *id, sample)),
-        Input::Lines { lines, left_out } => {
-            Decision::own(vec![Event::Samples(Samples { lines: lines.clone(), left_out: *left_out })])
-        }
+        Input::Samples(samples) => Decision::own(vec![Event::Samples(samples.clone())]),
         Input::Tick => Decision::own(Vec::new()),
         Input::ClockStepped(by_ms) => {
             Decision::own(vec![Event::Window(WindowEvent::ClockStepped { by_ms: *by_ms })])
@@ -137,6 +138,13 @@ fn decide_command(state: &State, command: &Command, under: Circumstances) -> Dec
         },
         Intent::Confirm { batch } => confirm(state, batch, now),
         Intent::Extend { batch, by } => extend(state, batch, *by, now),
+        Intent::Keep { host, reason } => keep(state, host, reason, now),
+        Intent::Acknowledge { cause } => match state.alarms.raised.get(cause) {
+            Some(alarm) if alarm.acknowledged.is_none() => {
+                vec![Event::Alarm(AlarmEvent::Acknowledged { cause: cause.clone() })]
+            }
+            Some(_) | None => Vec::new(),
+        },
         Intent::Evidence { host } => {
             evidence::wanted(state, host, "asked for by a person").into_iter().collect()
         }
@@ -213,6 +221,20 @@ pub(super) fn extend(state: &State, id: &BatchId, by: Span, now: Time) -> Vec<Ev
     vec![Event::Batch(BatchEvent::TimerAsked { batch: id.clone(), extend: Some(by) })]
 }
 
+/// Stops what a line would roll back on a host: every line that is met there.
+fn keep(state: &State, host: &HostName, reason: &Untrusted, now: Time) -> Vec<Event> {
+    if reason.raw().trim().is_empty() {
+        return refuse(state, Some(host), "what a line would roll back is kept with a reason alone", now);
+    }
+    let kept: Vec<Event> = alarm::line::open(state, host)
+        .map(|(line, _)| Event::Alarm(AlarmEvent::Kept { host: host.clone(), line, reason: reason.clone() }))
+        .collect();
+    match kept.is_empty() {
+        true => refuse(state, Some(host), format!("no line is met on {host} that could be kept"), now),
+        false => kept,
+    }
+}
+
 fn waive(
     state: &State,
     gate: &str,
@@ -268,7 +290,7 @@ fn roll_back(state: &State, scope: &RollbackScope, why: &Untrusted, now: Time) -
 fn refuse(state: &State, host: Option<&HostName>, why: impl AsRef<str>, now: Time) -> Vec<Event> {
     let Some(host) = host.or_else(|| state.hosts.keys().next()) else { return Vec::new() };
     let line = LogLine::new(host.clone(), LogSource::Holdpoint, now, Untrusted::new(why.as_ref()));
-    vec![Event::Samples(Samples { lines: vec![line], left_out: 0 })]
+    vec![Event::Samples(Samples { lines: vec![line], ..Samples::default() })]
 }
 
 /// How it ends at this moment: 30 before 40 before 20 before 10, in the words of exit statuses. What was
@@ -316,6 +338,9 @@ fn decide_answer(state: &State, id: Seq, answer: &Answer) -> Vec<Event> {
     if let (Work::Logs, Answer::LogsEnded(why)) = (pending.work, answer) {
         return vec![Event::Log(LogEvent::FollowEnded { host: host.clone(), started: id, why: why.clone() })];
     }
+    if let (Work::Capture, Answer::CaptureEnded(why)) = (pending.work, answer) {
+        return vec![Event::Packet(PacketEvent::Ended { host: host.clone(), started: id, why: why.clone() })];
+    }
     if let (Work::Read, Answer::Read(result)) = (pending.work, answer) {
         let failure = result.as_ref().err().cloned();
         return vec![Event::Host(HostEvent::ReadEnded { host: host.clone(), started: id, failure })];
@@ -353,8 +378,9 @@ fn batch_answer(
         | Work::Rollback
         | Work::Timer
         | Work::Confirm
-        | Work::Evidence
         | Work::Logs
+        | Work::Capture
+        | Work::Evidence
         | Work::Probe => pending.work,
     };
     let event = match (answer, asked) {
@@ -398,8 +424,9 @@ fn batch_answer(
             | Answer::RolledBack(_)
             | Answer::Timer(_)
             | Answer::Confirmed(_)
-            | Answer::Evidence(_)
             | Answer::LogsEnded(_)
+            | Answer::CaptureEnded(_)
+            | Answer::Evidence(_)
             | Answer::WatchEnded(_),
             _,
         ) => return None,
@@ -497,14 +524,15 @@ pub fn shortened(input: &Input, why: &Untrusted) -> Option<Input> {
             | Sample::Lost { .. }
             | Sample::Back { .. }
             | Sample::Packet(_)
-            | Sample::ControlSeen { .. }
             | Sample::Log(_)
+            | Sample::ControlSeen { .. }
             | Sample::Seen { .. } => None,
         },
-        Input::Lines { lines, left_out } => {
-            let left_out = left_out.saturating_add(lines.len() as u64);
-            Some(Input::Lines { lines: Vec::new(), left_out })
-        }
+        Input::Samples(Samples { lines, left_out, rows, rows_left_out }) => Some(Input::Samples(Samples {
+            left_out: left_out.saturating_add(lines.len() as u64),
+            rows_left_out: rows_left_out.saturating_add(rows.len() as u64),
+            ..Samples::default()
+        })),
         Input::Command(_) | Input::Tick | Input::ClockStepped(_) => None,
     }
 }
@@ -525,6 +553,7 @@ fn failed(answer: &Answer, why: &Untrusted) -> Answer {
         Answer::Inspected(found, _) => Answer::Inspected(*found, why.clone()),
         Answer::WatchEnded(_) => Answer::WatchEnded(why.clone()),
         Answer::LogsEnded(_) => Answer::LogsEnded(why.clone()),
+        Answer::CaptureEnded(_) => Answer::CaptureEnded(why.clone()),
     }
 }
 
@@ -538,6 +567,7 @@ pub fn never_began(work: Work, why: &Untrusted) -> Option<Answer> {
         Work::Read => Answer::Read(Err(failure)),
         Work::Probe => Answer::WatchEnded(why.clone()),
         Work::Logs => Answer::LogsEnded(why.clone()),
+        Work::Capture => Answer::CaptureEnded(why.clone()),
         Work::Timer => Answer::Timer(Err(failure)),
         Work::Confirm => Answer::Confirmed(Err(failure)),
         Work::Evidence => Answer::Evidence(Err(failure)),

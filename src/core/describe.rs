@@ -1,12 +1,12 @@
 //! One line of words for an event: what a headless run prints and a replay lists.
 
 use super::event::{
-    Actor, BatchEvent, Event, EvidenceEvent, GateEvent, HoldScope, HostEvent, Inspected, LogEvent, Outcome,
-    PacketEvent, Pinned, ProbeEvent, ProbeOutcome, Purpose, Record, RehearsalEvent, Timer, TimerState,
-    Vantage, WindowEvent,
+    Actor, AlarmEvent, BatchEvent, Event, EvidenceEvent, GateEvent, HoldScope, HostEvent, Inspected,
+    LogEvent, Outcome, PacketEvent, Pinned, ProbeEvent, ProbeOutcome, Purpose, Record, RehearsalEvent, Timer,
+    TimerState, Vantage, WindowEvent,
 };
 use super::state::{Round, State};
-use super::{aftermath, fence};
+use super::{aftermath, alarm, fence};
 use crate::facts::Domain;
 use crate::types::{BatchId, Span, Time, Untrusted};
 
@@ -20,8 +20,9 @@ pub fn line(state: &State, record: &Record) -> Option<String> {
         Event::Gate(event) => gate(state, event),
         Event::Probe(event) => probe(event)?,
         Event::Packet(event) => packet(event)?,
-        Event::Evidence(event) => evidence(event)?,
         Event::Log(event) => log(event)?,
+        Event::Alarm(event) => alarmed(state, event, record.at)?,
+        Event::Evidence(event) => evidence(event)?,
         Event::Rehearsal(event) => rehearsal(event),
         Event::Samples(_) => return None,
     };
@@ -349,6 +350,34 @@ fn seen_from(vantage: &Vantage) -> String {
     }
 }
 
+/// Of a flood the first alarms have lines of their own, then one says that there are more.
+fn alarmed(state: &State, event: &AlarmEvent, at: Time) -> Option<String> {
+    Some(match event {
+        AlarmEvent::Raised { said, .. } if !alarm::is_flood(state, at) => format!("ALARM {}", said.shown()),
+        AlarmEvent::Raised { .. } => match alarm::lately(state, at) == alarm::MANY + 1 {
+            true => format!("ALARMS: more than {} in ten minutes, from here on counted", alarm::MANY),
+            false => return None,
+        },
+        AlarmEvent::Acknowledged { cause } => format!("alarm acknowledged: {}", alarm::words(cause)),
+        AlarmEvent::Cleared { cause } => format!("alarm over: {}", alarm::words(cause)),
+        AlarmEvent::LineMet { host, line, why, .. } => {
+            format!("{host}: {} met: {}", line.word(), why.shown())
+        }
+        AlarmEvent::CountdownStarted { host, line, until } => format!(
+            "{host}: {}: ROLLS BACK at {} unless it is kept with a reason",
+            line.word(),
+            until.format("%H:%M:%SZ")
+        ),
+        AlarmEvent::Kept { host, line, reason } => {
+            format!("{host}: KEPT, {} rolls nothing back: {}", line.word(), reason.shown())
+        }
+        AlarmEvent::Fired { host, line } => {
+            format!("{host}: {}: nobody kept it, ROLLED BACK now", line.word())
+        }
+        AlarmEvent::LineOver { host, line } => format!("{host}: {} concerns nothing there now", line.word()),
+    })
+}
+
 fn evidence(event: &EvidenceEvent) -> Option<String> {
     match event {
         EvidenceEvent::Started { .. } => None,
@@ -363,7 +392,10 @@ fn evidence(event: &EvidenceEvent) -> Option<String> {
 
 fn packet(event: &PacketEvent) -> Option<String> {
     match event {
-        PacketEvent::Matched { .. } | PacketEvent::Tallied { .. } => None,
+        PacketEvent::Matched { .. }
+        | PacketEvent::Tallied { .. }
+        | PacketEvent::Started { .. }
+        | PacketEvent::Ended { .. } => None,
         PacketEvent::Running { host } => Some(format!("{host}: its packets are captured")),
         PacketEvent::Unseen { host, why } => {
             Some(format!("{host}: its packets are not seen: {}", why.shown()))

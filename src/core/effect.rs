@@ -1,9 +1,12 @@
 //! What is to be done outside, as data. An effect is known by the number of the event that started
 //! it, starts when that event is durable, and answers once.
 
+use std::net::IpAddr;
+
 use super::change::Change;
 use super::event::{
-    Arming, BatchEvent, Event, EvidenceEvent, FailureKind, HostEvent, LogEvent, ProbeEvent, Purpose, Record,
+    Arming, BatchEvent, Event, EvidenceEvent, FailureKind, HostEvent, LogEvent, PacketEvent, ProbeEvent,
+    Purpose, Record,
 };
 use super::state::{Host, Reach, State, Work};
 use super::tasks::{self, ProbeTask};
@@ -86,17 +89,24 @@ pub enum Effect {
         /// Where its package files can be had.
         supply: Supply,
     },
-    /// Ask a host what it is like, and keep that in the recording.
-    Evidence {
-        /// Which host.
-        host: HostName,
-    },
     /// Follow a host's logs until told otherwise; a host that is away is tried again.
     Follow {
         /// On which host.
         host: HostName,
         /// The log files of the plan, by path.
         files: Vec<String>,
+    },
+    /// Capture the packets of a host's customers until told otherwise; a host that is away is tried again.
+    Capture {
+        /// On which host.
+        host: HostName,
+        /// The customers' addresses, each once.
+        addresses: Vec<IpAddr>,
+    },
+    /// Ask a host what it is like, and keep that in the recording.
+    Evidence {
+        /// Which host.
+        host: HostName,
     },
     /// Make these probes until told otherwise.
     Probe {
@@ -162,7 +172,8 @@ impl Effect {
     /// On which host; `None` for probing.
     pub fn host(&self) -> Option<&HostName> {
         match self {
-            Self::Read { host, .. } | Self::Follow { host, .. } | Self::Evidence { host } => Some(host),
+            Self::Read { host, .. } | Self::Follow { host, .. } => Some(host),
+            Self::Capture { host, .. } | Self::Evidence { host } => Some(host),
             Self::Stage(on, _, _) | Self::Apply(on, _) | Self::Rollback(on, _) => Some(&on.host),
             Self::Reboot { on, .. } | Self::Verify { on, .. } | Self::Inspect { on, .. } => Some(&on.host),
             Self::Timer { on, .. } | Self::Confirm { on, .. } => Some(&on.host),
@@ -181,8 +192,9 @@ impl Effect {
             | Self::Verify { .. }
             | Self::Timer { .. }
             | Self::Confirm { .. }
-            | Self::Evidence { .. }
             | Self::Follow { .. }
+            | Self::Capture { .. }
+            | Self::Evidence { .. }
             | Self::Probe { .. } => None,
         }
     }
@@ -197,6 +209,7 @@ impl Effect {
             Self::Verify { after_rollback, .. } | Self::Reboot { after_rollback, .. } => *after_rollback,
             Self::Read { .. } | Self::Stage(..) | Self::Apply(..) | Self::Probe { .. } => false,
             Self::Timer { .. } | Self::Confirm { .. } | Self::Follow { .. } => false,
+            Self::Capture { .. } => false,
         }
     }
 }
@@ -222,12 +235,16 @@ pub fn of(state: &State, record: &Record) -> Option<Started> {
                 files: files.map_or_else(Vec::new, |host| host.logs.clone()),
             }
         }
+        Event::Packet(PacketEvent::Started { host }) => {
+            Effect::Capture { host: host.clone(), addresses: rules::captured(state, host) }
+        }
         Event::Evidence(EvidenceEvent::Started { host, .. }) => Effect::Evidence { host: host.clone() },
         Event::Host(_)
         | Event::Probe(_)
         | Event::Packet(_)
-        | Event::Evidence(EvidenceEvent::Saved { .. })
         | Event::Log(_)
+        | Event::Alarm(_)
+        | Event::Evidence(EvidenceEvent::Saved { .. })
         | Event::Window(_)
         | Event::Gate(_)
         | Event::Rehearsal(_)
@@ -330,21 +347,20 @@ pub(super) fn token(plan: &Blake3, operation: &OperationId) -> Nonce {
     hash[..32].parse().unwrap()
 }
 
-/// Whether this version makes a probe of that kind: all of them but a command from anywhere else than the
-/// host itself.
+/// Whether a probe of that kind can be made from where the plan wants it: everything but a command, which is
+/// the host's own.
 pub fn is_made(probe: &Probe) -> bool {
-    match (probe.from, &probe.target) {
-        (VantageKind::Inside, _) => true,
-        (VantageKind::Outside | VantageKind::Peer, ProbeTarget::Exec { .. }) => false,
-        (
-            VantageKind::Outside | VantageKind::Peer,
+    match probe.from {
+        VantageKind::Inside => true,
+        VantageKind::Outside | VantageKind::Peer => match probe.target {
             ProbeTarget::Ping
             | ProbeTarget::Tcp { .. }
             | ProbeTarget::Tls { .. }
             | ProbeTarget::Http { .. }
             | ProbeTarget::Dns { .. }
-            | ProbeTarget::Postgres { .. },
-        ) => true,
+            | ProbeTarget::Postgres { .. } => true,
+            ProbeTarget::Exec { .. } => false,
+        },
     }
 }
 

@@ -33,7 +33,8 @@ pub fn is_over(state: &State, host: &HostName, since: Time, now: Time) -> bool {
         return true;
     }
     match of.asked {
-        Some((_, at)) => now >= at + WAITED,
+        // A clock that was set back must not make it longer.
+        Some((_, at)) => now >= at + WAITED || now < at,
         None => true,
     }
 }

@@ -62,8 +62,9 @@ pub(super) fn kept(state: &State, mut events: Vec<Event>) -> Vec<Event> {
         | Event::Gate(_)
         | Event::Probe(_)
         | Event::Packet(_)
-        | Event::Evidence(_)
         | Event::Log(_)
+        | Event::Alarm(_)
+        | Event::Evidence(_)
         | Event::Rehearsal(_)
         | Event::Samples(_) => true,
     });

@@ -7,6 +7,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod aftermath;
+pub mod alarm;
 pub mod alone;
 #[cfg(test)]
 pub(crate) mod arbitrary;

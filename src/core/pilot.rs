@@ -6,7 +6,7 @@ use super::event::{HoldScope, Purpose};
 use super::gate::{self, GateState};
 use super::rules::ORDERS;
 use super::state::{Batch, Health, Phase, State};
-use super::{aftermath, alone, confirm, effect, fence, schedule};
+use super::{aftermath, alarm, alone, confirm, effect, fence, schedule};
 use crate::plan::AutoRollback;
 use crate::types::{Span, Time, Untrusted};
 
@@ -23,6 +23,10 @@ pub fn next(state: &State, now: Time) -> Option<Intent> {
     if busy {
         return None;
     }
+    // What a line that is met does is agreed, and done by the loop itself.
+    if !alarm::line::countdowns(state).is_empty() {
+        return None;
+    }
     if let Some((batch, why)) = failing(state, now) {
         let tried = batch.phase == Phase::RollbackFailed;
         if tried || (plan.policy.auto_rollback != AutoRollback::Armed && batch.phase == Phase::Verified) {
@@ -37,12 +41,11 @@ pub fn next(state: &State, now: Time) -> Option<Intent> {
         && state.purpose == Some(Purpose::Run)
         && fence::ours(state).any(|batch| batch.phase.unconfirmed())
     {
-        return Some(match plan.policy.auto_rollback {
-            AutoRollback::Armed => {
-                Intent::Rollback { scope: RollbackScope::Unconfirmed, why: "abort-by has passed".into() }
-            }
-            AutoRollback::Ask | AutoRollback::Off => Intent::End,
-        });
+        return match plan.policy.auto_rollback {
+            // By its countdown; where somebody kept it, by what the host's own timer says.
+            AutoRollback::Armed => None,
+            AutoRollback::Ask | AutoRollback::Off => Some(Intent::End),
+        };
     }
     // What waits for its probes, its reboot or its comparison is waited for.
     if fence::ours(state).any(|batch| batch.phase.unconfirmed()) {
@@ -73,6 +76,8 @@ fn failing(state: &State, now: Time) -> Option<(&Batch, String)> {
             let why = batch.failure.as_ref().map_or_else(|| "it failed".to_owned(), |f| f.what.shown());
             Some((batch, why))
         }
+        // Where the plan agrees on lines and armed them, they decide.
+        Phase::Verified if agreed(state) => None,
         Phase::Verified => customers_fail(state, batch, now).map(|why| (batch, why)),
         Phase::Planned
         | Phase::Staging
@@ -90,6 +95,13 @@ fn failing(state: &State, now: Time) -> Option<(&Batch, String)> {
         | Phase::Back
         | Phase::BackDiffers => None,
     })
+}
+
+fn agreed(state: &State) -> bool {
+    state
+        .plan
+        .as_ref()
+        .is_some_and(|plan| !plan.aborts.is_empty() && plan.policy.auto_rollback == AutoRollback::Armed)
 }
 
 fn customers_fail(state: &State, batch: &Batch, now: Time) -> Option<String> {

@@ -1,6 +1,7 @@
 //! What is due by itself, from the state alone. Since the rules read nothing but the state, they
 //! are the same after a crash, on another machine, and in a simulation.
 
+mod capture;
 mod logs;
 mod timer;
 
@@ -8,8 +9,9 @@ use super::change::{Change, Frozen, Rehearsal};
 use super::decide::Circumstances;
 use super::event::{BatchEvent, Event, HostEvent, Outcome, ProbeEvent, Purpose, RehearsalEvent, WindowEvent};
 use super::state::{Batch, DeadMan, Host, Phase, Reach, Round, State, Work};
-use super::{alone, cut, effect, fence, gate, rollback, schedule, standing};
+use super::{alarm, alone, cut, effect, fence, gate, rollback, schedule, standing};
 use crate::types::{BatchId, OperationId, Span, Time, Untrusted};
+pub(super) use capture::addresses as captured;
 
 /// A host that could not be read is tried again after this long.
 const RETRY: Span = Span::secs(30);
@@ -39,8 +41,13 @@ pub fn due(state: &State, under: Circumstances) -> Vec<Event> {
         .chain(inspect(state))
         .collect();
     let back = fence::kept(state, back);
-    if !back.is_empty() || !under.journal_sound {
+    if !back.is_empty() {
         return back;
+    }
+    // A line that is met rolls back also while the journal can't be written.
+    let alarms = alarm::due(state, under.now);
+    if !alarms.is_empty() || !under.journal_sound {
+        return alarms;
     }
     let rules: [fn(&State, Time) -> Vec<Event>; 7] =
         [timer::ask, carry_on, timer::confirm_baked, read, plan_batches, stage_batches, rehearse];
@@ -214,6 +221,7 @@ fn read(state: &State, now: Time) -> Vec<Event> {
             (None, None) => true,
             // A window was picked up: what a host said to another process says nothing of it now.
             (None, Some(_)) if host.reach == Reach::Unknown => true,
+            (None, Some(_)) if alarm::wants_reading(state, host) => true,
             (None, Some(at)) => {
                 state.purpose == Some(Purpose::Run) && (now >= at + REREAD || outdated(state, host))
             }
@@ -408,7 +416,7 @@ fn probe(state: &State) -> Vec<Event> {
     if looks && state.probing.is_none() && made {
         return vec![Event::Probe(ProbeEvent::WatchStarted)];
     }
-    Vec::new()
+    capture::due(state)
 }
 
 #[cfg(test)]

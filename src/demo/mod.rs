@@ -12,6 +12,7 @@
 mod apt; // what apt and dpkg print
 mod archive; // which packages there are
 mod bootback; // a rollback that boots first
+mod capture; // packets of the probes on a host
 mod door; // a customer's address that answers or goes dark
 mod facts; // what a host prints about itself
 mod files; // package files that go from host to host

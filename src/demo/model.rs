@@ -13,7 +13,7 @@ use super::files::Carried;
 use super::left::{self, Account};
 use super::timer::Deadman;
 use super::work::Batch;
-use super::{apt, facts, look};
+use super::{apt, capture, facts, look};
 use crate::facts::{Pin, Section};
 use crate::host::carry::FileOf;
 use crate::host::frame::{End, Refusal, RefusalCode};
@@ -221,6 +221,7 @@ impl Host {
             | Verb::Extend { .. }
             | Verb::Timer(_)
             | Verb::Logs(_)
+            | Verb::Capture(_)
             | Verb::Claim
             | Verb::Left
             | Verb::Clean(_)
@@ -304,6 +305,21 @@ impl Host {
             }
             Verb::Left => only(self.left_over()),
             Verb::Logs(_) => refused(RefusalCode::NoTool, "perl is not installed"),
+            Verb::Capture(_) if !capture::is_there() => {
+                refused(RefusalCode::NoTool, "tcpdump is not installed")
+            }
+            Verb::Capture(addresses) => {
+                let hosts: Vec<String> = addresses.iter().map(|address| format!("host {address}")).collect();
+                let filter = format!("({}) and not tcp port 22", hosts.join(" or "));
+                let nanos = now.timestamp_nanos_opt().unwrap_or_default();
+                let interfaces = ["1: lo: <LOOPBACK,UP>", "2: eth0: <BROADCAST,UP>"].map(str::to_owned);
+                let sections = vec![
+                    section("interfaces", interfaces.to_vec()),
+                    section("filter", vec![filter]),
+                    section("clock", vec![nanos.to_string()]),
+                ];
+                Ok((sections, None))
+            }
             Verb::Unpin => {
                 self.admit(call.epoch)?;
                 if self.running().is_some() {

@@ -2,18 +2,19 @@
 //! work takes, reboots. What it answers is the model's.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use russh::keys::PublicKey;
 use russh::server::{self, Auth, ChannelOpenHandle, Msg, Session, VerifiedPublicKey};
-use russh::{Channel, ChannelId, ChannelMsg, ChannelReadHalf};
+use russh::{Channel, ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
+use super::capture::{self, Wire};
 use super::door;
 use super::look;
 use super::model::{Call, Caller, Host, Reply, Then};
@@ -203,6 +204,42 @@ impl Server {
         (bytes, String::new(), status)
     }
 
+    /// Where a command line asks for a capture that can be: of which addresses, and what it begins with.
+    async fn capture(self: &Arc<Self>, line: &str) -> Option<(Vec<IpAddr>, Vec<u8>)> {
+        let Line::Helper { nonce, caller: Caller::Root, words } = wire::line(line) else { return None };
+        let call = wire::call(Caller::Root, &words, &[]).ok()?;
+        let Verb::Capture(addresses) = &call.verb else { return None };
+        let head = wire::begun(&nonce, Caller::Root, &self.ask(&call).await)?;
+        Some((addresses.clone(), head))
+    }
+
+    /// Writes packets until the input ends, or nobody reads.
+    async fn write_packets(
+        self: &Arc<Self>,
+        addresses: &[IpAddr],
+        mut read: ChannelReadHalf,
+        write: &ChannelWriteHalf<Msg>,
+    ) {
+        let mut wire = Wire::new(addresses, &capture::sockets());
+        let mut looks = tokio::time::interval(capture::LOOK);
+        loop {
+            tokio::select! {
+                message = read.wait() => match message {
+                    None | Some(ChannelMsg::Eof | ChannelMsg::Close) => return,
+                    Some(_) => {}
+                },
+                _ = looks.tick() => {
+                    let at = self.clock.now().timestamp_nanos_opt().and_then(|at| u64::try_from(at).ok());
+                    let has = self.model().addresses.clone();
+                    let bytes = wire.look(&capture::sockets(), &has, at.unwrap_or_default());
+                    if !bytes.is_empty() && write.data_bytes(bytes).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
     /// Asks the model, waits where the verb waits, and sets going what follows.
     pub(super) async fn ask(self: &Arc<Self>, call: &Call) -> Reply {
         if let Verb::Read { operation, offset, wait } = &call.verb {
@@ -343,6 +380,13 @@ impl server::Handler for Visitor {
         let line = line.to_owned();
         self.server.connections.spawn(async move {
             let (mut read, write) = channel.split();
+            if let Some((addresses, head)) = host.capture(&line).await {
+                let _sent = write.data_bytes([head, capture::head()].concat()).await;
+                host.write_packets(&addresses, read, &write).await;
+                let _sent = write.exit_status(0).await;
+                let _sent = write.close().await;
+                return;
+            }
             let (output, errors, status) = host.command(&line, &mut read).await;
             // What is sent to somebody who has gone is lost, as on any host.
             let _sent = write.data_bytes(output).await;

@@ -96,6 +96,7 @@ hp_main() {
         timer) hp_verb_timer "$@" ;;
         logs) hp_verb_logs "$@" ;;
         claim) hp_verb_claim "$@" ;;
+        capture) hp_verb_capture "$@" ;;
         watch) hp_watch ;;
         left) hp_verb_left "$@" ;;
         clean) hp_verb_clean "$@" ;;

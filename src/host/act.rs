@@ -16,8 +16,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use self::probing::{Askers, probing};
+use self::probing::{Askers, Looking, probing};
 use super::ask::Asker;
+use super::capture::{self, Captures};
 use super::ended::{Ended, applied};
 use super::frame::Answer as Frames;
 use super::logs;
@@ -32,7 +33,7 @@ use crate::core::event::{
 use crate::core::state::Work;
 use crate::core::{Answer, Change, Sample};
 use crate::facts::{self, Boot, Domain, Fact};
-use crate::probe::Means;
+use crate::probe;
 use crate::types::{BootId, HostName, OperationId, Seq, Span, Time, Untrusted};
 
 /// Between two attempts to reach a host that is away: longer each time, up to the last.
@@ -64,18 +65,26 @@ pub struct Hosts {
     /// Where evidence is kept; nowhere where nothing is recorded.
     recording: Option<PathBuf>,
     clock: Clock,
+    captures: Captures,
+    folder: Option<PathBuf>,
 }
 
 impl Hosts {
     /// These hosts.
     pub fn new(askers: impl IntoIterator<Item = Asker>, clock: Clock) -> Self {
-        Self { askers: by_name(askers), places: BTreeMap::new(), recording: None, clock }
+        let (places, captures) = (BTreeMap::new(), Captures::default());
+        Self { askers: by_name(askers), places, recording: None, clock, captures, folder: None }
     }
 
-    /// The same, with evidence kept in this recording.
-    pub fn with_recording(mut self, folder: Option<PathBuf>) -> Self {
-        self.recording = folder;
+    /// The same, with evidence kept in this recording, and captured packets in that folder of it.
+    pub fn keeping(mut self, recording: PathBuf, captures: PathBuf) -> Self {
+        (self.recording, self.folder) = (Some(recording), Some(captures));
         self
+    }
+
+    /// The captures that run, for those who have something to tell them.
+    pub fn captures(&self) -> Captures {
+        self.captures.clone()
     }
 
     /// The same, with these further places to look from.
@@ -94,10 +103,11 @@ impl Outside for Hosts {
         let Started { id, effect } = started;
         let outbox = outbox.clone();
         if let Effect::Probe { probes, tls_ca } = effect {
-            let means = Means::new(Arc::clone(&self.clock), tls_ca.map(Into::into));
+            let means = probe::Means::new(Arc::clone(&self.clock), tls_ca.map(Into::into));
+            let registrar = capture::Registrar::new(self.captures.clone(), &probes, Arc::clone(&self.clock));
             let askers = self.askers.iter().chain(&self.places);
-            let askers = Askers(askers.map(|(name, asker)| (name.clone(), asker.clone())).collect());
-            tokio::spawn(probing(id, probes, means, askers, outbox));
+            let places = Askers(askers.map(|(name, asker)| (name.clone(), asker.clone())).collect());
+            tokio::spawn(probing(id, probes, Looking { places, means, registrar }, outbox));
             return;
         }
         let peers = effect.supply().into_iter().flat_map(|supply| &supply.peers);
@@ -109,6 +119,13 @@ impl Outside for Hosts {
         if let Effect::Follow { files, .. } = effect {
             let task = logs::Task { id, asker, outbox: outbox.clone(), clock: Arc::clone(&self.clock) };
             tokio::spawn(async move { outbox.answer(id, Answer::LogsEnded(task.run(files).await)) });
+            return;
+        }
+        if let Effect::Capture { addresses, .. } = effect {
+            let (clock, folder) = (Arc::clone(&self.clock), self.folder.clone());
+            let captures = self.captures.clone();
+            let task = capture::Task { id, asker, outbox: outbox.clone(), clock, folder, captures };
+            tokio::spawn(async move { outbox.answer(id, Answer::CaptureEnded(task.run(&addresses).await)) });
             return;
         }
         let (clock, recording) = (Arc::clone(&self.clock), self.recording.clone());
@@ -162,9 +179,11 @@ impl Task {
             Effect::Inspect { on, work, was, arming, .. } => {
                 self.inspect(&on, work, was.as_ref(), arming.as_ref()).await
             }
-            Effect::Evidence { .. } => Answer::Evidence(self.evidence().await),
             // Started elsewhere: they go on until told otherwise.
-            Effect::Probe { .. } | Effect::Follow { .. } => Answer::WatchEnded("not on a host".into()),
+            Effect::Probe { .. } | Effect::Follow { .. } | Effect::Capture { .. } => {
+                Answer::WatchEnded("not started here".into())
+            }
+            Effect::Evidence { .. } => Answer::Evidence(self.evidence().await),
         }
     }
 
@@ -404,8 +423,9 @@ impl Task {
             | Work::Inspect
             | Work::Probe
             | Work::Logs
-            | Work::Timer
-            | Work::Evidence => {
+            | Work::Capture
+            | Work::Evidence
+            | Work::Timer => {
                 Answer::Inspected(Inspected::NeverBegan, "it only reads, and is done again".into())
             }
             // Confirming twice confirms once.
@@ -446,8 +466,9 @@ impl Task {
                 | Work::Inspect
                 | Work::Timer
                 | Work::Confirm
-                | Work::Evidence
                 | Work::Logs
+                | Work::Capture
+                | Work::Evidence
                 | Work::Probe => Answer::RolledBack(self.rolled_back(on, ended).await),
             },
             Ok(Followed::Unknown) => {

@@ -8,6 +8,7 @@
 
 pub mod act; // effects: what the loop wants done, done
 pub mod ask; // a verb to a host's helper, and its answer
+pub mod capture; // packets on a host, live and kept
 pub mod carry; // package files that go from one host to another
 pub mod config; // the effective ssh configuration of a destination
 pub mod evidence; // what a host is like at a moment, kept

@@ -122,9 +122,10 @@ impl Verb {
             }
             Self::Left => Said::Left(Left::parse(section("left")?)?),
             Self::Unpin => Said::Unpinned(parse_released(section("pins")?)?),
+            // Its answer is a stream, read as it comes.
+            Self::Reboot { .. } | Self::Clean(_) | Self::Capture(_) | Self::Logs(_) => Said::Done,
             Self::Probe(looks) => Said::Looked(Looked::parse(section("probe")?, looks.len())?),
             Self::Evidence { .. } => Said::Evidence(answer.sections.clone()),
-            Self::Reboot { .. } | Self::Clean(_) | Self::Logs(_) => Said::Done,
         })
     }
 }

@@ -4,6 +4,7 @@
 //! none of them needs quoting; what free text there is goes nowhere near a command line.
 
 use russh::keys::ssh_encoding::base64::{Base64, Encoding as _};
+use std::net::IpAddr;
 
 use crate::helper;
 use crate::host::carry::{FileOf, LARGEST, Piece};
@@ -108,6 +109,9 @@ pub enum Verb {
     Timer(BatchId),
     /// Follows the journal and these files, by absolute path, until its standard input ends.
     Logs(Vec<String>),
+    /// Captures packets of these addresses until its standard input ends: a few sections, then a pcap
+    /// stream as it comes. At most [`MOST_CAPTURED`] are sent.
+    Capture(Vec<IpAddr>),
     /// Takes the host for this epoch: whoever holds a lower one is refused from now on.
     Claim,
     /// What batches and operations left on the host, and what is pinned out there.
@@ -244,6 +248,10 @@ pub const LONGEST_WAIT: u8 = 25;
 pub const MOST_LOGS: usize = 16;
 /// The longest word that a helper takes, in characters.
 const LONGEST_WORD: usize = 512;
+/// Addresses of one capture: what the kernel takes as a filter is bounded.
+pub const MOST_CAPTURED: usize = 400;
+/// Addresses in one word: the helper takes 512 characters.
+const IN_A_WORD: usize = 12;
 
 impl Verb {
     /// The verb and its words, as the helper takes them after nonce and epoch.
@@ -299,6 +307,15 @@ impl Verb {
                 let coded = files.iter().map(|path| path_word(path));
                 let fit = coded.filter(|word| word.len() <= LONGEST_WORD).take(MOST_LOGS);
                 std::iter::once("logs".to_owned()).chain(fit).collect()
+            }
+            Self::Capture(addresses) => {
+                let mut words = vec!["capture".to_owned()];
+                let taken = &addresses[..addresses.len().min(MOST_CAPTURED)];
+                words.extend(taken.chunks(IN_A_WORD).map(|some| {
+                    let some: Vec<String> = some.iter().map(ToString::to_string).collect();
+                    some.join("+")
+                }));
+                words
             }
             Self::Claim => vec!["claim".into()],
             Self::Left => vec!["left".into()],
@@ -416,6 +433,13 @@ impl Verb {
             ["logs", files @ ..] => {
                 files.iter().map(|word| word_path(word)).collect::<Option<_>>().map(Self::Logs)
             }
+            ["capture", words @ ..] => words
+                .iter()
+                .flat_map(|word| word.split('+'))
+                .map(read)
+                .collect::<Option<Vec<IpAddr>>>()
+                .filter(|addresses| !addresses.is_empty())
+                .map(Self::Capture),
             ["claim"] => Some(Self::Claim),
             ["left"] => Some(Self::Left),
             ["clean", over @ ..] => over.iter().map(|id| read(id)).collect::<Option<_>>().map(Self::Clean),
@@ -461,6 +485,7 @@ impl Verb {
             | Self::Extend { .. }
             | Self::Timer(_)
             | Self::Logs(_)
+            | Self::Capture(_)
             | Self::Claim
             | Self::Left
             | Self::Clean(_)
@@ -491,6 +516,7 @@ impl Verb {
             | Self::Result(_)
             | Self::Timer(_)
             | Self::Logs(_)
+            | Self::Capture(_)
             | Self::Left
             | Self::Probe(_)
             | Self::Evidence { .. }
@@ -517,6 +543,7 @@ impl Verb {
             | Self::Extend { .. }
             | Self::Timer(_)
             | Self::Logs(_)
+            | Self::Capture(_)
             | Self::Claim
             | Self::Left
             | Self::Clean(_)
@@ -538,6 +565,8 @@ impl Verb {
             // Until its stream begins; that has no end of its own.
             Self::Logs(_) => Span::secs(30),
             Self::Extend { .. } | Self::Claim => Span::secs(30),
+            // Until its stream begins; that has no end of its own.
+            Self::Capture(_) => Span::secs(30),
             // A confirm may have GRUB's menu made anew, which looks at every disk.
             Self::Start { .. } | Self::Arm { .. } | Self::Confirm { .. } => Span::secs(90),
             Self::Clean(_) | Self::Unpin | Self::Give { .. } | Self::Take { .. } => Span::secs(90),

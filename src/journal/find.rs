@@ -121,8 +121,9 @@ fn frozen(
             | Event::Gate(_)
             | Event::Probe(_)
             | Event::Packet(_)
-            | Event::Evidence(_)
             | Event::Log(_)
+            | Event::Alarm(_)
+            | Event::Evidence(_)
             | Event::Rehearsal(_)
             | Event::Samples(_) => {}
         }

@@ -18,8 +18,8 @@ use serde_json::value::RawValue;
 use super::Refused;
 use super::upcast::{self, Lift};
 use crate::core::event::{
-    Actor, BatchEvent, Event, EvidenceEvent, GateEvent, HostEvent, LogEvent, PacketEvent, ProbeEvent, Record,
-    RehearsalEvent, Samples, WindowEvent,
+    Actor, AlarmEvent, BatchEvent, Event, EvidenceEvent, GateEvent, HostEvent, LogEvent, PacketEvent,
+    ProbeEvent, Record, RehearsalEvent, Samples, WindowEvent,
 };
 use crate::types::{Blake3, Epoch, Seq, Time, Untrusted};
 
@@ -144,8 +144,9 @@ impl Serialize for EventOut<'_> {
             Event::Gate(data) => out.serialize_field("data", data)?,
             Event::Probe(data) => out.serialize_field("data", data)?,
             Event::Packet(data) => out.serialize_field("data", data)?,
-            Event::Evidence(data) => out.serialize_field("data", data)?,
             Event::Log(data) => out.serialize_field("data", data)?,
+            Event::Alarm(data) => out.serialize_field("data", data)?,
+            Event::Evidence(data) => out.serialize_field("data", data)?,
             Event::Rehearsal(data) => out.serialize_field("data", data)?,
             Event::Samples(data) => out.serialize_field("data", data)?,
         }
@@ -260,6 +261,7 @@ enum Group {
     Gate,
     Probe,
     Packet,
+    Alarm,
     Evidence,
     Log,
     Rehearsal,
@@ -267,15 +269,16 @@ enum Group {
 }
 
 impl Group {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Window,
         Self::Host,
         Self::Batch,
         Self::Gate,
         Self::Probe,
         Self::Packet,
-        Self::Evidence,
         Self::Log,
+        Self::Alarm,
+        Self::Evidence,
         Self::Rehearsal,
         Self::Samples,
     ];
@@ -288,8 +291,9 @@ impl Group {
             Event::Gate(_) => Self::Gate,
             Event::Probe(_) => Self::Probe,
             Event::Packet(_) => Self::Packet,
-            Event::Evidence(_) => Self::Evidence,
             Event::Log(_) => Self::Log,
+            Event::Alarm(_) => Self::Alarm,
+            Event::Evidence(_) => Self::Evidence,
             Event::Rehearsal(_) => Self::Rehearsal,
             Event::Samples(_) => Self::Samples,
         }
@@ -307,8 +311,9 @@ impl Group {
             Self::Gate => "gate",
             Self::Probe => "probe",
             Self::Packet => "packet",
-            Self::Evidence => "evidence",
             Self::Log => "log",
+            Self::Alarm => "alarm",
+            Self::Evidence => "evidence",
             Self::Rehearsal => "rehearsal",
             Self::Samples => "samples",
         }
@@ -323,8 +328,9 @@ impl Group {
             | Self::Gate
             | Self::Probe
             | Self::Packet
-            | Self::Evidence
             | Self::Log
+            | Self::Alarm
+            | Self::Evidence
             | Self::Rehearsal
             | Self::Samples => 1,
         }
@@ -338,8 +344,9 @@ impl Group {
             Self::Gate => Event::Gate(serde_json::from_str(data)?),
             Self::Probe => Event::Probe(serde_json::from_str(data)?),
             Self::Packet => Event::Packet(serde_json::from_str(data)?),
-            Self::Evidence => Event::Evidence(serde_json::from_str(data)?),
             Self::Log => Event::Log(serde_json::from_str(data)?),
+            Self::Alarm => Event::Alarm(serde_json::from_str(data)?),
+            Self::Evidence => Event::Evidence(serde_json::from_str(data)?),
             Self::Rehearsal => Event::Rehearsal(serde_json::from_str(data)?),
             Self::Samples => Event::Samples(serde_json::from_str(data)?),
         })
@@ -354,8 +361,9 @@ impl Group {
             Self::Gate => has_word::<GateEvent>(word),
             Self::Probe => has_word::<ProbeEvent>(word),
             Self::Packet => has_word::<PacketEvent>(word),
-            Self::Evidence => has_word::<EvidenceEvent>(word),
             Self::Log => has_word::<LogEvent>(word),
+            Self::Alarm => has_word::<AlarmEvent>(word),
+            Self::Evidence => has_word::<EvidenceEvent>(word),
             Self::Rehearsal => has_word::<RehearsalEvent>(word),
             // One shape, without a word.
             Self::Samples => has_word::<Samples>(word),

@@ -47,6 +47,16 @@ impl Echo {
         message
     }
 
+    /// The ids that a message may be about: its own, and that of a request which an error quotes behind an
+    /// IPv4 header, or an IPv6 one.
+    pub(super) fn ids(message: &[u8]) -> [Option<u16>; 3] {
+        let at = |bytes: Option<&[u8]>| {
+            bytes.and_then(|b| b.get(4..6)).map(|id| u16::from_be_bytes([id[0], id[1]]))
+        };
+        let quoted = message.get(HEAD..).unwrap_or_default();
+        [at(Some(message)), at(Some(behind_header(quoted))), at(quoted.get(40..))]
+    }
+
     /// What this ICMP message says of the request; `None` for whatever has nothing to do with it.
     pub(super) fn heard(&self, message: &[u8], from: IpAddr) -> Option<Heard> {
         let (head, rest) = message.split_at_checked(HEAD)?;
@@ -167,6 +177,7 @@ mod tests {
             let echo = echo(peer);
             let good = reply(&echo);
             assert_eq!(echo.heard(&good, echo.peer), Some(Heard::Reply));
+            assert!(Echo::ids(&good).contains(&Some(0x1234)));
             assert_eq!(echo.heard(&echo.request(), echo.peer), None, "our own, seen on the loopback");
             let other = if echo.peer.is_ipv4() { "192.0.2.2" } else { "2001:db8::2" };
             assert_eq!(echo.heard(&good, other.parse().unwrap()), None);
@@ -196,6 +207,7 @@ mod tests {
             let echo = echo(peer);
             let from = router(&echo).parse().unwrap();
             let message = error(&echo, kind, code, 8);
+            assert!(Echo::ids(&message).contains(&Some(0x1234)));
             assert_eq!(echo.heard(&message, from), expected.map(Heard::Unreachable), "{peer} {kind} {code}");
             let other = Echo { id: 0x1235, ..echo.clone() };
             assert_eq!(other.heard(&message, from), None, "somebody else's");
@@ -223,7 +235,7 @@ mod tests {
                 let heard = echo.heard(&[&[kind], &message[..]].concat(), echo.peer);
                 // Nobody guesses sixteen bytes.
                 prop_assert_ne!(heard, Some(Heard::Reply));
-                let _ = behind_header(&message);
+                let _ = (behind_header(&message), Echo::ids(&message));
             }
         }
     }

@@ -1,9 +1,9 @@
 //! ICMP echo: one request, and its reply.
 //!
 //! An unprivileged socket (`SOCK_DGRAM`) where the kernel lets this process have one
-//! (`net.ipv4.ping_group_range`), a raw one otherwise. The kernel gives the unprivileged one its id and
-//! sorts replies by it; a raw one hears every ICMP message that comes to this machine, errors that routers
-//! send included. Of an unprivileged one the kernel keeps most of those to itself: then nothing answers.
+//! (`net.ipv4.ping_group_range`), a raw one otherwise, which is `ear`'s. The kernel gives the unprivileged
+//! one its id and sorts replies by it; a raw one also hears the errors that routers send. Of an unprivileged
+//! one the kernel keeps most of those to itself: then nothing answers.
 //!
 //! What is in a message is in `echo`; here are sockets.
 
@@ -15,7 +15,7 @@ use tokio::net::UdpSocket;
 
 use super::dialer::{self, DialError};
 use super::echo::{Echo, Heard, NONCE};
-use super::{Attempt, Deadline};
+use super::{Attempt, Deadline, Means};
 use crate::core::event::{Phases, ProbeOutcome, Sighting};
 use crate::types::Span;
 
@@ -24,138 +24,152 @@ const LONGEST: usize = 2_048;
 /// EPERM and EACCES mean that this process may not; EPROTONOSUPPORT that this kernel has no such sockets.
 const EPROTONOSUPPORT: i32 = 93;
 
-/// Which kind of socket an echo goes by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
-    Unprivileged,
-    Raw,
-}
-
-impl By {
-    fn words(self) -> &'static str {
-        match self {
-            Self::Unprivileged => "an unprivileged socket",
-            Self::Raw => "a raw socket",
-        }
-    }
-}
-
 /// Sends one echo request to the customer's address and waits for its reply. The port of
 /// `Sighting::local` is the echo's id.
-pub(super) async fn attempt(address: Option<IpAddr>, timeout: Span) -> Attempt {
+pub(super) async fn attempt(address: Option<IpAddr>, means: &Means, timeout: Span) -> Attempt {
     let Some(address) = address else {
         return Attempt::broken("the customer has no address in the plan");
     };
-    let (socket, by) = match socket(address) {
-        Ok(opened) => opened,
-        Err(why) => return Attempt::broken(&why),
-    };
     let deadline = Deadline::of(timeout);
-    let peer = SocketAddr::new(address, 0);
-    let mut sighting = Sighting { peer: Some(peer), ..Sighting::default() };
-    let result = exchange(socket, by, peer, &deadline, &mut sighting).await;
+    let mut sighting = Sighting { peer: Some(SocketAddr::new(address, 0)), ..Sighting::default() };
+    let result = match unprivileged(address) {
+        Ok(Some(socket)) => {
+            let result = by_own(socket, address, &deadline, &mut sighting).await;
+            result.map(|()| "echo by an unprivileged socket")
+        }
+        Ok(None) => {
+            let result = by_raw(address, means, &deadline, &mut sighting).await;
+            result.map(|()| "echo by a raw socket")
+        }
+        Err(error) => Err(Failed::from(error)),
+    };
     let took = deadline.gone();
     let outcome = match result {
-        Ok(()) => {
+        Ok(said) => {
             sighting.phases = Phases { answered: Some(took), ..Phases::default() };
-            ProbeOutcome::Ok { took, said: format!("echo by {}", by.words()).into() }
+            ProbeOutcome::Ok { took, said: said.into() }
         }
-        Err(error) => super::failed(&error, ""),
+        Err(Failed::Dial(error)) => super::failed(&error, ""),
+        Err(Failed::Socket(why)) => ProbeOutcome::broken(format!("no socket for echoes: {why}")),
     };
     Attempt { outcome, sighting }
 }
 
-async fn exchange(
-    socket: Socket,
-    by: By,
-    peer: SocketAddr,
-    deadline: &Deadline,
-    sighting: &mut Sighting,
-) -> Result<(), DialError> {
-    let own = |error: io::Error| DialError::Local(error.to_string());
-    socket.set_nonblocking(true).map_err(own)?;
-    // The standard library has no type for such sockets, and one for datagrams says all that is needed.
-    let socket = UdpSocket::from_std(socket.into()).map_err(own)?;
+/// Why there was no reply.
+enum Failed {
+    Dial(DialError),
+    /// There is no socket: this machine's own trouble.
+    Socket(String),
+}
+
+impl From<DialError> for Failed {
+    fn from(error: DialError) -> Self {
+        Self::Dial(error)
+    }
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self::Socket(error.to_string())
+    }
+}
+
+/// A request to that peer, with numbers that nobody can guess.
+fn echo(peer: IpAddr) -> Result<Echo, DialError> {
     let random = |bytes: &mut [u8]| super::random(bytes).map_err(DialError::Local);
     let (mut id, mut nonce) = ([0; 2], [0; NONCE]);
     random(&mut id)?;
     random(&mut nonce)?;
-    let mut echo = Echo { peer: peer.ip(), id: u16::from_be_bytes(id), nonce };
-    match by {
-        By::Unprivileged => {
-            // Errors come to a socket that is connected.
-            socket.connect(peer).await.map_err(|error| dialer::why(&error))?;
-            let local = socket.local_addr().map_err(own)?;
-            echo.id = local.port();
-            sighting.local = Some(local);
+    Ok(Echo { peer, id: u16::from_be_bytes(id), nonce })
+}
+
+/// By a socket that is this echo's alone.
+async fn by_own(
+    socket: Socket,
+    peer: IpAddr,
+    deadline: &Deadline,
+    sighting: &mut Sighting,
+) -> Result<(), Failed> {
+    socket.set_nonblocking(true)?;
+    let socket = UdpSocket::from_std(socket.into())?;
+    // Errors come to a socket that is connected.
+    socket.connect(SocketAddr::new(peer, 0)).await.map_err(|error| dialer::why(&error))?;
+    let local = socket.local_addr()?;
+    sighting.local = Some(local);
+    // The kernel writes the id.
+    let echo = Echo { id: local.port(), ..echo(peer)? };
+    socket.send(&echo.request()).await.map_err(|error| dialer::why(&error))?;
+    let hear = async {
+        let mut buffer = vec![0; LONGEST];
+        loop {
+            let length = match socket.recv(&mut buffer).await {
+                Ok(length) => length,
+                // Which ICMP error it was is in the number alone.
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                    return Err(DialError::Unreachable("the host takes no echo requests".into()));
+                }
+                Err(error) => return Err(dialer::why(&error)),
+            };
+            if let Some(heard) = echo.heard(buffer.get(..length).unwrap_or_default(), peer) {
+                return outcome(heard, peer);
+            }
         }
-        By::Raw => {
-            // Not connected, since errors come from routers on the way. The routes say which address it has.
-            let from = dialer::datagrams(SocketAddr::new(peer.ip(), 9)).await?.1.ip();
-            sighting.local = Some(SocketAddr::new(from, echo.id));
-        }
-    }
-    let request = echo.request();
-    let sent = match by {
-        By::Unprivileged => socket.send(&request).await,
-        By::Raw => socket.send_to(&request, peer).await,
     };
-    sent.map_err(|error| dialer::why(&error))?;
-    match deadline.within(hear(&socket, by, &echo)).await {
-        Some(result) => result,
-        None => Err(DialError::TimedOut(deadline.timeout)),
+    Ok(deadline.within(hear).await.unwrap_or(Err(DialError::TimedOut(deadline.timeout)))?)
+}
+
+/// By the socket that all such echoes share.
+async fn by_raw(
+    peer: IpAddr,
+    means: &Means,
+    deadline: &Deadline,
+    sighting: &mut Sighting,
+) -> Result<(), Failed> {
+    let ear = means.ears.to(peer, || raw(peer))?;
+    // The routes say which address it has.
+    let from = dialer::datagrams(SocketAddr::new(peer, 9)).await?.1.ip();
+    let (id, mut awaited) = ear.send(echo(peer)?).await.map_err(|error| dialer::why(&error))?;
+    sighting.local = Some(SocketAddr::new(from, id));
+    match deadline.within(&mut awaited.news).await {
+        Some(Ok((heard, from))) => Ok(outcome(heard, from)?),
+        // The socket is gone; the next echo has another.
+        Some(Err(_)) => Err(Failed::Socket("it failed while the reply was waited for".into())),
+        None => Err(DialError::TimedOut(deadline.timeout).into()),
     }
 }
 
-async fn hear(socket: &UdpSocket, by: By, echo: &Echo) -> Result<(), DialError> {
-    let mut buffer = vec![0; LONGEST];
-    loop {
-        let (length, from) = match socket.recv_from(&mut buffer).await {
-            Ok(heard) => heard,
-            // Which ICMP error it was is in the number alone.
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                return Err(DialError::Unreachable("the host takes no echo requests".into()));
-            }
-            Err(error) => return Err(dialer::why(&error)),
-        };
-        let message = buffer.get(..length).unwrap_or_default();
-        // Of IPv4 a raw socket gives the IP header too.
-        let message = match by {
-            By::Raw if echo.peer.is_ipv4() => super::echo::behind_header(message),
-            By::Raw | By::Unprivileged => message,
-        };
-        match echo.heard(message, from.ip()) {
-            Some(Heard::Reply) => return Ok(()),
-            Some(Heard::Unreachable(why)) => {
-                return Err(DialError::Unreachable(format!("{why}, says {}", from.ip())));
-            }
-            None => {}
-        }
+fn outcome(heard: Heard, from: IpAddr) -> Result<(), DialError> {
+    match heard {
+        Heard::Reply => Ok(()),
+        Heard::Unreachable(why) => Err(DialError::Unreachable(format!("{why}, says {from}"))),
     }
 }
 
-/// A socket for echoes, or why there is none: that is this machine's own trouble.
-fn socket(to: IpAddr) -> Result<(Socket, By), String> {
-    let (domain, protocol) = match to {
+fn kind_of(to: IpAddr) -> (Domain, Protocol) {
+    match to {
         IpAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4),
         IpAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6),
-    };
-    let unprivileged = match Socket::new(domain, Type::DGRAM, Some(protocol)) {
-        Ok(socket) => return Ok((socket, By::Unprivileged)),
-        Err(error) => error,
-    };
-    if !is_denied(&unprivileged) {
-        return Err(format!("no socket for echoes: {unprivileged}"));
     }
-    match Socket::new(domain, Type::RAW, Some(protocol)) {
-        Ok(socket) => Ok((socket, By::Raw)),
-        Err(error) if is_denied(&error) => {
-            Err("no socket for echoes: set net.ipv4.ping_group_range so that it \
-             has your group, or give holdpoint CAP_NET_RAW"
-                .to_owned())
-        }
-        Err(error) => Err(format!("no socket for echoes: {error}")),
+}
+
+/// A socket for one echo; `None` where the kernel has none for this process.
+fn unprivileged(to: IpAddr) -> io::Result<Option<Socket>> {
+    let (domain, protocol) = kind_of(to);
+    match Socket::new(domain, Type::DGRAM, Some(protocol)) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) if is_denied(&error) => Ok(None),
+        Err(error) => Err(error),
     }
+}
+
+fn raw(to: IpAddr) -> Result<Socket, Failed> {
+    let (domain, protocol) = kind_of(to);
+    Socket::new(domain, Type::RAW, Some(protocol)).map_err(|error| match is_denied(&error) {
+        true => Failed::Socket(
+            "set net.ipv4.ping_group_range so that it has your group, or give holdpoint CAP_NET_RAW".into(),
+        ),
+        false => error.into(),
+    })
 }
 
 fn is_denied(error: &io::Error) -> bool {
@@ -166,22 +180,22 @@ fn is_denied(error: &io::Error) -> bool {
 mod tests {
     use super::*;
     use crate::core::event::FailKind;
-    use crate::probe::tests::words;
+    use crate::probe::tests::{means, words};
 
-    /// Whether this process may have a socket for echoes; the words say why not.
+    /// Whether this process may have a socket for echoes.
     fn may(to: &str) -> bool {
-        let opened = socket(to.parse().unwrap());
-        if let Err(why) = &opened {
-            assert!(why.starts_with("no socket for echoes: "), "{why}");
-            println!("skipped: {why}");
+        let to = to.parse().unwrap();
+        let may = unprivileged(to).is_ok_and(|socket| socket.is_some()) || raw(to).is_ok();
+        if !may {
+            println!("skipped: this process may have no socket for echoes");
         }
-        opened.is_ok()
+        may
     }
 
     #[tokio::test]
     async fn this_machine_answers_itself_and_the_port_is_the_id() {
         for to in ["127.0.0.1", "127.0.0.9", "::1"].into_iter().filter(|to| may(to)) {
-            let made = attempt(Some(to.parse().unwrap()), Span::secs(5)).await;
+            let made = attempt(Some(to.parse().unwrap()), &means(None), Span::secs(5)).await;
             let said = words(&made.outcome);
             assert!(
                 ["ok: echo by an unprivileged socket", "ok: echo by a raw socket"].contains(&said.as_str()),
@@ -199,13 +213,15 @@ mod tests {
         if !may("127.0.0.1") {
             return;
         }
-        let many = (0..64).map(|_| attempt(Some("127.0.0.1".parse().unwrap()), Span::secs(5)));
+        let means = means(None);
+        let many = (0..500).map(|_| attempt(Some("127.0.0.1".parse().unwrap()), &means, Span::secs(5)));
         let made = futures_util::future::join_all(many).await;
+        let failed = made.iter().map(|made| words(&made.outcome)).find(|said| !said.starts_with("ok: "));
+        assert_eq!(failed, None);
         let mut ids: Vec<u16> = made.iter().map(|made| made.sighting.local.unwrap().port()).collect();
-        assert!(made.iter().all(|made| words(&made.outcome).starts_with("ok: ")), "{made:?}");
         ids.sort_unstable();
         ids.dedup();
-        assert!(ids.len() > 56, "random ids: {ids:?}");
+        assert_eq!(ids.len(), 500, "each has an id of its own");
     }
 
     #[tokio::test]
@@ -213,11 +229,12 @@ mod tests {
         if !may("127.0.0.1") {
             return;
         }
+        let means = means(None);
         // Nobody may send to the broadcast address without asking for it, so the kernel refuses.
-        let made = attempt(Some("255.255.255.255".parse().unwrap()), Span::ms(300)).await;
+        let made = attempt(Some("255.255.255.255".parse().unwrap()), &means, Span::ms(300)).await;
         assert!(!words(&made.outcome).starts_with("ok"), "{made:?}");
-        // Multicast to a group that nobody here is in is answered by nobody.
-        let made = attempt(Some("240.0.0.1".parse().unwrap()), Span::ms(300)).await;
+        // Nor is there a way to what is reserved.
+        let made = attempt(Some("240.0.0.1".parse().unwrap()), &means, Span::ms(300)).await;
         match made.outcome {
             ProbeOutcome::Fail { kind, .. } => {
                 assert!(matches!(kind, FailKind::NoAnswer | FailKind::Unreachable), "{kind:?}");
@@ -226,7 +243,7 @@ mod tests {
                 assert!(words(&other).starts_with("broken: this machine could not connect"), "{other:?}")
             }
         }
-        let made = attempt(None, Span::secs(1)).await;
+        let made = attempt(None, &means, Span::secs(1)).await;
         assert_eq!(words(&made.outcome), "broken: the customer has no address in the plan");
     }
 }

@@ -7,12 +7,13 @@
 mod certificate; // what stands in one, judged
 mod dialer;
 mod dns;
+mod ear; // the raw socket of icmp
 mod echo; // messages of icmp
 mod http;
 mod icmp;
 mod login; // user and password of a database
 mod postgres;
-pub mod remote; // hosts and further places look at the same
+pub mod remote;
 mod resolve;
 mod roots; // whom this machine trusts
 mod tcp;
@@ -54,13 +55,20 @@ pub struct Means {
     resolver: Resolver,
     roots: Roots,
     environment: login::Environment,
+    ears: ear::Ears,
 }
 
 impl Means {
     /// With the plan's file of certificates beside the system's roots.
     pub fn new(clock: Clock, tls_ca: Option<PathBuf>) -> Self {
         let environment = Arc::new(|word: &str| std::env::var_os(word));
-        Self { clock, resolver: Resolver::new(), roots: Roots::new(tls_ca), environment }
+        Self {
+            clock,
+            resolver: Resolver::new(),
+            roots: Roots::new(tls_ca),
+            environment,
+            ears: ear::Ears::default(),
+        }
     }
 
     fn now(&self) -> Time {
@@ -143,7 +151,7 @@ pub async fn once(task: &ProbeTask, timeout: Span, means: &Means) -> Attempt {
 async fn attempt(task: &ProbeTask, timeout: Span, means: &Means) -> Attempt {
     let target = &task.probe.target;
     match target {
-        ProbeTarget::Ping => icmp::attempt(task.address, timeout).await,
+        ProbeTarget::Ping => icmp::attempt(task.address, means, timeout).await,
         ProbeTarget::Tcp { port } => tcp::attempt(task.address, *port, timeout).await,
         ProbeTarget::Tls { port, name } => {
             tls::attempt(task.address, *port, name.as_deref(), means, timeout).await

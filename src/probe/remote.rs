@@ -211,8 +211,15 @@ impl<P: Places> Group<'_, P> {
                 Ok(looked) => {
                     let attempts = looked.into_iter();
                     made.extend(asked.into_iter().zip(attempts).map(|(which, looked)| {
-                        let peer = self.tasks.get(which).and_then(|kept| peer(&kept.task));
-                        (which, attempt(looked, peer))
+                        let task = self.tasks.get(which).map(|kept| &kept.task);
+                        let mut attempt = attempt(looked, task.and_then(peer));
+                        // Hosts are asked for the status alone: what was not looked at is said.
+                        if let ProbeOutcome::Ok { said, .. } = &mut attempt.outcome
+                            && task.is_some_and(|task| task.probe.body.is_some())
+                        {
+                            *said = Untrusted::new(format!("{}; its body not looked at", said.raw()));
+                        }
+                        (which, attempt)
                     }));
                 }
                 Err(Unasked { why, is_final }) => {

@@ -1,7 +1,7 @@
 //! The commands of the palette: one table, from which `:` completes and the help is made.
 
-use super::ui::Pane;
 use super::ui::timer::hosts;
+use super::ui::{Of, Pane};
 use crate::core::View;
 use crate::types::Span;
 
@@ -39,7 +39,7 @@ const fn entry(name: &'static str, takes: &'static str, help: &'static str, work
 }
 
 /// Every command.
-pub const COMMANDS: [Entry; 22] = [
+pub const COMMANDS: [Entry; 24] = [
     entry("at", "TIME or N%", "go to a moment of the replay", Works::Replay),
     entry("confirm", "HOST", "confirm by your word, where no probe can", Works::Live),
     entry("continue", "", "open the next batch's sheet", Works::Live),
@@ -50,10 +50,22 @@ pub const COMMANDS: [Entry; 22] = [
     entry("filter", "TEXT", "filter the pane; without a text: no filter", Works::Both),
     entry("help", "", "all keys and commands", Works::Both),
     entry("hold", "window|host|batch", "start nothing new", Works::Live),
+    entry(
+        "keep",
+        "REASON",
+        "keep what an abort line would roll back; several hosts: HOST REASON",
+        Works::Live,
+    ),
     entry("leave", "PACKAGE", "put a package of this host off to the next window", Works::Live),
     entry("log", "all|host", "log lines of every host, or of the chosen one", Works::Both),
     entry("mark", "NOTE", "set a marker", Works::Live),
-    entry("pane", "NAME", "hosts, updates, probes, log, markers, gates, diagnostics", Works::Both),
+    entry(
+        "packets",
+        "host|customer|all",
+        "packets of the chosen host or customer, or of every host",
+        Works::Both,
+    ),
+    entry("pane", "NAME", "hosts, updates, probes, log, markers, gates, packets, diagnostics", Works::Both),
     entry("present", "", "large clock, names masked", Works::Both),
     entry("quit", "", "hold, then leave the cockpit; what is on the hosts goes on", Works::Both),
     entry("refresh", "HOST", "read a host again; without a name: all", Works::Live),
@@ -78,9 +90,11 @@ pub enum Line {
     Filter(String),
     Help,
     Hold(Reach),
+    Keep(String),
     Leave(String),
     Log { all: bool },
     Mark(String),
+    Packets(Of),
     Pane(Pane),
     Present,
     Quit,
@@ -152,6 +166,7 @@ pub fn parse(text: &str, live: bool) -> Result<Line, String> {
     };
     Ok(match (entry.name, word) {
         ("at", Some(word)) => Line::At(word),
+        ("keep", Some(words)) => Line::Keep(words),
         ("leave", Some(word)) => Line::Leave(word),
         ("waive", Some(word)) => Line::Waive(word),
         ("confirm", Some(word)) => Line::Confirm(word),
@@ -162,7 +177,14 @@ pub fn parse(text: &str, live: bool) -> Result<Line, String> {
             None => return wanted(),
         },
         ("log", Some(word)) if word == "all" || word == "host" => Line::Log { all: word == "all" },
-        ("at" | "confirm" | "evidence" | "extend" | "leave" | "waive" | "pane" | "log", _) => {
+        ("packets", None) => Line::Packets(Of::Host),
+        ("packets", Some(word)) => match word.as_str() {
+            "host" => Line::Packets(Of::Host),
+            "customer" => Line::Packets(Of::Customer),
+            "all" => Line::Packets(Of::All),
+            _ => return wanted(),
+        },
+        ("at" | "confirm" | "evidence" | "extend" | "keep" | "leave" | "waive" | "pane" | "log", _) => {
             return wanted();
         }
         ("continue", _) => Line::Continue,
@@ -236,7 +258,9 @@ mod tests {
             ("fly", true, "no such command"),
             ("re", true, "refresh or restage or resume"),
             ("waive", true, "wants GATE"),
+            ("keep", true, "wants REASON"),
             ("pane attic", true, "wants NAME"),
+            ("packets attic", true, "wants host|customer|all"),
             ("at 30%", true, "replay alone"),
             ("waive rehearsed", false, "from a recording"),
             ("hold world", true, "window|host|batch"),
@@ -261,7 +285,7 @@ mod tests {
             let live = entry.works != Works::Replay;
             let rest = match entry.name {
                 "pane" => "log",
-                "log" => "all",
+                "log" | "packets" => "all",
                 "hold" | "resume" => "host",
                 _ => "word",
             };

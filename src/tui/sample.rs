@@ -9,8 +9,8 @@ use crate::core::command::{Answer, Command, Input, Intent, Sample as Said};
 use crate::core::decide::{Circumstances, Decision, advance, decide};
 use crate::core::event::{
     Actor, ApplyReport, FailKind, Failure, FailureKind, HelperState, LogLine, LogSource, ProbeId,
-    ProbeOutcome, Proof, ProofFile, Purpose, RollbackReport, Snapshot, SnapshotLeft, Timer, TimerState,
-    TimerWatch, Vantage, VerifyReport,
+    ProbeOutcome, Proof, ProofFile, Purpose, RollbackReport, Samples, Snapshot, SnapshotLeft, Timer,
+    TimerState, TimerWatch, Vantage, VerifyReport,
 };
 use crate::core::state::{Phase, Work};
 use crate::core::{Change, Frozen, JournalHealth, Record, Rehearsal, State, View};
@@ -374,7 +374,8 @@ impl Sample {
             let source = LogSource::Operation(operation.clone());
             LogLine::new(host.clone(), source, at(clock), Untrusted::new(text))
         };
-        self.input(Input::Lines { lines: lines.iter().map(line).collect(), left_out: 0 });
+        let lines = lines.iter().map(line).collect();
+        self.input(Input::Samples(Samples { lines, ..Samples::default() }));
     }
 
     /// The apply and the verifying come off.

@@ -10,6 +10,8 @@ mod fold;
 mod frame;
 mod idle;
 mod key;
+mod packets;
+mod probes;
 mod sshd;
 mod timing;
 mod window;
@@ -18,13 +20,15 @@ mod window;
 type Figure = fn(&[usize]);
 
 /// The figures by name.
-const FIGURES: [(&str, Figure); 6] = [
+const FIGURES: [(&str, Figure); 8] = [
     ("frame", frame::figure),
     ("fold", fold::figure),
     ("append", append::figure),
     ("fleet", fleet::figure),
     ("idle", idle::figure),
     ("key", key::figure),
+    ("probes", probes::figure),
+    ("packets", packets::figure),
 ];
 
 fn main() {

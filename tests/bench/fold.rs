@@ -19,7 +19,7 @@ fn event(n: usize, hosts: usize) -> Event {
         0..70 => window::seen(host, 11 + n as u64 % 50),
         70..95 => {
             let line = |i: usize| window::line(host, window::at(3_600), ["openssl", "nginx", "curl"][i]);
-            Event::Samples(Samples { lines: (0..3).map(line).collect(), left_out: 0 })
+            Event::Samples(Samples { lines: (0..3).map(line).collect(), ..Default::default() })
         }
         95 => Event::Host(HostEvent::Lost { host: window::host(host), why: "no answer in 30 s".into() }),
         96 => Event::Host(HostEvent::Back { host: window::host(host) }),

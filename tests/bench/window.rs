@@ -179,7 +179,7 @@ pub fn built(size: &Size) -> Writer {
     }
     let lines: Vec<LogLine> = (0..size.lines).map(|n| line(n % size.hosts, at(3_590), "libssl3")).collect();
     for some in lines.chunks(50) {
-        writer.take(at(3_599), Event::Samples(Samples { lines: some.to_vec(), left_out: 0 }));
+        writer.take(at(3_599), Event::Samples(Samples { lines: some.to_vec(), ..Default::default() }));
     }
     writer
 }

@@ -4,6 +4,7 @@ mod cli;
 mod fleet;
 mod full;
 mod map;
+mod postgres;
 mod pty;
 mod readme;
 mod socket;

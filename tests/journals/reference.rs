@@ -164,7 +164,7 @@ pub fn events() -> Vec<Event> {
             operation: word("apply-web1-1"),
             arming: None,
         }),
-        Event::Samples(Samples { lines: vec![line], left_out: 3 }),
+        Event::Samples(Samples { lines: vec![line], left_out: 3, ..Default::default() }),
         Event::Batch(BatchEvent::Applied {
             batch: batch(),
             started: 12,

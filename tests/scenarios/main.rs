@@ -1,6 +1,7 @@
 //! Scenarios on real things of this machine that are thrown away afterwards.
 
 mod after;
+mod capture;
 mod carry;
 mod feet;
 mod figures;

@@ -3,22 +3,25 @@
 //! fails prints its story.
 
 mod killed;
+mod line;
 mod plan;
 mod refused;
 mod rival;
 mod timer;
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Conductor;
 use crate::core::command::RollbackScope;
 use crate::core::effect::{Effect, Started};
-use crate::core::event::{Actor, BatchEvent, Event, HoldScope, Purpose, Record, TimerState, Vantage};
+use crate::core::event::{
+    Actor, AlarmEvent, BatchEvent, Event, HoldScope, Line, Purpose, Record, TimerState, Vantage,
+};
 use crate::core::state::{Phase, Reach, Work};
 use crate::core::{Command, Input, Intent, Sample, State, gate, pilot, schedule};
 use crate::journal::MemoryLog;
-use crate::types::{Epoch, HostName, Seq, Span, Time};
+use crate::types::{BatchId, Epoch, HostName, Seq, Span, Time};
 use world::{Dice, SimHost};
 
 /// Seeds in `cargo test`; `HOLDPOINT_SEEDS` asks for more, `HOLDPOINT_SEED` for one and its story.
@@ -45,6 +48,10 @@ struct Sim {
     came_late: usize,
     /// Orders that were refused, since another cockpit holds the host.
     refused: usize,
+    /// Lines that rolled a batch back: none does so twice.
+    spent: BTreeSet<(Line, BatchId)>,
+    /// How often a line was kept.
+    kept: usize,
     /// Whether two cockpits are at work: groups are kept apart by each for itself alone.
     rivals: bool,
     /// The process is killed right after this record was written.
@@ -78,6 +85,8 @@ impl Sim {
             late: Vec::new(),
             came_late: 0,
             refused: 0,
+            spent: BTreeSet::new(),
+            kept: 0,
             rivals: false,
             kill_at: None,
             fold: State::default(),
@@ -145,6 +154,9 @@ impl Sim {
             let back: Event = serde_json::from_str(&text).expect("every event is read");
             assert_eq!(back, record.event, "every event round-trips");
         }
+        if let Event::Alarm(event) = &record.event {
+            self.check_alarm(event, record.at);
+        }
         let Event::Batch(event) = &record.event else { return };
         let before = self.fold.batches.get(event.batch());
         if let (true, Some(batch)) = (orders(event), before) {
@@ -178,6 +190,34 @@ impl Sim {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// What a line may do, judged on the state before it.
+    fn check_alarm(&mut self, event: &AlarmEvent, at: Time) {
+        match event {
+            AlarmEvent::Fired { host, line } => {
+                let met = self.fold.alarms.line(host, *line).expect("it was met").clone();
+                let (_, until) = met.counts.expect("it counted down");
+                assert!(met.open() && at >= until, "kept is kept, and the countdown is whole: {met:?}");
+                let fence = crate::core::fence::of(&self.fold, host);
+                assert_eq!(fence, None, "another cockpit's host is its own");
+                let stands = |id: &BatchId| self.fold.batches.get(id).is_some_and(|b| b.phase.unconfirmed());
+                assert!(met.batches.iter().any(stands), "what is confirmed stays");
+                for batch in met.batches {
+                    assert!(self.spent.insert((*line, batch)), "one alarm, at most one rollback");
+                }
+            }
+            AlarmEvent::CountdownStarted { .. } => {
+                let plan = self.fold.plan.as_ref().expect("a plan");
+                assert_eq!(plan.policy.auto_rollback, crate::plan::AutoRollback::Armed);
+            }
+            AlarmEvent::Kept { .. } => self.kept += 1,
+            AlarmEvent::Raised { .. }
+            | AlarmEvent::Acknowledged { .. }
+            | AlarmEvent::Cleared { .. }
+            | AlarmEvent::LineMet { .. }
+            | AlarmEvent::LineOver { .. } => {}
         }
     }
 
@@ -281,6 +321,8 @@ impl Sim {
         self.tell(format!("the cockpit is killed; {} records are found", records.len()));
         self.fold = State::default();
         records.iter().for_each(|record| self.fold.apply(record));
+        // What was not written yet has not been.
+        self.spent = self.fold.alarms.spent.clone();
         // Nobody waits for what was in flight; operations on hosts go on, and an order that had not reached
         // its host yet arrives when it does.
         for InFlight { started, sent, .. } in self.flight.drain(..) {
@@ -349,7 +391,7 @@ impl Sim {
         let next = schedule::next(&self.fold).map(|batch| batch.id.clone());
         let hosts: Vec<HostName> = self.hosts.keys().cloned().collect();
         let host = hosts[self.dice.below(hosts.len() as u64) as usize].clone();
-        let intent = match (self.dice.below(16), next) {
+        let intent = match (self.dice.below(18), next) {
             (0..=5, Some(batch)) => Intent::Go { batch },
             (6, Some(batch)) => {
                 // One who means it: every held gate waived, then GO.
@@ -381,6 +423,7 @@ impl Sim {
             (12, _) => Intent::Release { scope: HoldScope::Host(host) },
             (13, _) => Intent::Leave { host, package: "vim".parse().expect("a name") },
             (14, _) => Intent::Refresh { host: Some(host) },
+            (15, _) => Intent::Keep { host, reason: "dice".into() },
             (_, _) => Intent::Release { scope: HoldScope::Window },
         };
         self.command(intent);
@@ -499,6 +542,8 @@ struct Tally {
     confirmed: usize,
     fired: usize,
     late: usize,
+    lines: usize,
+    kept: usize,
 }
 
 fn play(seed: u64) -> Tally {
@@ -526,6 +571,8 @@ fn play(seed: u64) -> Tally {
         confirmed: all.filter(|(_, state)| *state == TimerState::Confirmed).count(),
         fired: sim.hosts.values().map(|host| host.timers.fired).sum(),
         late: sim.came_late,
+        lines: sim.spent.len(),
+        kept: sim.kept,
     }
 }
 
@@ -542,11 +589,14 @@ fn a_thousand_windows_keep_the_invariants() {
         confirmed: sum.confirmed + one.confirmed,
         fired: sum.fired + one.fired,
         late: sum.late + one.late,
+        lines: sum.lines + one.lines,
+        kept: sum.kept + one.kept,
     });
     println!("{seeds} windows: {all:?}");
     // A simulation in which nothing happens proves nothing.
     assert!(all.events > seeds * 100, "{all:?}");
     assert!(seeds < 100 || (all.confirmed > 10 && all.fired > 10 && all.late > 0), "{all:?}");
+    assert!(seeds < 1_000 || (all.lines > 10 && all.kept > 0), "{all:?}");
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use super::name;
 use super::world::Dice;
-use crate::plan::{Baseline, Customer, Host, Limit, Plan, Policy, Probe, ProbeTarget, VantageKind, Window};
+use crate::plan::{
+    AbortLine, AbortProbes, AutoRollback, Baseline, Customer, Host, Limit, Plan, Policy, Probe, ProbeTarget,
+    VantageKind, Window,
+};
 use crate::types::{Blake3, Span, Time};
 
 pub fn plan(dice: &mut Dice, opens: Time) -> Plan {
@@ -38,8 +41,17 @@ pub fn plan(dice: &mut Dice, opens: Time) -> Plan {
         // Short, so that in the time of one story batches are confirmed and timers fire.
         bake: Span::secs(dice.below(30)),
         confirm_within: Span::secs(10 + dice.below(120)),
+        countdown: Span::secs(dice.below(30)),
+        auto_rollback: [AutoRollback::Armed, AutoRollback::Armed, AutoRollback::Ask, AutoRollback::Off]
+            [dice.below(4) as usize],
         ..Policy::default()
     };
+    let abort = AbortLine {
+        probes: AbortProbes::Required,
+        from: VantageKind::Outside,
+        fails: Limit { fails: 3, of: 5 },
+    };
+    let aborts = if dice.once_in(3) { Vec::new() } else { vec![abort] };
     Plan {
         hash: Blake3::of(b"plan"),
         window: Window { name: "simulated".into(), ticket: None, opens, closes: opens + Span::mins(180) },
@@ -51,7 +63,7 @@ pub fn plan(dice: &mut Dice, opens: Time) -> Plan {
         people: Vec::new(),
         tls_ca: None,
         controls: Vec::new(),
-        aborts: Vec::new(),
+        aborts,
         accepts: Vec::new(),
         hooks: Vec::new(),
         vantages: Vec::new(),

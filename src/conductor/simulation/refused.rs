@@ -77,11 +77,11 @@ fn facts_that_do_not_fit_the_journal_are_not_known() {
 
 #[test]
 fn lines_that_do_not_fit_the_journal_are_counted() {
-    use crate::core::event::{LogLine, LogSource};
+    use crate::core::event::{LogLine, LogSource, Samples};
     let mut sim = Sim::new(7, Purpose::Rehearsal);
     sim.conductor().log.refuse_longer(MOST);
     let line = LogLine::new(name("test1"), LogSource::Holdpoint, sim.now, Untrusted::new("x".repeat(1_000)));
     let before = sim.fold.log_left_out;
-    sim.input(&Input::Lines { lines: vec![line; 100], left_out: 3 });
+    sim.input(&Input::Samples(Samples { lines: vec![line; 100], left_out: 3, ..Samples::default() }));
     assert_eq!(sim.fold.log_left_out, before + 103);
 }

@@ -102,6 +102,7 @@ pub fn effect_epoch(effect: &Effect) -> Option<Epoch> {
         Effect::Timer { extend: None, .. }
         | Effect::Verify { .. }
         | Effect::Follow { .. }
+        | Effect::Capture { .. }
         | Effect::Evidence { .. }
         | Effect::Probe { .. } => None,
     }
@@ -117,10 +118,12 @@ fn refused(effect: &Effect) -> Answer {
         Effect::Reboot { .. } => Answer::Rebooted(Err(failure)),
         Effect::Timer { .. } => Answer::Timer(Err(failure)),
         Effect::Confirm { .. } => Answer::Confirmed(Err(failure)),
+        Effect::Inspect { .. }
+        | Effect::Verify { .. }
+        | Effect::Follow { .. }
+        | Effect::Capture { .. }
+        | Effect::Probe { .. } => Answer::Inspected(Inspected::Unknown, failure.what),
         Effect::Evidence { .. } => Answer::Evidence(Err(failure)),
-        Effect::Inspect { .. } | Effect::Verify { .. } | Effect::Follow { .. } | Effect::Probe { .. } => {
-            Answer::Inspected(Inspected::Unknown, failure.what)
-        }
     }
 }
 
@@ -318,8 +321,9 @@ impl SimHost {
             Effect::Read { .. }
             | Effect::Verify { .. }
             | Effect::Follow { .. }
+            | Effect::Probe { .. }
             | Effect::Evidence { .. }
-            | Effect::Probe { .. } => now + takes,
+            | Effect::Capture { .. } => now + takes,
         }
     }
 
@@ -429,11 +433,13 @@ impl SimHost {
                 | Work::Read
                 | Work::Inspect
                 | Work::Probe
+                | Work::Capture
                 | Work::Logs => self.ended(on, effect),
             },
             Effect::Evidence { .. } => Answer::Evidence(Err(failed("nothing is kept here"))),
             Effect::Probe { .. } => Answer::WatchEnded("the end".into()),
             Effect::Follow { .. } => Answer::LogsEnded("the end".into()),
+            Effect::Capture { .. } => Answer::CaptureEnded("the end".into()),
         }
     }
 
@@ -453,8 +459,9 @@ impl SimHost {
                 | Effect::Inspect { .. }
                 | Effect::Timer { .. }
                 | Effect::Confirm { .. }
-                | Effect::Evidence { .. }
                 | Effect::Follow { .. }
+                | Effect::Capture { .. }
+                | Effect::Evidence { .. }
                 | Effect::Probe { .. } => Answer::Inspected(Inspected::Unknown, "power went".into()),
             },
         }

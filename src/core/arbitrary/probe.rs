@@ -9,15 +9,15 @@ use proptest::sample::select;
 
 use super::{Any, blake3, customer, few, host, interface, result, sha256, span, texts, time, untrusted};
 use crate::core::event::{
-    Certificate, EvidenceEvent, EvidenceFile, FailKind, Flow, PacketEvent, Phases, ProbeEvent, ProbeId,
-    ProbeOutcome, Sighting, Tally, Vantage,
+    Certificate, EvidenceEvent, EvidenceFile, FailKind, Flow, IcmpError, PacketEvent, PacketRow, Phases,
+    ProbeEvent, ProbeId, ProbeOutcome, Quoted, Seen, Sighting, Tally, TcpFlags, Vantage, Way, What,
 };
 
 fn probe() -> Any<ProbeId> {
     (customer(), any::<u16>()).prop_map(|(customer, index)| ProbeId { customer, index }).boxed()
 }
 
-fn vantage() -> Any<Vantage> {
+pub(super) fn vantage() -> Any<Vantage> {
     prop_oneof![
         Just(Vantage::Cockpit),
         host().prop_map(Vantage::Further),
@@ -116,6 +116,55 @@ pub fn flow() -> Any<Flow> {
             first_byte,
             came_by,
             left_by,
+            by_time: n[0] % 2 == 1,
+        })
+        .boxed()
+}
+
+/// Any row of a packet.
+pub fn row() -> Any<PacketRow> {
+    let way = prop_oneof![Just(Way::Unknown), Just(Way::In), Just(Way::Out), Just(Way::Other)];
+    let tcp = (socket(), socket(), vec(any::<u32>(), 4), any::<u16>(), of(any::<u8>())).prop_map(
+        |(src, dst, n, window, alert)| What::Tcp {
+            src,
+            dst,
+            flags: TcpFlags(n[0].to_be_bytes()[0]),
+            seq: n[1],
+            ack: n[2],
+            window,
+            data: n[3],
+            alert,
+        },
+    );
+    let error =
+        (any::<IpAddr>(), any::<IpAddr>(), any::<(u8, u8)>(), of((any::<u8>(), socket(), socket()).boxed()))
+            .prop_map(|(src, dst, code, about)| What::Error {
+                src,
+                dst,
+                why: IcmpError::Prohibited,
+                code,
+                about: about.map(|(protocol, src, dst)| Quoted { protocol, src, dst }),
+            });
+    let what = prop_oneof![
+        tcp,
+        error,
+        any::<(bool, std::net::Ipv4Addr, std::net::Ipv4Addr)>()
+            .prop_map(|(asks, sender, target)| What::Arp { asks, sender, target }),
+        any::<(IpAddr, IpAddr, bool, u16, u16)>().prop_map(|(src, dst, reply, id, seq)| What::Echo {
+            src,
+            dst,
+            reply,
+            id,
+            seq
+        }),
+        any::<u16>().prop_map(|ethertype| What::Other { ethertype }),
+    ];
+    (host(), time(), of(interface()), way, any::<u32>(), what)
+        .prop_map(|(host, at, by, way, length, what)| PacketRow {
+            host,
+            at,
+            by,
+            seen: Seen { way, length, what },
         })
         .boxed()
 }
@@ -137,6 +186,12 @@ pub fn packet_event() -> Any<PacketEvent> {
             .prop_map(|(host, over, tallies, dropped)| PacketEvent::Tallied { host, over, tallies, dropped }),
         host().prop_map(|host| PacketEvent::Running { host }),
         (host(), untrusted()).prop_map(|(host, why)| PacketEvent::Unseen { host, why }),
+        host().prop_map(|host| PacketEvent::Started { host }),
+        (host(), any::<u64>(), untrusted()).prop_map(|(host, started, why)| PacketEvent::Ended {
+            host,
+            started,
+            why
+        }),
     ]
     .boxed()
 }

@@ -308,6 +308,9 @@ impl BatchEvent {
         ) {
             batch.changed = Some(at);
         }
+        if matches!(self, Self::Applied { .. } | Self::Rebooted { .. } | Self::RolledBack { .. }) {
+            batch.disturbed = Some(at);
+        }
         // Asking how a timer stands is no operation on the host.
         if self.starts().is_some_and(|work| work != Work::Timer) {
             batch.attempts = batch.attempts.saturating_add(1);

@@ -4,6 +4,7 @@
 //! journal an event is adjacently tagged with its group and the version of that group's type, so
 //! that a reader can tell "unknown" from "broken".
 
+mod alarm;
 mod batch;
 mod evidence;
 mod gate;
@@ -13,6 +14,7 @@ mod packet;
 mod probe;
 mod rehearsal;
 mod report;
+mod row;
 mod samples;
 mod takeover;
 mod timer;
@@ -20,6 +22,7 @@ mod window;
 
 use serde::{Deserialize, Serialize};
 
+pub use alarm::{AlarmEvent, Cause, Line};
 pub use batch::BatchEvent;
 pub use evidence::{EvidenceEvent, EvidenceFile};
 pub use gate::GateEvent;
@@ -32,6 +35,7 @@ pub use report::{
     ApplyReport, Check, Identity, Inspected, KernelBack, Origin, Pinned, Proof, ProofFile, RollbackReport,
     Snapshot, SnapshotKind, SnapshotLeft, Source, Taking, Tools, VerifyReport,
 };
+pub use row::{IcmpError, PacketRow, Quoted, Seen, TcpFlags, Way, What};
 pub use samples::{LogLine, LogSource, Samples};
 pub use takeover::{Before, TakeOver, TakeOverWord};
 pub use timer::{Arming, Timer, TimerState, TimerWatch};
@@ -82,10 +86,12 @@ pub enum Event {
     Probe(ProbeEvent),
     /// What captures on hosts saw.
     Packet(PacketEvent),
-    /// What hosts were like at a moment.
-    Evidence(EvidenceEvent),
     /// Hosts' logs as they grow.
     Log(LogEvent),
+    /// Alarms, and lines at which something is rolled back by itself.
+    Alarm(AlarmEvent),
+    /// What hosts were like at a moment.
+    Evidence(EvidenceEvent),
     /// The rehearsal's own milestones.
     Rehearsal(RehearsalEvent),
     /// Log lines and the like, as recorded.
@@ -102,8 +108,9 @@ impl Event {
             | Self::Gate(_)
             | Self::Probe(_)
             | Self::Packet(_)
-            | Self::Evidence(_)
             | Self::Log(_)
+            | Self::Alarm(_)
+            | Self::Evidence(_)
             | Self::Rehearsal(_)
             | Self::Samples(_) => 1,
         }

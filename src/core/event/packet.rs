@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::probe::{ProbeId, Vantage};
-use crate::core::state::State;
+use crate::core::state::{State, Work};
 use crate::types::{HostName, IfName, Seq, Span, Time, Untrusted};
 
 /// One attempt's packets as the host saw them; "in" is towards the customer's address. All zero: it was
@@ -42,6 +42,10 @@ pub struct Flow {
     pub came_by: Option<IfName>,
     /// By which interface the answer left.
     pub left_by: Option<IfName>,
+    /// It was found by address and time alone, since the vantage's own ports are not those that come to
+    /// the host (NAT, a load balancer) or were never seen there: it may be somebody else's.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub by_time: bool,
 }
 
 /// What passed by for one address within one stretch of time.
@@ -63,6 +67,20 @@ pub struct Tally {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum PacketEvent {
+    /// A host's packets are to be captured; this event's number is the effect's id.
+    Started {
+        /// On which host.
+        host: HostName,
+    },
+    /// Nobody tries any more.
+    Ended {
+        /// On which host.
+        host: HostName,
+        /// The effect's id.
+        started: Seq,
+        /// Why.
+        why: Untrusted,
+    },
     /// What a host's capture saw of one attempt of a probe.
     Matched {
         /// On which host.
@@ -102,14 +120,27 @@ pub enum PacketEvent {
 }
 
 impl PacketEvent {
-    pub(crate) fn apply(&self, state: &mut State, _seq: Seq, at: Time) {
+    pub(crate) fn apply(&self, state: &mut State, seq: Seq, at: Time) {
         match self {
+            Self::Started { host } => {
+                state.await_answer(seq, host, None, Work::Capture);
+                state.captures.entry(host.clone()).or_default().effect = Some(seq);
+            }
+            Self::Ended { host, started, why } => {
+                state.answered(*started);
+                let capture = state.captures.entry(host.clone()).or_default();
+                if capture.effect == Some(*started) {
+                    (capture.effect, capture.over) = (None, true);
+                    (capture.since, capture.unseen) = (None, Some(why.clone()));
+                }
+            }
             Self::Matched { probe, vantage, flow, .. } => state.matched(probe, vantage, flow, at),
             Self::Tallied { host, tallies, dropped, .. } => {
                 let capture = state.captures.entry(host.clone()).or_default();
                 for tally in tallies {
                     capture.tallies.insert(tally.address, (at, tally.clone()));
                 }
+                capture.told = Some(at);
                 capture.dropped = capture.dropped.saturating_add(*dropped);
             }
             Self::Running { host } => {

@@ -1,7 +1,9 @@
-//! Log lines, a record for each 100 ms at most, capped, with a count of what was left out.
+//! Log lines and rows of packets, a record for each 100 ms at most, capped, with counts of what was left
+//! out.
 
 use serde::{Deserialize, Serialize};
 
+use super::row::PacketRow;
 use crate::core::state::State;
 use crate::types::{HostName, OperationId, Seq, Time, Untrusted};
 
@@ -51,12 +53,22 @@ fn is_not(flag: &bool) -> bool {
 }
 
 /// What came in within one stretch of 100 ms.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Samples {
     /// The lines that were kept, oldest first.
     pub lines: Vec<LogLine>,
     /// How many were left out.
     pub left_out: u64,
+    /// The rows of packets that were kept, oldest first for each host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<PacketRow>,
+    /// How many were left out.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub rows_left_out: u64,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Samples {
@@ -65,5 +77,9 @@ impl Samples {
             state.log.push(line.clone());
         }
         state.log_left_out = state.log_left_out.saturating_add(self.left_out);
+        for row in &self.rows {
+            state.packets.push(row.clone());
+        }
+        state.packets_left_out = state.packets_left_out.saturating_add(self.rows_left_out);
     }
 }

@@ -3,8 +3,8 @@
 
 use crate::core::confirm::{self, OldCode};
 use crate::core::event::{BatchEvent, Event};
-use crate::core::fence;
 use crate::core::state::{Batch, DeadMan, Phase, State};
+use crate::core::{alarm, fence};
 use crate::types::{Span, Time};
 
 /// How often a host is asked how its timer stands: the screen's figure is then never older than this.
@@ -58,6 +58,7 @@ pub(super) fn confirm_baked(state: &State, now: Time) -> Vec<Event> {
             && !fired
             && !asked
             && again
+            && alarm::line::against(state, batch).is_none()
             && confirm::baked(state, batch, now)
     };
     let batches = state.in_order().filter(ready);

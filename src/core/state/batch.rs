@@ -60,6 +60,8 @@ pub struct Batch {
     /// When the host's packages last changed, or may have, by this batch: facts from before that
     /// say nothing about what is pending now.
     pub changed: Option<Time>,
+    /// When what its customers are expected to feel was over the last time: an apply, a reboot, a rollback.
+    pub disturbed: Option<Time>,
     /// When the rollback started.
     pub rollback_started: Option<Time>,
     /// What the rollback did.
@@ -284,6 +286,7 @@ impl Batch {
             unconfirmed_since: None,
             wanted_back: false,
             changed: None,
+            disturbed: None,
             rollback_started: None,
             rolled_back: None,
             identity: None,

@@ -3,6 +3,7 @@
 //! Fields are read by everyone and written only by the `apply` of the event groups. Cursors,
 //! sheets and scroll positions are a viewer's own and never stand here.
 
+mod alarm;
 mod batch;
 mod batches;
 mod deadman;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use alarm::{Alarm, Alarms, LineState};
 pub use batch::{Batch, Phase};
 pub use batches::Batches;
 pub use deadman::{DeadMan, Unattended};
@@ -25,8 +27,8 @@ pub use ring::Ring;
 
 use super::change::Rehearsal;
 use super::event::{
-    Event, Failure, Flow, HelperState, HoldScope, LogEvent, LogLine, Outcome, PacketEvent, ProbeEvent,
-    ProbeId, ProbeOutcome, Purpose, Record, Sighting, Vantage,
+    Event, Failure, Flow, HelperState, HoldScope, LogEvent, LogLine, Outcome, PacketEvent, PacketRow,
+    ProbeEvent, ProbeId, ProbeOutcome, Purpose, Record, Samples, Sighting, Vantage,
 };
 use super::evidence::Evidence;
 use crate::facts::Facts;
@@ -35,6 +37,8 @@ use crate::types::{BatchId, Epoch, HostName, PackageName, Seq, Time, Untrusted};
 
 /// Log lines kept in state; older ones stay in the journal.
 const LOG_LINES: usize = 10_000;
+/// Rows of packets kept in state; older ones stay in the journal.
+const PACKETS: usize = 5_000;
 /// Markers kept in state, the newest.
 const MARKERS: usize = 1_000;
 
@@ -77,10 +81,12 @@ pub struct State {
     pub controls: Vec<Arc<ProbeState>>,
     /// What captures on hosts see.
     pub captures: BTreeMap<HostName, Capture>,
-    /// Evidence of hosts.
-    pub evidence: BTreeMap<HostName, Evidence>,
     /// What is known of hosts' logs.
     pub logs: BTreeMap<HostName, Logs>,
+    /// Alarms, and lines that are met.
+    pub alarms: Alarms,
+    /// Evidence of hosts.
+    pub evidence: BTreeMap<HostName, Evidence>,
     /// The standing effect that makes probes.
     pub probing: Option<Seq>,
     /// Effects that were started and have not answered.
@@ -91,6 +97,10 @@ pub struct State {
     pub log: Ring<LogLine>,
     /// Lines that were never recorded.
     pub log_left_out: u64,
+    /// The newest rows of packets.
+    pub packets: Ring<PacketRow>,
+    /// Rows that were never recorded.
+    pub packets_left_out: u64,
     /// When and how it ended.
     pub ended: Option<(Time, Outcome)>,
 }
@@ -214,6 +224,7 @@ pub enum Work {
     Probe,
     Timer,
     Confirm,
+    Capture,
     Evidence,
     Logs,
 }
@@ -251,13 +262,16 @@ impl Default for State {
             probes: BTreeMap::new(),
             controls: Vec::new(),
             captures: BTreeMap::new(),
-            evidence: BTreeMap::new(),
             logs: BTreeMap::new(),
+            alarms: Alarms::default(),
+            evidence: BTreeMap::new(),
             probing: None,
             pending: BTreeMap::new(),
             markers: VecDeque::new(),
             log: Ring::new(LOG_LINES),
             log_left_out: 0,
+            packets: Ring::new(PACKETS),
+            packets_left_out: 0,
             ended: None,
         }
     }
@@ -278,8 +292,9 @@ impl State {
             Event::Gate(event) => event.apply(self, seq, at),
             Event::Probe(event) => event.apply(self, seq, at),
             Event::Packet(event) => event.apply(self, seq, at),
-            Event::Evidence(event) => event.apply(self, seq, at),
             Event::Log(event) => event.apply(self, seq, at),
+            Event::Alarm(event) => event.apply(self, seq, at),
+            Event::Evidence(event) => event.apply(self, seq, at),
             Event::Rehearsal(event) => event.apply(self, seq, at),
             Event::Samples(samples) => samples.apply(self, seq, at),
         }
@@ -329,13 +344,21 @@ impl State {
             // They stand beside results, which are shown at once where it matters.
             Event::Packet(PacketEvent::Tallied { .. }) | Event::Log(LogEvent::Counted { .. }) => true,
             Event::Log(_) => false,
-            Event::Packet(PacketEvent::Matched { flow, .. }) => flow.completed,
-            Event::Packet(PacketEvent::Running { .. } | PacketEvent::Unseen { .. }) => false,
+            Event::Packet(PacketEvent::Matched { flow, .. }) => flow.completed || flow.granted >= flow.asked,
+            // Rows alone: on a host with customers they come all the time.
+            Event::Samples(Samples { lines, left_out: 0, .. }) => lines.is_empty(),
+            Event::Packet(
+                PacketEvent::Running { .. }
+                | PacketEvent::Unseen { .. }
+                | PacketEvent::Started { .. }
+                | PacketEvent::Ended { .. },
+            ) => false,
             Event::Probe(ProbeEvent::WatchStarted | ProbeEvent::WatchEnded { .. })
             | Event::Window(_)
             | Event::Host(_)
             | Event::Batch(_)
             | Event::Gate(_)
+            | Event::Alarm(_)
             | Event::Evidence(_)
             | Event::Rehearsal(_)
             | Event::Samples(_) => false,
@@ -385,7 +408,7 @@ impl State {
         self.hosts.get_mut(name).map(Arc::make_mut)
     }
 
-    pub(super) fn batch_mut(&mut self, id: &BatchId) -> Option<&mut Batch> {
+    pub(crate) fn batch_mut(&mut self, id: &BatchId) -> Option<&mut Batch> {
         self.batches.get_mut(id)
     }
 
@@ -420,10 +443,14 @@ impl State {
     pub(super) fn forget_pending(&mut self) {
         self.pending.clear();
         self.probing = None;
-        self.evidence.values_mut().for_each(|of| of.asked = None);
         for logs in self.logs.values_mut() {
             logs.forget(self.at);
         }
+        for capture in self.captures.values_mut() {
+            (capture.effect, capture.over, capture.since) = (None, false, None);
+        }
+        self.alarms.forget_countdowns();
+        self.evidence.values_mut().for_each(|of| of.asked = None);
         let names: Vec<HostName> = self.hosts.keys().cloned().collect();
         for name in names {
             if let Some(host) = self.host_mut(&name) {

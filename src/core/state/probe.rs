@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::core::event::{Flow, ProbeOutcome, Sighting, Tally, Vantage};
 use crate::plan::Probe;
-use crate::types::{Sha256, Span, Time, Untrusted};
+use crate::types::{Seq, Sha256, Span, Time, Untrusted};
 
 /// Results kept for each probe and vantage, the newest.
 pub(in crate::core) const RESULTS: usize = 32;
@@ -65,10 +65,16 @@ impl Normal {
 /// What is known of a host's capture.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Capture {
+    /// The standing effect that captures.
+    pub effect: Option<Seq>,
+    /// It ended for good: it is not started again before the window is picked up.
+    pub over: bool,
     /// Since when it has run; `None` while it doesn't.
     pub since: Option<Time>,
     /// Why its packets are not seen.
     pub unseen: Option<Untrusted>,
+    /// When it told something the last time, if only that nothing passed by.
+    pub told: Option<Time>,
     /// By address what passed by lately, and when that was told.
     pub tallies: BTreeMap<IpAddr, (Time, Tally)>,
     /// Packets that the host's kernel dropped before they were seen.
@@ -168,7 +174,7 @@ impl Series {
                 self.normal.took.push_back(*took);
                 self.normal.status = seen.and_then(|seen| seen.status);
                 let shown = seen.and_then(|seen| seen.certificate.as_ref());
-                self.normal.certificate = shown.map(|certificate| certificate.sha256.clone());
+                self.normal.certificate = shown.map(|certificate| certificate.sha256);
             }
             // One lost packet must not make a probe optional for the whole window.
             ProbeOutcome::Fail { .. } if self.failed(probe) >= probe.fails.fails => {

@@ -129,7 +129,7 @@ fn silent(seen: &Seen<'_>) -> Found {
         Packets::Unseen(_) if seen.judged_inside() => {
             Found::unknown("nothing answers, on the host itself; why is not known")
         }
-        Packets::Unseen(_) => Found::unknown("nothing answers; whether it arrives on the host is not known"),
+        Packets::Unseen(_) => Found::unknown("no answer; whether it arrives on the host is not known"),
     }
 }
 
@@ -196,7 +196,7 @@ fn dropped(seen: &Seen<'_>) -> Found {
         | ProbeTarget::Exec { .. } => "SYN",
     };
     let gist = match seen.on_host_now() {
-        Some(false) => format!("{syn} arrives for an address that is on no interface of {}", seen.host()),
+        Some(false) => format!("{syn} arrives, {} does not have the address", seen.host()),
         Some(true) | None => format!("{syn} arrives, host does not answer"),
     };
     Found::new(Verdict::DroppedOnHost, gist)

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::event::{ProbeId, Vantage};
 use super::state::State;
 use crate::types::{CustomerName, Time};
+pub(super) use seen::broken;
 use seen::{Look, Seen, counts};
 
 /// What is so, in a word.

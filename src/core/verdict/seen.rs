@@ -6,6 +6,7 @@ use super::place;
 use crate::core::effect;
 use crate::core::event::{FailKind, FailureKind, Flow, ProbeId, ProbeOutcome, Tally, Vantage};
 use crate::core::state::{Health, Host, ProbeState, Reach, Series, State};
+use crate::core::vantage::vantage_broken;
 use crate::facts::{Listener, Protocol};
 use crate::plan::{Customer, Probe, ProbeTarget, VantageKind};
 use crate::types::{HostName, Span, Time, Untrusted};
@@ -220,6 +221,10 @@ impl<'a> Seen<'a> {
             )),
             (Some(_), _) if self.address().is_none() => {
                 Packets::Unseen("the address that it goes to is not known".to_owned())
+            }
+            // Silence of a capture is no silence on the wire.
+            (Some(_), _) if !capture.told.is_some_and(|at| self.is_young(at)) => {
+                Packets::Unseen(format!("the capture on {host} tells nothing"))
             }
             (Some(_), _) => Packets::Passing(self.tally()),
         }
@@ -472,10 +477,16 @@ impl<'a> Seen<'a> {
     }
 }
 
+/// Why nothing that is seen from this vantage says anything about a target: its controls say so or, without
+/// any that was looked at, the hosts that nothing was done to.
+pub(in crate::core) fn broken(state: &State, vantage: &Vantage, now: Time) -> Option<String> {
+    vantage_broken(state, vantage, now).or_else(|| unsound(state, vantage, now))
+}
+
 /// Why nothing that is seen from this vantage says anything about a target. Without controls the hosts that
 /// nothing was done to serve as such: where a probe of theirs passed before, and nothing at all passes from
 /// there now, it is the vantage. A cockpit that still reaches a host by ssh has a network.
-pub(in crate::core) fn broken(state: &State, vantage: &Vantage, now: Time) -> Option<String> {
+fn unsound(state: &State, vantage: &Vantage, now: Time) -> Option<String> {
     let customers = || state.plan.iter().flat_map(|plan| &plan.customers);
     let touched = |id: &ProbeId| {
         let host = customers().find(|customer| customer.name == id.customer).map(|customer| &customer.host);
@@ -483,6 +494,11 @@ pub(in crate::core) fn broken(state: &State, vantage: &Vantage, now: Time) -> Op
     };
     let connected = *vantage == Vantage::Cockpit
         && state.hosts.values().any(|host| matches!(host.reach, Reach::Up { .. }));
+    // A control that passes from there shows that it works.
+    let mut sound = state.controls.iter().filter_map(|control| Some((control, control.from(vantage)?)));
+    if sound.any(|(control, series)| look(series, &control.probe, now).is_ok()) {
+        return None;
+    }
     let (mut controls, mut why) = (0, None);
     for (id, probe) in state.probes.iter().filter(|(_, probe)| counts(probe)) {
         let Some(series) = probe.from(vantage) else { continue };

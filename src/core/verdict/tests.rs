@@ -160,9 +160,16 @@ impl Lab {
                 at(9),
             );
         }
-        if let Some((arp_asked, arp_answered, came, left)) = tally {
-            let address = ADDRESS.parse().expect("an address");
-            let tallies = vec![Tally { address, arp_asked, arp_answered, came, left }];
+        let address = ADDRESS.parse().expect("an address");
+        let tally = tally.map(|(arp_asked, arp_answered, came, left)| Tally {
+            address,
+            arp_asked,
+            arp_answered,
+            came,
+            left,
+        });
+        {
+            let tallies = tally.into_iter().collect();
             PacketEvent::Tallied { host, over: Span::secs(2), tallies, dropped: 0 }.apply(
                 &mut self.state,
                 1,
@@ -236,7 +243,7 @@ fn faults() -> Vec<Row> {
                 lab.facts(9, false, &["0.0.0.0:443"]);
             },
             V::DroppedOnHost,
-            "SYN arrives for an address that is on no interface of web1",
+            "SYN arrives, web1 does not have the address",
             "ip address show to 192.0.2.32",
         ),
         (
@@ -379,6 +386,18 @@ fn faults() -> Vec<Row> {
             V::NotArriving,
             "nothing of it comes in on web1",
             "tracepath",
+        ),
+        (
+            "a capture that tells nothing",
+            TCP,
+            |lab| {
+                lab.globex(fail(K::NoAnswer), ok(9));
+                let host = "web1".parse().expect("a host");
+                PacketEvent::Running { host }.apply(&mut lab.state, 1, at(-300));
+            },
+            V::Unknown,
+            "whether it arrives on the host is not known",
+            "",
         ),
         (
             "reject upstream",

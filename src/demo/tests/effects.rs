@@ -297,7 +297,8 @@ async fn evidence_is_kept_in_the_recording_and_nobody_elses() {
             other => panic!("{other:?}"),
         }
     };
-    let recorded = || hosts(&fleet, &plan, Vec::new()).with_recording(Some(folder.path().to_owned()));
+    let recorded =
+        || hosts(&fleet, &plan, Vec::new()).keeping(folder.path().to_owned(), folder.path().join("captures"));
     let kept = ask(recorded()).await.expect("kept");
     let path = folder.path().join(kept.file.raw());
     let bytes = std::fs::read(&path).expect("there");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::conductor::{Conductor, clock, shell};
-use crate::core::event::{Actor, Check, Origin, Outcome, Purpose, Source};
+use crate::core::event::{Actor, Check, Event, Flow, Origin, Outcome, PacketEvent, Purpose, Source};
 use crate::core::{Command, Intent, Rehearsal, State, describe, pilot};
 use crate::demo::tests::fleet::asker;
 use crate::demo::{Fleet, Pace, Scenario, Setup, start_with, story};
@@ -52,6 +52,15 @@ async fn played(
             }
             for record in records {
                 state.apply(&record);
+                if let Event::Packet(PacketEvent::Matched { flow, probe, .. }) = &record.event {
+                    let Flow { asked, granted, completed, by_time, .. } = **flow;
+                    told.push_str(&format!(
+                        "packets of {}: {} {} {completed} {by_time}\n",
+                        probe.customer,
+                        asked.min(1),
+                        granted.min(1)
+                    ));
+                }
                 if let Some(line) = describe::line(&state, &record) {
                     told.push_str(&format!("{} {line}\n", record.at.format("%H:%M:%S%.3f")));
                 }
@@ -107,6 +116,14 @@ async fn the_engineer_of_the_story_goes_on_at_web1_and_it_is_rolled_back() {
     // A kernel is among it: its way back is a reboot, which takes the addresses once more.
     assert!(state.in_order().any(|batch| batch.rebooted_back), "{told}");
     assert!(told.contains("4 addresses put back"), "{told}");
+    // The packets tell the same: whole connections, then a SYN that nobody answers, then connections again.
+    if cfg!(target_os = "linux") {
+        let (whole, dark) = ("packets of acme: 1 1 true false", "packets of acme: 1 0 false false");
+        let first_dark = told.find(dark).unwrap_or_else(|| panic!("{told}"));
+        assert!(told.find(whole).is_some_and(|at| at < first_dark), "{told}");
+        assert!(told.rfind(whole).is_some_and(|at| at > first_dark), "{told}");
+        assert!(state.packets.iter().any(|row| row.by.as_ref().is_some_and(|by| by.as_str() == "eth0")));
+    }
 }
 
 /// Ends the window once a way back is proved, or given up.

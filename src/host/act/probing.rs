@@ -7,6 +7,7 @@ use crate::core::effect::is_final;
 use crate::core::event::{Sighting, Vantage};
 use crate::core::{Answer, ProbeTask, Sample, Subject};
 use crate::host::ask::Asker;
+use crate::host::capture::Registrar;
 use crate::host::look::{Look, Looked};
 use crate::host::said::Said;
 use crate::host::verb::Verb;
@@ -35,8 +36,17 @@ impl Places for Askers {
     }
 }
 
+/// What probes are made with.
+pub(super) struct Looking {
+    pub(super) places: Askers,
+    pub(super) means: Means,
+    /// Who looks for the attempts among the packets.
+    pub(super) registrar: Registrar,
+}
+
 /// Makes them until told otherwise.
-pub(super) async fn probing(id: Seq, probes: Vec<ProbeTask>, means: Means, places: Askers, outbox: Outbox) {
+pub(super) async fn probing(id: Seq, probes: Vec<ProbeTask>, with: Looking, outbox: Outbox) {
+    let Looking { places, means, registrar } = with;
     let (elsewhere, here): (Vec<_>, Vec<_>) = probes.into_iter().partition(|task| task.place().is_some());
     let board = Board::default();
     let judged: BTreeMap<Subject, Vantage> = here
@@ -48,6 +58,9 @@ pub(super) async fn probing(id: Seq, probes: Vec<ProbeTask>, means: Means, place
     let report = |subject: Subject, vantage: Vantage, attempt: Attempt| {
         if judged.get(&subject) == Some(&vantage) {
             board.took(&subject, &attempt.outcome);
+        }
+        if let Subject::Customer(probe) = &subject {
+            registrar.ended(probe, &vantage, &attempt.outcome, &attempt.sighting);
         }
         let outbox = outbox.clone();
         async move { outbox.sample(id, sample(subject, vantage, attempt)).await }

@@ -256,7 +256,7 @@ fn a_record_too_long_to_be_read_back_is_not_written() {
         crate::core::event::LogLine::new(host, source, Time::UNIX_EPOCH, "x".repeat(bytes).into())
     };
     let lines = vec![line(4_000); LINE_MAX / 4_000];
-    let samples = crate::core::event::Samples { lines, left_out: 0 };
+    let samples = crate::core::event::Samples { lines, ..Default::default() };
     let error = write(&record(7, Event::Samples(samples)), Blake3::of(b"")).expect_err("too long");
     assert!(matches!(error, crate::journal::Refused::TooLong { seq: 7, .. }), "{error}");
 }

@@ -144,6 +144,16 @@ async fn a_place_that_can_not_be_asked_is_no_failure_and_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_text_that_the_plan_wants_in_a_body_is_not_said_to_be_there() {
+    let places = Arc::new(Told::default());
+    let mut page = task(0, Vantage::Inside, VantageKind::Inside, Span::secs(2));
+    page.probe.body = Some("welcome".to_owned());
+    let (_, seen) = after(1, vec![page], &places, &Board::default()).await;
+    let said = "open; its body not looked at".into();
+    assert_eq!(seen[0].1.outcome, ProbeOutcome::Ok { took: Span::ms(1), said });
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_no_host_can_be_asked_is_said_and_asks_nobody() {
     let places = Arc::new(Told::default());
     let mut bad = task(0, Vantage::Inside, VantageKind::Inside, Span::secs(2));

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::core::command::RollbackScope;
+use crate::core::event::{Flow, PacketEvent, PacketRow, Seen, TcpFlags, Way, What};
 use crate::facts::Replaced;
+use crate::plan::{AbortLine, AbortProbes, Limit, VantageKind};
 
 impl Sample {
     /// web2 is done, web1 is next of those that are left: NEWER and UNTESTED hold it.
@@ -74,6 +76,76 @@ impl Sample {
         sample
     }
 
+    /// The same with packets captured: web3's customer is asked for and does not answer; web1 has no tcpdump.
+    pub(crate) fn captured() -> Self {
+        let mut sample = Self::failing();
+        let captures: Vec<(Seq, HostName)> = sample
+            .state
+            .pending
+            .iter()
+            .filter(|(_, pending)| pending.work == Work::Capture)
+            .filter_map(|(id, pending)| Some((*id, pending.host.clone()?)))
+            .collect();
+        for (id, host) in captures {
+            let event = if host.as_str() == "web1" {
+                let why = "web1: tcpdump is not installed: apt-get install tcpdump".into();
+                PacketEvent::Unseen { host, why }
+            } else {
+                PacketEvent::Running { host }
+            };
+            sample.say(id, Said::Packet(Box::new(event)));
+        }
+        let id = sample.waiting(Work::Probe);
+        let customers = sample.state.plan.as_ref().expect("a plan").customers.clone();
+        let probes: Vec<ProbeId> = sample.state.probes.keys().cloned().collect();
+        for probe in probes {
+            let customer = customers.iter().find(|other| other.name == probe.customer).expect("theirs");
+            let outcome = ProbeOutcome::Ok { took: Span::ms(31), said: "open".into() };
+            let inside =
+                Said::Seen { probe: probe.clone(), vantage: Vantage::Inside, outcome, sighting: None };
+            sample.say(id, inside);
+            let dark = customer.host.as_str() == "web3";
+            let (granted, completed) = (u32::from(!dark), !dark);
+            let flow =
+                Box::new(Flow { asked: if dark { 3 } else { 1 }, granted, completed, ..Flow::default() });
+            let (host, local) = (customer.host.clone(), "203.0.113.5:51034".parse().expect("an end"));
+            if host.as_str() != "web1" {
+                let matched = PacketEvent::Matched { host, probe, vantage: Vantage::Cockpit, local, flow };
+                sample.say(id, Said::Packet(Box::new(matched)));
+            }
+        }
+        let now = sample.now;
+        let row = |milliseconds: i64, way, by: &str, what| PacketRow {
+            host: "web3".parse().expect("host"),
+            at: now - chrono::TimeDelta::milliseconds(milliseconds),
+            by: Some(by.parse().expect("an interface")),
+            seen: Seen { way, length: 60, what },
+        };
+        let (client, server) =
+            ("203.0.113.5:51034".parse().expect("an end"), "192.0.2.32:443".parse().expect("an end"));
+        let syn = || What::Tcp {
+            src: client,
+            dst: server,
+            flags: TcpFlags(TcpFlags::SYN),
+            seq: 1_811_442_017,
+            ack: 0,
+            window: 64_240,
+            data: 0,
+            alert: None,
+        };
+        let (router, address) =
+            ("192.0.2.1".parse().expect("an address"), "192.0.2.32".parse().expect("an address"));
+        let rows = vec![
+            row(3_100, Way::In, "eth0", What::Arp { asks: true, sender: router, target: address }),
+            row(3_099, Way::Out, "eth0", What::Arp { asks: false, sender: address, target: router }),
+            row(3_098, Way::In, "eth0", syn()),
+            row(2_080, Way::In, "eth0", syn()),
+            row(64, Way::In, "eth0", syn()),
+        ];
+        sample.input(Input::Samples(Samples { rows, rows_left_out: 7, ..Samples::default() }));
+        sample
+    }
+
     /// web3's batch is verified, and its customer is not reached any more.
     pub(crate) fn failing() -> Self {
         let mut sample = Self::applying();
@@ -82,6 +154,68 @@ impl Sample {
             sample.probe(&format!("02:29:{second}"), Some("globex"));
         }
         sample.to(at("02:29:33"));
+        sample
+    }
+
+    /// The same with packets, and with an abort line that the plan agrees on: its countdown runs.
+    pub(crate) fn counting() -> Self {
+        let mut sample = Self::applying();
+        if let Some(plan) = &mut sample.state.plan {
+            std::sync::Arc::make_mut(plan).aborts.push(AbortLine {
+                probes: AbortProbes::Required,
+                from: VantageKind::Outside,
+                fails: Limit::USUAL,
+            });
+        }
+        sample.applied("web3", "02:29:10");
+        let host: HostName = "web3".parse().expect("host");
+        let probe = ProbeId { customer: "globex".parse().expect("customer"), index: 0 };
+        let id = sample.waiting(Work::Probe);
+        sample.say(id, Said::Packet(Box::new(PacketEvent::Running { host: host.clone() })));
+        for second in [12, 17, 22, 27, 32] {
+            sample.probe(&format!("02:29:{second}"), Some("globex"));
+            let (vantage, sighting) = (Vantage::Inside, None);
+            let outcome = ProbeOutcome::Ok { took: Span::ms(12), said: "connected".into() };
+            sample.say(id, Said::Seen { probe: probe.clone(), vantage, outcome, sighting });
+            let flow = Flow { asked: 3, came_by: "eth0".parse().ok(), ..Flow::default() };
+            sample.say(
+                id,
+                Said::Packet(Box::new(PacketEvent::Matched {
+                    host: host.clone(),
+                    probe: probe.clone(),
+                    vantage: Vantage::Cockpit,
+                    local: "198.51.100.7:40110".parse().expect("a socket"),
+                    flow: Box::new(flow),
+                })),
+            );
+        }
+        sample.to(at("02:29:36"));
+        // Which addresses are there was not told.
+        if let Some(web3) = sample.state.hosts.get_mut(&host) {
+            std::sync::Arc::make_mut(web3).facts.network = None;
+        }
+        sample
+    }
+
+    /// Somebody kept what it would have rolled back.
+    pub(crate) fn kept() -> Self {
+        let mut sample = Self::counting();
+        let reason = "globex moves its DNS at this moment, by phone with them".into();
+        sample.ask(Intent::Keep { host: "web3".parse().expect("host"), reason });
+        sample.probe("02:30:58", Some("globex"));
+        sample
+    }
+
+    /// Past abort-by web3's batch is unconfirmed, and nobody is dark.
+    pub(crate) fn past_abort_by() -> Self {
+        let mut sample = Self::applying();
+        sample.applied("web3", "02:29:10");
+        let by = crate::core::schedule::abort_by(&sample.state).expect("a plan").at;
+        if let Some(batch) = sample.state.batch_mut(&sample.batch("web3").id) {
+            // Watched for so long that it is not confirmed before.
+            batch.verified_at = Some(by);
+        }
+        sample.to(by + Span::secs(12));
         sample
     }
 

@@ -2,9 +2,9 @@
 
 use super::panes::{self, Pane};
 use super::text::{Field, Waive};
-use super::{Action, Press, Sheet, Ui, gate, rollback};
+use super::{Action, Of, Press, Sheet, Ui, gate, rollback};
 use crate::core::event::HoldScope;
-use crate::core::{Intent, View, schedule};
+use crate::core::{Intent, View, alarm, schedule};
 use crate::tui::keys::Act;
 use crate::tui::palette::{self, Line, Reach};
 use crate::tui::replay::ReplayAction;
@@ -37,7 +37,15 @@ impl Ui {
                     self.pane = Pane::Updates;
                 } else if self.pane == Pane::Updates {
                     self.unfolded = !self.unfolded;
+                } else if self.pane == Pane::Probes {
+                    self.show_packets(Of::Customer);
                 }
+            }
+            Act::Follow if self.pane == Pane::Packets => {
+                self.packets = match self.packets {
+                    Some(_) => None,
+                    None => Some((view.state.packets.pushed(), 0)),
+                };
             }
             Act::Follow => {
                 self.log.still = match self.log.still {
@@ -52,8 +60,11 @@ impl Ui {
             Act::Mark => self.sheets.push(Sheet::Mark(Field::default())),
             Act::Acknowledge => match view::banner::of(view, press.now) {
                 Some(banner) => {
+                    let cause = banner.more.and_then(|more| more.cause).filter(|_| view.live);
                     self.acknowledged.insert(banner.key);
                     self.say(press.now, "acknowledged; it stays until its cause is gone");
+                    // An alarm is acknowledged for everybody, and in the record.
+                    return cause.map(|cause| Action::Intent(Intent::Acknowledge { cause }));
                 }
                 None => self.say(press.now, "there is nothing to acknowledge"),
             },
@@ -130,13 +141,18 @@ impl Ui {
             Line::Export => return Some(Action::Export),
             Line::Theme(name) => return Some(Action::Theme(name)),
             Line::Mark(note) => return Some(mark(&note)),
+            Line::Keep(reason) => return self.keep(&reason, view, now),
             Line::Extend { host, by } => return self.extend(&host, by, view, now),
             Line::Confirm(host) => self.open_by_word(&host, view, now),
             Line::Evidence(host) => return self.evidence(&host, view, now),
             Line::Continue => gate::open(self, view, now),
             Line::Help => self.sheets.push(Sheet::Help { scroll: 0 }),
             Line::Present => self.present = !self.present,
+            // From a customer's probes to their packets, from anywhere else to the host's.
+            Line::Pane(Pane::Packets) if self.pane == Pane::Probes => self.show_packets(Of::Customer),
+            Line::Pane(Pane::Packets) => self.show_packets(Of::Host),
             Line::Pane(pane) => self.pane = pane,
+            Line::Packets(of) => self.show_packets(of),
             Line::Log { all } => {
                 self.log.all = all;
                 self.pane = Pane::Log;
@@ -170,6 +186,10 @@ impl Ui {
         None
     }
 
+    fn show_packets(&mut self, of: Of) {
+        (self.pane, self.packets_of, self.packets) = (Pane::Packets, of, None);
+    }
+
     /// What a hold's word means here: the host under the cursor, the batch that is next on it.
     fn reach(&mut self, reach: Reach, view: &View, now: Time) -> Option<HoldScope> {
         let host = self.host(view);
@@ -187,6 +207,31 @@ impl Ui {
             self.say(now, "no host or waiting batch under the cursor");
         }
         scope
+    }
+
+    /// `:keep REASON`, or `:keep HOST REASON` where several hosts count down.
+    fn keep(&mut self, words: &str, view: &View, now: Time) -> Option<Action> {
+        let hosts = alarm::line::undecided(&view.state);
+        let (first, rest) = words.split_once(char::is_whitespace).unwrap_or((words, ""));
+        let named = hosts.iter().find(|host| host.as_str() == first);
+        let (host, reason) = match (named, hosts.as_slice()) {
+            (Some(host), _) => (*host, rest.trim()),
+            (None, [host]) => (*host, words.trim()),
+            (None, []) => {
+                self.say(now, "no abort line is met: there is nothing to keep");
+                return None;
+            }
+            (None, [..]) => {
+                self.say(now, "a line is met on several hosts: :keep HOST REASON");
+                return None;
+            }
+        };
+        if reason.is_empty() {
+            self.say(now, format!(":keep {host} wants a reason: it is recorded with your name"));
+            return None;
+        }
+        self.say(now, format!("asked for: {host} keeps what is applied; recorded with your name"));
+        Some(Action::Intent(Intent::Keep { host: host.clone(), reason: Untrusted::new(reason) }))
     }
 
     fn resume(&mut self, reach: Option<Reach>, view: &View, now: Time) -> Option<Action> {

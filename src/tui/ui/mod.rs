@@ -77,6 +77,18 @@ pub(super) struct LogView {
     pub(super) still: Option<(u64, usize)>,
 }
 
+/// Whose packets are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Of {
+    /// The host under the cursor.
+    #[default]
+    Host,
+    /// The customer whose probe is under the cursor.
+    Customer,
+    /// Every host.
+    All,
+}
+
 /// One viewer's cursors, sheets, scroll positions and first presses.
 #[derive(Debug, Clone)]
 pub struct Ui {
@@ -88,6 +100,9 @@ pub struct Ui {
     pub(super) cursors: BTreeMap<Pane, usize>,
     pub(super) filters: BTreeMap<Pane, String>,
     pub(super) log: LogView,
+    /// Where the packets stand still: rows pushed until then, and how many rows further back.
+    pub(super) packets: Option<(u64, usize)>,
+    pub(super) packets_of: Of,
     pub(super) sheets: Vec<Sheet>,
     pub(super) notice: Option<(Time, String)>,
     pub(super) acknowledged: BTreeSet<String>,
@@ -133,6 +148,8 @@ impl Ui {
             cursors: BTreeMap::new(),
             filters: BTreeMap::new(),
             log: LogView::default(),
+            packets: None,
+            packets_of: Of::Host,
             sheets: Vec::new(),
             notice: None,
             acknowledged: BTreeSet::new(),

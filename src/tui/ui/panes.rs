@@ -15,14 +15,23 @@ pub enum Pane {
     Log,
     Markers,
     Gates,
+    Packets,
     /// The program's own diagnostics: for the operator's terminal alone.
     Diagnostics,
 }
 
 impl Pane {
     /// Every pane, in the order of the keys 1 to 5 and then by name alone.
-    pub const ALL: [Self; 7] =
-        [Self::Hosts, Self::Updates, Self::Probes, Self::Log, Self::Markers, Self::Gates, Self::Diagnostics];
+    pub const ALL: [Self; 8] = [
+        Self::Hosts,
+        Self::Updates,
+        Self::Probes,
+        Self::Log,
+        Self::Markers,
+        Self::Gates,
+        Self::Packets,
+        Self::Diagnostics,
+    ];
 
     /// The five that Tab goes round.
     const ROUND: [Self; 5] = [Self::Hosts, Self::Updates, Self::Probes, Self::Log, Self::Markers];
@@ -36,6 +45,7 @@ impl Pane {
             Self::Log => "log",
             Self::Markers => "markers",
             Self::Gates => "gates",
+            Self::Packets => "packets",
             Self::Diagnostics => "diagnostics",
         }
     }
@@ -52,11 +62,23 @@ impl Pane {
 
 /// Moves the cursor of the pane that has the focus.
 pub(super) fn go(ui: &mut Ui, act: Act, view: &View, press: Press) {
-    if ui.pane == Pane::Log {
-        return go_log(ui, act, view);
+    let page = usize::from(ui.size.1 / 3).max(3);
+    match ui.pane {
+        Pane::Log => {
+            let (until, back) = ui.log.still.unwrap_or((view.state.log.pushed(), 0));
+            let all = view::log::count(view, ui, until);
+            ui.log.still = back_to(act, back, page, all).map(|back| (until, back));
+            return;
+        }
+        Pane::Packets => {
+            let (until, back) = ui.packets.unwrap_or((view.state.packets.pushed(), 0));
+            let all = view::packets::count(view, ui, press.now, until);
+            ui.packets = back_to(act, back, page, all).map(|back| (until, back));
+            return;
+        }
+        Pane::Hosts | Pane::Updates | Pane::Probes | Pane::Markers | Pane::Gates | Pane::Diagnostics => {}
     }
     let count = view::rows_in(ui.pane, view, ui, press.now);
-    let page = usize::from(ui.size.1 / 3).max(3);
     let at = if ui.pane == Pane::Hosts { ui.host_at(view) } else { ui.cursor(ui.pane) };
     let at = at.min(count.saturating_sub(1));
     let to = match act {
@@ -72,27 +94,21 @@ pub(super) fn go(ui: &mut Ui, act: Act, view: &View, press: Press) {
     if ui.pane == Pane::Hosts {
         // Another host, another list: its cursor begins at what is new.
         ui.cursors.remove(&Pane::Updates);
-        ui.log.still = None;
+        (ui.log.still, ui.packets) = (None, None);
     }
 }
 
-/// The log stands still once somebody reads in it, however much comes in.
-fn go_log(ui: &mut Ui, act: Act, view: &View) {
-    let page = usize::from(ui.size.1 / 3).max(3);
-    let pushed = view.state.log.pushed();
-    let (until, back) = ui.log.still.unwrap_or((pushed, 0));
-    let all = view::log::count(view, ui, until);
+/// How many rows back the log, or the packets, stand once somebody reads in them, however much comes in;
+/// `None`: they are followed again.
+fn back_to(act: Act, back: usize, page: usize, all: usize) -> Option<usize> {
     let back = match act {
         Act::Up => back + 1,
         Act::Down => back.saturating_sub(1),
         Act::PageUp => back + page,
         Act::PageDown => back.saturating_sub(page),
         Act::First => all,
-        Act::Last => {
-            ui.log.still = None;
-            return;
-        }
+        Act::Last => return None,
         _ => back,
     };
-    ui.log.still = Some((until, back.min(all.saturating_sub(1))));
+    Some(back.min(all.saturating_sub(1)))
 }

@@ -55,6 +55,7 @@ fn changes_a_host(action: &Action) -> bool {
             | Intent::Restage { .. }
             | Intent::Waive { .. }
             | Intent::Confirm { .. }
+            | Intent::Keep { .. }
             | Intent::Extend { .. } => true,
             Intent::Open { .. }
             | Intent::Resume { .. }
@@ -62,6 +63,7 @@ fn changes_a_host(action: &Action) -> bool {
             | Intent::Hold { .. }
             | Intent::Release { .. }
             | Intent::Leave { .. }
+            | Intent::Acknowledge { .. }
             | Intent::Evidence { .. }
             | Intent::Mark { .. }
             | Intent::End => false,
@@ -597,4 +599,39 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn an_alarm_is_acknowledged_in_the_record() {
+    let mut hands = Hands::on(&Sample::counting());
+    let action = hands.key(Key::Char('a'));
+    let Some(Action::Intent(Intent::Acknowledge { cause })) = action else { panic!("{action:?}") };
+    assert_eq!(crate::core::alarm::words(&cause), "customer globex");
+    // In a replay there is nobody to tell.
+    let mut hands = Hands::on(&Sample::counting());
+    hands.view.live = false;
+    assert_eq!(hands.key(Key::Char('a')), None);
+}
+
+#[test]
+fn keeping_costs_a_typed_reason() {
+    let mut hands = Hands::on(&Sample::counting());
+    assert_eq!(hands.keys(":keep\n"), []);
+    assert_eq!(hands.keys(":keep web3\n"), [], "a host is no reason");
+    for (typed, wanted) in [("globex moves", "globex moves"), ("web3 globex moves", "globex moves")] {
+        let actions = hands.keys(&format!(":keep {typed}\n"));
+        let [Action::Intent(Intent::Keep { host, reason })] = &actions[..] else { panic!("{actions:?}") };
+        assert_eq!((host.as_str(), reason.raw()), ("web3", wanted));
+    }
+    let mut hands = Hands::on(&Sample::failing());
+    assert_eq!(hands.keys(":keep globex moves\n"), [], "no line is met");
+}
+
+#[test]
+fn the_probe_under_the_cursor_says_what_to_look_at_next() {
+    let mut hands = Hands::on(&Sample::counting());
+    hands.keys("3");
+    let action = hands.key(Key::Char('y'));
+    let Some(Action::Copy(text)) = action else { panic!("{action:?}") };
+    assert!(text.starts_with("nstat -asz"), "{text}");
 }

@@ -202,6 +202,7 @@ pub(super) fn press(ui: &mut Ui, view: &View, press: Press) -> Option<Action> {
 fn set_filter(ui: &mut Ui, pane: Pane, text: String) {
     ui.cursors.remove(&pane);
     ui.log.still = if pane == Pane::Log { None } else { ui.log.still };
+    ui.packets = if pane == Pane::Packets { None } else { ui.packets };
     if text.trim().is_empty() {
         ui.filters.remove(&pane);
     } else {

@@ -23,6 +23,7 @@ fn word(work: Work) -> &'static str {
         Work::Logs => "following logs",
         Work::Timer => "asking for its timer",
         Work::Confirm => "confirming",
+        Work::Capture => "capturing",
         Work::Evidence => "saving evidence",
     }
 }
@@ -37,10 +38,11 @@ fn estimate(state: &State, batch: &Batch, work: Work) -> Option<Estimate> {
         | Work::Stage
         | Work::Inspect
         | Work::Probe
-        | Work::Logs
         | Work::Timer
         | Work::Confirm
-        | Work::Evidence => None,
+        | Work::Logs
+        | Work::Capture => None,
+        Work::Evidence => None,
     }
 }
 

@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 use ratatui::layout::Rect;
 
 use super::activity::runs_on;
+use super::alarms;
 use super::bar::labels;
 use super::header::stamp;
 use super::paint::{Canvas, Text, row};
 use super::timer;
-use crate::core::event::{HoldScope, ProbeOutcome};
+use crate::core::event::{Cause, HoldScope, Line, ProbeOutcome};
 use crate::core::rollback::goes_back;
 use crate::core::schedule::{self, BootsBack, WindowPhase};
-use crate::core::state::{Batch, Health, Phase, ProbeState, Reach};
+use crate::core::state::{Batch, Phase, ProbeState, Reach};
 use crate::core::{JournalHealth, State, View, alone, fence};
 use crate::tui::theme::Role;
 use crate::tui::ui::Ui;
@@ -29,6 +30,27 @@ pub(in crate::tui) struct Banner {
     pub(super) fact: String,
     /// What can be done, or what follows by itself.
     pub(super) then: String,
+    /// What only alarms and countdowns have.
+    pub(in crate::tui) more: Option<More>,
+}
+
+/// What an alarm's banner has beside its words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::tui) struct More {
+    /// The fact in fewer words, for where there is little room, and what follows by itself before it.
+    pub(super) brief: (String, String),
+    /// What it is about, where it is an alarm that can be acknowledged.
+    pub(in crate::tui) cause: Option<Cause>,
+    /// Its place among the alarms, and how many there are.
+    pub(super) place: (usize, usize),
+    pub(super) seen: bool,
+}
+
+impl Banner {
+    /// Whether it was acknowledged: by anybody where it is an alarm, else by this viewer.
+    pub(in crate::tui) fn seen(&self, ui: &Ui) -> bool {
+        self.more.as_ref().is_some_and(|more| more.seen) || ui.acknowledged.contains(&self.key)
+    }
 }
 
 /// The most important banner, if there is one.
@@ -38,12 +60,13 @@ pub(in crate::tui) fn of(view: &View, now: Time) -> Option<Banner> {
 
 /// Every banner, the most important first.
 fn all(view: &View, now: Time) -> Vec<Banner> {
-    let sources: [fn(&View, Time) -> Vec<Banner>; 12] = [
+    let sources: [fn(&View, Time) -> Vec<Banner>; 13] = [
         journal,
         overtaken,
+        alarms::countdowns,
         rollback_failed,
         rolling,
-        failing,
+        alarms::others,
         boot_waits,
         timer::banners,
         past,
@@ -62,6 +85,7 @@ fn journal(view: &View, now: Time) -> Vec<Banner> {
         key: "journal".to_owned(),
         fact: format!("journal can't be written for {}: {}", Span::between(*since, now).brief(), why.shown()),
         then: "nothing new starts; a rollback starts all the same (^R, then R)".to_owned(),
+        more: None,
     }]
 }
 
@@ -74,6 +98,7 @@ fn overtaken(view: &View, _now: Time) -> Vec<Banner> {
         fact: format!("{fact}: this one only watches"),
         then: "nothing more is started there from here, nor rolled back: the key is in the other cockpit"
             .to_owned(),
+        more: None,
     }]
 }
 
@@ -100,6 +125,7 @@ fn rollback_failed(view: &View, now: Time) -> Vec<Banner> {
                     stamp(batch.since, now)
                 ),
                 then: format!("R tries again{console}"),
+                more: None,
             }
         })
         .collect()
@@ -154,64 +180,26 @@ fn rolling(view: &View, now: Time) -> Vec<Banner> {
     } else {
         format!("also {}; {held}", labels(view, &others, 4))
     };
-    vec![Banner { role: Role::Note, key: format!("rolling {}", first.id), fact, then }]
+    vec![Banner { role: Role::Note, key: format!("rolling {}", first.id), fact, then, more: None }]
 }
 
 /// Since when a probe has failed without a pass, and its newest reason.
 pub(super) fn failing_since(probe: &ProbeState) -> Option<(Time, String)> {
-    let mut since = None;
-    for (at, outcome) in probe.own.results.iter().rev() {
-        match outcome {
-            ProbeOutcome::Fail { .. } => since = Some(*at),
-            ProbeOutcome::Broken { .. } => {}
-            ProbeOutcome::Ok { .. } => break,
-        }
-    }
+    let since = probe.own.failing_since()?;
     let why = probe.own.results.iter().rev().find_map(|(_, outcome)| match outcome {
         ProbeOutcome::Fail { why, .. } => Some(why.shown()),
         ProbeOutcome::Ok { .. } | ProbeOutcome::Broken { .. } => None,
     });
-    Some((since?, why?))
+    Some((since, why?))
 }
 
 /// The first unconfirmed batch of each host that has one.
-fn open(state: &State) -> BTreeMap<&HostName, &Batch> {
+pub(super) fn open(state: &State) -> BTreeMap<&HostName, &Batch> {
     let mut first = BTreeMap::new();
     for batch in schedule::unconfirmed(state) {
         first.entry(&batch.host).or_insert(batch);
     }
     first
-}
-
-fn failing(view: &View, now: Time) -> Vec<Banner> {
-    let mut banners = Vec::new();
-    for (host, batch) in open(&view.state) {
-        let mut names = Vec::new();
-        let mut first: Option<(Time, String)> = None;
-        for (id, probe) in view.state.probes_of(host).filter(|(_, probe)| probe.health(now) == Health::Fail) {
-            let Some((since, why)) = failing_since(probe) else { continue };
-            if !names.contains(&id.customer) {
-                names.push(id.customer.clone());
-            }
-            if first.as_ref().is_none_or(|(at, _)| since < *at) {
-                first = Some((since, format!("{} {why}", super::probes::target(&probe.probe.target))));
-            }
-        }
-        let Some((since, why)) = first else { continue };
-        let who: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let ago = Span::between(since, now).brief();
-        banners.push(Banner {
-            role: Role::Alarm,
-            key: format!("failing {host} {}", who.join(" ")),
-            fact: format!("{} FAIL from outside for {ago}: {why}", who.join(", ")),
-            then: format!(
-                "{} is {}, not confirmed   R=rollback sheet  H=hold",
-                batch.label(),
-                standing(batch)
-            ),
-        });
-    }
-    banners
 }
 
 /// A reboot that is asked for and that its host may not come back from alone.
@@ -230,6 +218,7 @@ fn boot_waits(view: &View, now: Time) -> Vec<Banner> {
                 },
                 console(view, batch)
             ),
+            more: None,
         })
         .into_iter()
         .collect()
@@ -245,11 +234,15 @@ fn past(view: &View, now: Time) -> Vec<Banner> {
     if !late || open.is_empty() {
         return Vec::new();
     }
+    if alarms::is_counted(state, Line::AbortBy) {
+        return Vec::new();
+    }
     vec![Banner {
         role: Role::Alarm,
         key: "abort-by".to_owned(),
         fact: format!("ABORT-BY passed at {} and {} is not confirmed", stamp(by.at, now), open.join(", ")),
         then: "the agreed default is to roll back   R=rollback sheet".to_owned(),
+        more: None,
     }]
 }
 
@@ -282,6 +275,7 @@ fn lost(view: &View, now: Time) -> Vec<Banner> {
                     .unwrap_or_else(|| "what runs there goes on, its result is fetched".to_owned()),
                 console(view, batch)
             ),
+            more: None,
         });
     }
     banners
@@ -304,6 +298,7 @@ fn failed(view: &View, now: Time) -> Vec<Banner> {
                     stamp(batch.since, now)
                 ),
                 then: "nothing new starts on it   R=rollback sheet".to_owned(),
+                more: None,
             }
         })
         .collect()
@@ -323,6 +318,7 @@ fn good(view: &View, now: Time) -> Vec<Banner> {
         key: format!("back {}", labels.join(" ")),
         fact: format!("ROLLED BACK, as planned: {} at {}", labels.join(", "), stamp(last.since, now)),
         then,
+        more: None,
     }]
 }
 
@@ -341,6 +337,7 @@ fn held(view: &View, now: Time) -> Vec<Banner> {
         key: format!("held {what}"),
         fact: format!("HOLD on {what} since {}: {}", stamp(held.at, now), held.why.shown()),
         then: format!(":resume releases.  {}", runs_on(state, &held.scope, now)),
+        more: None,
     }]
 }
 
@@ -353,16 +350,17 @@ pub(super) fn wants_room(view: &View, now: Time) -> bool {
 pub(super) fn draw(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, area: Rect) {
     let banners = all(view, now);
     let Some(banner) = banners.first() else { return };
-    let seen = ui.acknowledged.contains(&banner.key);
+    let seen = banner.seen(ui);
     let role = if seen && banner.role == Role::Alarm { Role::Caution } else { banner.role };
     canvas.clear(area, role);
     let sign = canvas.theme.glyph(role);
     let word = canvas.theme.word(banner.role);
     let gap = if word.is_empty() { "" } else { " " };
-    let line = Text::of(role, format!(" {sign} {word}{gap}{}", banner.fact));
     let mut tail = String::new();
-    if banners.len() > 1 {
-        tail.push_str(&format!("  1/{}", banners.len()));
+    match banner.more.as_ref().map(|more| more.place) {
+        Some((place, of)) if of > 0 => tail.push_str(&format!("  alarm {place}/{of}")),
+        Some(_) | None if banners.len() > 1 => tail.push_str(&format!("  1/{}", banners.len())),
+        Some(_) | None => {}
     }
     if seen {
         tail.push_str("  acknowledged");
@@ -372,11 +370,26 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, are
     tail.push(' ');
     let first = row(area, 0);
     let room = Rect { width: first.width.saturating_sub(tail.len() as u16), ..first };
+    let head = format!(" {sign} {word}{gap}");
+    let width = usize::from(room.width).saturating_sub(head.chars().count());
+    let fits = banner.fact.chars().count() <= width;
+    let fact = banner.more.as_ref().filter(|more| !fits && !more.brief.0.is_empty());
+    let fact = fact.map_or(&banner.fact, |more| &more.brief.0);
     if area.height >= 2 {
-        canvas.text(room, &line);
-        canvas.text(row(area, 1), &Text::of(role, format!("   {}", banner.then)));
+        canvas.text(room, &Text::of(role, format!("{head}{fact}")));
+        let soon = banner.more.as_ref().map(|more| &more.brief.1).filter(|soon| !soon.is_empty());
+        let then = match soon {
+            Some(soon) if banner.then.chars().count() + 3 > usize::from(area.width) => {
+                format!("   {soon}   R=sheet   :keep REASON")
+            }
+            Some(_) | None => format!("   {}", banner.then),
+        };
+        canvas.text(row(area, 1), &Text::of(role, then));
     } else {
-        canvas.text(room, &line.add(role, format!("  {}", banner.then)));
+        // What happens by itself is seen, whatever else is cut off.
+        let soon = banner.more.as_ref().map_or("", |more| more.brief.1.as_str());
+        let gap = if soon.is_empty() { "" } else { "  " };
+        canvas.text(room, &Text::of(role, format!("{head}{soon}{gap}{fact}  {}", banner.then)));
     }
     canvas.text_right(first, &Text::of(role, tail));
 }

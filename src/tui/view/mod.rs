@@ -2,6 +2,7 @@
 //! so that two viewers can draw one state at different sizes, and a replay is the same screen.
 
 pub(super) mod activity;
+mod alarms;
 mod baking;
 pub(super) mod banner;
 mod bar;
@@ -16,6 +17,7 @@ mod listing;
 pub(super) mod log;
 mod markers;
 mod mask;
+pub(super) mod packets;
 mod paint;
 mod present;
 mod probes;
@@ -24,6 +26,7 @@ mod sheet;
 mod small;
 mod timeline;
 mod timer;
+mod traffic;
 mod updates;
 
 use ratatui::buffer::Buffer;
@@ -143,6 +146,7 @@ fn listing(theme: &Theme, pane: Pane, view: &View, ui: &Ui, now: Time, area: Rec
         Pane::Log => log::listing(view, ui, now, usize::from(area.height.saturating_sub(1))),
         Pane::Markers => markers::listing(view, ui),
         Pane::Gates => gates::listing(theme, view, ui, now, width),
+        Pane::Packets => packets::listing(view, ui, now, area),
         Pane::Diagnostics => Listing {
             title: Text::of(Role::Title, "diagnostics"),
             rows: vec![Text::of(Role::Dim, " these are shown on the operator's own terminal alone")],
@@ -157,7 +161,8 @@ fn draw_pane(canvas: &mut Canvas<'_>, pane: Pane, view: &View, ui: &Ui, now: Tim
 }
 
 fn draw_panes(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, body: Rect, wide: bool) {
-    if ui.zoom || ui.pane == Pane::Diagnostics {
+    // A row of packets wants the whole width of a small screen.
+    if ui.zoom || ui.pane == Pane::Diagnostics || ui.pane == Pane::Packets && !wide {
         draw_pane(canvas, ui.pane, view, ui, now, body);
         return;
     }
@@ -172,8 +177,17 @@ fn draw_panes(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, body: Re
     let wall = Rect { x: left.right(), width: 1, y: upper.y + 1, height: upper.height.saturating_sub(1) };
     canvas.text(row(Rect { x: left.right(), width: 1, ..upper }, 0), &Text::of(Role::Line, "+"));
     canvas.wall(wall, '|', Role::Line);
+    if wide && ui.pane == Pane::Packets {
+        draw_pane(canvas, Pane::Packets, view, ui, now, rest);
+        let last = Rect { y: below.bottom(), height: markers, ..body };
+        draw_pane(canvas, Pane::Log, view, ui, now, below);
+        draw_pane(canvas, Pane::Markers, view, ui, now, last);
+        return;
+    }
     if wide {
-        let probes_width = 44.min(rest.width * 49 / 100);
+        // With the focus it has room for what is seen from elsewhere.
+        let (most, share) = if ui.pane == Pane::Probes { (56, 62) } else { (44, 49) };
+        let probes_width = most.min(rest.width * share / 100);
         let middle = Rect { width: rest.width - probes_width - 1, ..rest };
         let right = Rect { x: middle.right() + 1, width: probes_width, ..rest };
         let first = if matches!(ui.pane, Pane::Gates) { Pane::Gates } else { Pane::Updates };
@@ -252,9 +266,10 @@ fn draw_hints(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, area: Re
         Act::Continue => view.live && schedule::next(&view.state).is_some(),
         Act::Mark => view.live,
         Act::Fold => ui.pane == Pane::Updates && view.live,
-        Act::Follow => ui.pane == Pane::Log,
-        Act::Acknowledge => banner::of(view, now)
-            .is_some_and(|banner| banner.role == Role::Alarm && !ui.acknowledged.contains(&banner.key)),
+        Act::Follow => matches!(ui.pane, Pane::Log | Pane::Packets),
+        Act::Acknowledge => {
+            banner::of(view, now).is_some_and(|banner| banner.role == Role::Alarm && !banner.seen(ui))
+        }
         _ => true,
     };
     canvas.text(area, &forms::hints(ui, contexts, works, usize::from(area.width)));
@@ -266,7 +281,7 @@ pub(super) fn rows_in(pane: Pane, view: &View, ui: &Ui, now: Time) -> usize {
     let plain = Theme::built_in("mono", super::ColorDepth::None);
     match pane {
         Pane::Probes => probes::count(view, ui, now),
-        Pane::Log | Pane::Diagnostics => 0,
+        Pane::Log | Pane::Packets | Pane::Diagnostics => 0,
         Pane::Hosts | Pane::Updates | Pane::Markers | Pane::Gates => {
             listing(&plain, pane, view, ui, now, Rect::new(0, 0, 120, 36)).rows.len()
         }
@@ -278,6 +293,10 @@ pub(super) fn copied(view: &View, ui: &Ui, now: Time) -> String {
     let plain = Theme::built_in("mono", super::ColorDepth::None);
     let text = match paper(&plain, view, ui, now, 100) {
         Some(paper) => paper.plain(),
+        // What a verdict says to look at next is what is wanted of its row.
+        None if ui.pane == Pane::Probes && probes::next(view, ui, now).is_some() => {
+            probes::next(view, ui, now).unwrap_or_default()
+        }
         None => {
             let listing = listing(&plain, ui.pane, view, ui, now, Rect::new(0, 0, 200, 60));
             match listing.cursor.and_then(|at| listing.rows.get(at)) {

@@ -6,14 +6,16 @@ use ratatui::layout::Rect;
 use super::banner::failing_since;
 use super::listing::{Listing, near};
 use super::paint::{Text, age};
+use super::traffic;
 use crate::core::View;
 use crate::core::effect::is_made;
-use crate::core::event::{ProbeId, ProbeOutcome};
+use crate::core::event::{ProbeId, ProbeOutcome, Vantage};
 use crate::core::state::{Health, ProbeState};
+use crate::core::verdict::{self, Verdict};
 use crate::plan::{ProbeTarget, VantageKind};
 use crate::tui::theme::{Role, Theme};
 use crate::tui::ui::{Pane, Ui};
-use crate::types::{Time, Untrusted};
+use crate::types::{CustomerName, Time, Untrusted};
 
 /// A target in short, as the plan writes it.
 pub(super) fn target(target: &ProbeTarget) -> String {
@@ -85,6 +87,18 @@ pub(super) fn listing(theme: &Theme, view: &View, ui: &Ui, now: Time, area: Rect
         title.push(Role::Warn, format!("  /{}", Untrusted::new(filter).shown()));
     }
     let name = list.iter().map(|listed| listed.id.customer.as_str().len()).max().unwrap_or(8).clamp(8, 16);
+    let cursor = (ui.pane == Pane::Probes).then(|| ui.cursor(Pane::Probes).min(list.len().saturating_sub(1)));
+    let sight = near(cursor.unwrap_or(0), usize::from(area.height));
+    if traffic::is_known(view) && !list.is_empty() {
+        let columns = Columns::of(&list, name, width);
+        let row = |(at, listed): (usize, &Listed<'_>)| match sight.contains(&at) {
+            true => columns.row(theme, view, listed, now),
+            false => Text::new(),
+        };
+        let rows = list.iter().enumerate().map(row).collect();
+        let foot = Some(foot(&list, cursor));
+        return Listing { title, head: Some(columns.head()), rows, cursor, foot, ..Listing::default() };
+    }
     // Three spaces, outside 10, ms 4, two spaces, before 6, age 4: 29 beside these two.
     let name = name.min(width.saturating_sub(29 + 7).max(6));
     let what = width.saturating_sub(name + 29).clamp(6, 14);
@@ -96,8 +110,6 @@ pub(super) fn listing(theme: &Theme, view: &View, ui: &Ui, now: Time, area: Rect
         .add(Role::Dim, "  ")
         .cell(Role::Dim, "before", 6)
         .right(Role::Dim, "age", 4);
-    let cursor = (ui.pane == Pane::Probes).then(|| ui.cursor(Pane::Probes).min(list.len().saturating_sub(1)));
-    let sight = near(cursor.unwrap_or(0), usize::from(area.height));
     let rows: Vec<Text> = list
         .iter()
         .enumerate()
@@ -133,7 +145,104 @@ pub(super) fn listing(theme: &Theme, view: &View, ui: &Ui, now: Time, area: Rect
     } else {
         rows
     };
-    Listing { title, head: Some(head), rows, cursor, foot: Some(foot(&list, cursor)), ..Listing::default() }
+    Listing {
+        title,
+        head: Some(head),
+        rows,
+        cursor,
+        foot: Some(foot(view, &list, cursor, now)),
+        ..Listing::default()
+    }
+}
+
+/// Where packets are captured: what is seen from outside and inside, and what came of it on the wire.
+struct Columns {
+    name: usize,
+    what: usize,
+    inside: bool,
+    before: bool,
+}
+
+impl Columns {
+    /// Outside with its milliseconds, and its space.
+    const OUTSIDE: usize = 10;
+    const INSIDE: usize = 8;
+    /// How it was before the window, and the age.
+    const BEFORE: usize = 13;
+
+    fn of(list: &[Listed<'_>], name: usize, width: usize) -> Self {
+        let least = 1 + 8 + 1 + 7 + Self::OUTSIDE + 1 + traffic::WIDTH;
+        let mut room = width.saturating_sub(least);
+        let mut take = |wanted: bool, columns: usize| {
+            let fits = wanted && room >= columns;
+            room -= if fits { columns } else { 0 };
+            fits
+        };
+        let inside = list.iter().any(|listed| listed.probe.others.contains_key(&Vantage::Inside));
+        let (inside, before) = (take(inside, Self::INSIDE), take(true, Self::BEFORE));
+        let more = room.min(name.saturating_sub(8));
+        Self { name: 8 + more, what: (7 + room - more).min(14), inside, before }
+    }
+
+    fn head(&self) -> Text {
+        let mut text = Text::of(Role::Dim, " ")
+            .cell(Role::Dim, "customer", self.name + 1)
+            .cell(Role::Dim, "probe", self.what + 1)
+            .cell(Role::Dim, "outside", Self::OUTSIDE);
+        if self.inside {
+            text = text.cell(Role::Dim, "inside", Self::INSIDE);
+        }
+        text = text.cell(Role::Dim, "packets", traffic::WIDTH);
+        match self.before {
+            true => text.add(Role::Dim, "  before  age"),
+            false => text,
+        }
+    }
+
+    fn row(&self, theme: &Theme, view: &View, listed: &Listed<'_>, now: Time) -> Text {
+        let Listed { id, probe, health, .. } = listed;
+        let (role, word, took) = result(theme, probe, *health, now);
+        let ink = if role == Role::ProbeFail { Role::Strong } else { Role::Plain };
+        let with_time = |role: Role, word: &str, took: &str| {
+            let took = if role == Role::ProbeOk && took != "-" { format!(" {took}") } else { String::new() };
+            format!("{} {word}{took}", theme.glyph(role))
+        };
+        let plan = view.state.plan.as_ref();
+        let customer = plan.and_then(|plan| plan.customers.iter().find(|other| other.name == id.customer));
+        let (seen, words) = traffic::words(view, customer.map(|customer| &customer.host), probe, now);
+        let mut text = Text::of(ink, " ")
+            .cell(ink, id.customer.as_str(), self.name)
+            .add(ink, " ")
+            .cell(ink, &target(&probe.probe.target), self.what)
+            .add(ink, " ")
+            .cell(role, &with_time(role, &word, &took), Self::OUTSIDE - 1)
+            .add(ink, " ");
+        if self.inside {
+            let (role, word, took) = match probe.others.get(&Vantage::Inside) {
+                Some(series) => {
+                    let role = self::role(series.health(&probe.probe, now));
+                    let took = match series.last() {
+                        Some((_, ProbeOutcome::Ok { took, .. })) => took.as_ms().to_string(),
+                        _ => "-".to_owned(),
+                    };
+                    (role, theme.word(role), took)
+                }
+                None => (Role::Dim, "-", "-".to_owned()),
+            };
+            text = text.cell(role, &with_time(role, word, &took), Self::INSIDE - 1).add(ink, " ");
+        }
+        text = text.cell(seen, &words, traffic::WIDTH);
+        if self.before {
+            let before = match probe.own.before {
+                Some(true) => (Role::Dim, "ok"),
+                Some(false) => (Role::Warn, "FAIL"),
+                None => (Role::Dim, "-"),
+            };
+            let age = probe.last().map_or("-".to_owned(), |(at, _)| age(*at, now));
+            text = text.add(Role::Plain, "  ").cell(before.0, before.1, 6).right(Role::Dim, &age, 5);
+        }
+        text
+    }
 }
 
 fn result(theme: &Theme, probe: &ProbeState, health: Health, now: Time) -> (Role, String, String) {
@@ -155,9 +264,18 @@ fn result(theme: &Theme, probe: &ProbeState, health: Health, now: Time) -> (Role
 }
 
 /// The reason of the row under the cursor or, with none, of the first that fails; else the sum.
-fn foot(list: &[Listed<'_>], cursor: Option<usize>) -> Text {
+fn foot(view: &View, list: &[Listed<'_>], cursor: Option<usize>, now: Time) -> Text {
     let made = || list.iter().filter(|listed| listed.made);
-    if let Some(Listed { probe, .. }) = cursor.and_then(|at| list.get(at)) {
+    if let Some(Listed { id, probe, .. }) = cursor.and_then(|at| list.get(at)) {
+        let judged = verdict::judge(&view.state, id, now);
+        // What is so, as far as it is known; else what the newest attempt said.
+        if !matches!(judged.verdict, Verdict::Reachable | Verdict::Unknown) {
+            let mut text = Text::of(Role::ProbeFail, format!(" {}", judged.gist));
+            if let Some(next) = judged.next {
+                text.push(Role::Dim, format!("   y copies: {next}"));
+            }
+            return text;
+        }
         return match (failing_since(probe), probe.last()) {
             _ if !is_made(&probe.probe) => Text::of(Role::Dim, " this version makes no probe of that kind"),
             (Some((since, why)), _) => {
@@ -187,6 +305,20 @@ fn foot(list: &[Listed<'_>], cursor: Option<usize>) -> Text {
         text.push(Role::Dim, format!(", {others} not made"));
     }
     text
+}
+
+/// Whose probe is under the cursor.
+pub(super) fn customer(view: &View, ui: &Ui, now: Time) -> Option<CustomerName> {
+    let list = ordered(view, ui, now);
+    let at = ui.cursor(Pane::Probes).min(list.len().saturating_sub(1));
+    list.get(at).map(|listed| listed.id.customer.clone())
+}
+
+/// The command to look at next for the row under the cursor, where its verdict has one.
+pub(super) fn next(view: &View, ui: &Ui, now: Time) -> Option<String> {
+    let list = ordered(view, ui, now);
+    let listed = list.get(ui.cursor(Pane::Probes).min(list.len().saturating_sub(1)))?;
+    verdict::judge(&view.state, listed.id, now).next
 }
 
 /// How many rows the pane has.

@@ -55,6 +55,10 @@ fn all_views() -> Vec<(&'static str, Sample, &'static str)> {
         ("failing", Sample::failing(), "gjj3"),
         ("failing_rollback_sheet", Sample::failing(), "gjj\u{12}"),
         ("failing_rollback_wave", Sample::failing(), "gjj\u{12}ss"),
+        ("counting", Sample::counting(), "3"),
+        ("counting_keep", Sample::counting(), ":keep globex moves"),
+        ("kept", Sample::kept(), ""),
+        ("past_abort_by", Sample::past_abort_by(), ""),
         ("baking", Sample::baking(), ""),
         ("baking_hold", Sample::baking(), "cH"),
         ("baking_gate_bake", Sample::baking(), "c\t\t\t"),
@@ -78,6 +82,11 @@ fn all_views() -> Vec<(&'static str, Sample, &'static str)> {
         ("palette", Sample::held(), ":re"),
         ("help", Sample::held(), "?"),
         ("present", Sample::failing(), "gjjv"),
+        ("captured", Sample::captured(), "gjj3"),
+        ("packets", Sample::captured(), "gjj:pane packets\n"),
+        ("packets_still", Sample::captured(), "gjj:pane packets\n/[s]\nk"),
+        ("packets_unseen", Sample::captured(), "gjjj:packets host\n"),
+        ("packets_masked", Sample::captured(), "gjj:packets all\nv"),
     ]
 }
 

@@ -121,6 +121,7 @@ pub(super) fn banners(view: &View, now: Time) -> Vec<Banner> {
             key: format!("no timer {}", batch.id),
             fact: format!("{} has NO TIMER: it does not roll back by itself", batch.host),
             then: format!("{} is {}, not confirmed   R=rollback sheet", batch.label(), standing(batch)),
+            more: None,
         }),
         Unattended::RollsBack(at) if at > now && Span::between(now, at) < near => Some(Banner {
             role: Role::Alarm,
@@ -133,6 +134,7 @@ pub(super) fn banners(view: &View, now: Time) -> Vec<Banner> {
                 batch.label()
             ),
             then: format!("lengthen: :extend {} 10   R=rollback sheet", batch.host),
+            more: None,
         }),
         Unattended::Nothing
         | Unattended::RollsBack(_)

@@ -1,0 +1,166 @@
+//! Attempts of probes that have ended, and what of each was seen on the host: found by its own port, which
+//! the dialer knows; where a vantage's ports don't come to the host as they are, by address and time.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+
+use super::Interfaces;
+use super::flows::{Conversation, Flows, Key, Protocol};
+use crate::core::event::{Flow, ProbeId, Vantage};
+
+/// So long after its end an attempt is looked for, so that late packets are in; in nanoseconds.
+const LATE: u64 = 1_000_000_000;
+/// A capture that lags behind is given this long, in nanoseconds.
+const PATIENCE: u64 = 10_000_000_000;
+/// A capture that is behind has had bytes within this time; in nanoseconds.
+const FRESH: u64 = 500_000_000;
+/// How far two clocks that were compared over a connection may be apart, in nanoseconds.
+const SLACK: u64 = 500_000_000;
+/// Attempts that wait to be looked for.
+const WAITING: usize = 10_000;
+
+/// An attempt that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempted {
+    /// Of which probe.
+    pub probe: ProbeId,
+    /// Made from where.
+    pub vantage: Vantage,
+    /// Its own end; for a ping the port is the echo's id.
+    pub local: SocketAddr,
+    /// The customer's end; port 0 for a ping.
+    pub peer: SocketAddr,
+    /// Whether it went over UDP (dns); a peer without a port is a ping, all else TCP.
+    pub udp: bool,
+    /// When it began at the earliest, by the cockpit's clock, in nanoseconds since 1970.
+    pub began: u64,
+    /// When it ended, by the same clock.
+    pub ended: u64,
+}
+
+impl Attempted {
+    fn protocol(&self) -> Protocol {
+        match (self.udp, self.peer.port()) {
+            (true, _) => Protocol::Udp,
+            (false, 0) => Protocol::Echo,
+            (false, _) => Protocol::Tcp,
+        }
+    }
+
+    fn key(&self) -> Key {
+        Key { server: self.peer, port: self.local.port(), protocol: self.protocol() }
+    }
+}
+
+/// How the capture stands as an attempt is looked for; all moments by the cockpit's clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    pub(super) now: u64,
+    /// Since when nothing was missed: it runs, the kernel dropped nothing, and nothing was let go.
+    pub(super) whole_since: Option<u64>,
+    /// When bytes came last.
+    pub(super) heard: u64,
+    /// The newest packet.
+    pub(super) newest: u64,
+    /// What to add to the cockpit's clock to have the host's, in nanoseconds.
+    pub(super) offset: i64,
+}
+
+/// Attempts that wait, and what is known of the vantages.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    waiting: VecDeque<Attempted>,
+    /// Vantages whose own ports were seen on the host.
+    direct: BTreeSet<Vantage>,
+}
+
+impl Attempts {
+    pub(super) fn add(&mut self, attempt: Attempted) {
+        if self.waiting.len() == WAITING {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back(attempt);
+    }
+
+    /// Those that are due, each with what was seen of it. What can't be told (the capture did not run all
+    /// the while, or is behind) is told of nobody.
+    pub(super) fn due(
+        &mut self,
+        standing: &Standing,
+        flows: &mut Flows,
+        names: &Interfaces,
+    ) -> Vec<(Attempted, Flow)> {
+        let mut found = Vec::new();
+        let mut later = VecDeque::new();
+        for attempt in std::mem::take(&mut self.waiting) {
+            if standing.now < attempt.ended.saturating_add(LATE) {
+                later.push_back(attempt);
+                continue;
+            }
+            match self.look(&attempt, standing, flows, names) {
+                Look::Found(flow) => found.push((attempt, flow)),
+                Look::Later => later.push_back(attempt),
+                Look::Never => {}
+            }
+        }
+        self.waiting = later;
+        found
+    }
+
+    fn look(
+        &mut self,
+        attempt: &Attempted,
+        standing: &Standing,
+        flows: &mut Flows,
+        names: &Interfaces,
+    ) -> Look {
+        let host = |moment: u64| moment.saturating_add_signed(standing.offset);
+        // A port is used again in time: what was over long before it began is another's.
+        let from = host(attempt.began).saturating_sub(SLACK);
+        let until = host(attempt.ended).saturating_add(LATE);
+        let own = |talk: &Conversation| !talk.claimed && talk.last >= from && talk.began <= until;
+        let ip = attempt.local.ip();
+        let mut by_port: Vec<&mut Conversation> = flows.of(&attempt.key()).filter(|talk| own(talk)).collect();
+        // Its own address first, where that is known: two places may use one port.
+        let at = by_port.iter().position(|talk| talk.client == ip).or((!by_port.is_empty()).then_some(0));
+        if let Some(talk) = at.and_then(|at| by_port.get_mut(at)) {
+            talk.claimed = true;
+            let (client, flow) = (talk.client, talk.flow(names));
+            flows.know(client);
+            self.direct.insert(attempt.vantage.clone());
+            return Look::Found(flow);
+        }
+        let behind = standing.newest < attempt.ended
+            && standing.now.saturating_sub(standing.heard) < FRESH
+            && standing.now < attempt.ended.saturating_add(PATIENCE);
+        if behind {
+            return Look::Later;
+        }
+        // Nothing was there, where it would have been seen.
+        if standing.whole_since.is_none_or(|since| since > attempt.began) {
+            return Look::Never;
+        }
+        if self.direct.contains(&attempt.vantage) {
+            return Look::Found(Flow::default());
+        }
+        let near = |talk: &Conversation| !talk.claimed && talk.began >= from && talk.began <= until;
+        let nearest = flows
+            .with(attempt.peer, attempt.protocol())
+            .filter(|talk| near(talk))
+            .min_by_key(|talk| talk.began.abs_diff(host(attempt.began)));
+        let flow = match nearest {
+            Some(talk) => {
+                talk.claimed = true;
+                talk.flow(names)
+            }
+            None => Flow::default(),
+        };
+        Look::Found(Flow { by_time: true, ..flow })
+    }
+}
+
+enum Look {
+    Found(Flow),
+    Later,
+    Never,
+}

@@ -1,0 +1,199 @@
+use std::net::SocketAddr;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::capture::builder::*;
+use crate::core::event::{Flow, ProbeId, TcpFlags, Vantage};
+
+const S: u8 = TcpFlags::SYN;
+const A: u8 = TcpFlags::ACK;
+const SEC: u64 = 1_000_000_000;
+/// The cockpit's clock as the capture begins, and by how much the host's is ahead.
+const NOW: u64 = 1_700_000_000 * SEC;
+const AHEAD: u64 = 3_600 * SEC;
+const SERVER: &str = "192.0.2.32:443";
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn watch() -> Watch {
+    let mut watch = Watch::new("web1".parse().unwrap(), [at(SERVER).ip()]);
+    let lines: [&[u8]; 1] = [b"2: eth0: <"];
+    watch.begin(Interfaces::read(lines), Some(NOW + AHEAD), NOW);
+    let head = stream(link::SLL2, false, true, &[]);
+    watch.push(&head, NOW, |_, _| {}).unwrap();
+    watch
+}
+
+/// A packet of one side, at a moment of the cockpit's clock, into the stream.
+fn sees(watch: &mut Watch, moment: u64, src: &str, dst: &str, flags: u8) {
+    let way = if dst == SERVER { 0 } else { 4 };
+    let seq = if way == 0 { (moment / SEC) as u32 } else { 900 };
+    let packet = tcp_packet(at(src), at(dst), flags, seq, if flags & A != 0 { 901 } else { 0 }, &[]);
+    let bytes = stream(link::SLL2, false, true, &[(moment + AHEAD, sll2(2, way, 0x0800, &packet))]);
+    watch.push(&bytes[24..], moment, |_, _| {}).unwrap();
+}
+
+fn attempt(local: &str, began: u64, ended: u64) -> Attempted {
+    Attempted {
+        probe: ProbeId { customer: "globex".parse().unwrap(), index: 0 },
+        vantage: Vantage::Cockpit,
+        local: at(local),
+        peer: at(SERVER),
+        udp: false,
+        began,
+        ended,
+    }
+}
+
+fn matched(watch: &mut Watch, now: u64) -> Vec<Flow> {
+    let events = watch.found(now).events;
+    let flow = |event| match event {
+        PacketEvent::Matched { flow, .. } => Some(*flow),
+        _ => None,
+    };
+    events.into_iter().filter_map(flow).collect()
+}
+
+#[test]
+fn an_attempt_is_found_by_its_own_port_a_second_after_its_end() {
+    let mut watch = watch();
+    let began = NOW + 10 * SEC;
+    sees(&mut watch, began, "198.51.100.7:51034", SERVER, S);
+    sees(&mut watch, began, "198.51.100.8:51035", SERVER, S);
+    // A failed connect knows its port alone.
+    watch.attempted(attempt("0.0.0.0:51034", began, began + 3 * SEC));
+    assert_eq!(matched(&mut watch, began + 3 * SEC), []);
+    let found = matched(&mut watch, began + 4 * SEC);
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].asked, found[0].granted, found[0].by_time), (1, 0, false));
+    assert_eq!(found[0].came_by, Some("eth0".parse().unwrap()));
+    assert_eq!(matched(&mut watch, began + 9 * SEC), [], "once");
+}
+
+#[test]
+fn nothing_there_is_said_only_where_the_capture_ran_all_the_while() {
+    let direct = |watch: &mut Watch| {
+        sees(watch, NOW + SEC, "198.51.100.7:50000", SERVER, S);
+        watch.attempted(attempt("0.0.0.0:50000", NOW + SEC, NOW + SEC));
+        assert_eq!(matched(watch, NOW + 3 * SEC).len(), 1);
+    };
+    let (began, ended) = (NOW + 10 * SEC, NOW + 13 * SEC);
+    let lost = || attempt("0.0.0.0:51034", began, ended);
+    let mut whole = watch();
+    direct(&mut whole);
+    whole.attempted(lost());
+    assert_eq!(matched(&mut whole, ended + SEC), [Flow::default()]);
+    type Bend = fn(&mut Watch);
+    let bends: [(&str, Bend); 3] = [
+        ("the kernel dropped some", |watch| watch.dropped(3, NOW + 11 * SEC)),
+        ("it was lost", Watch::end),
+        ("it was lost and is back", |watch| {
+            watch.end();
+            watch.begin(Interfaces::default(), None, NOW + 12 * SEC);
+        }),
+    ];
+    for (what, bend) in bends {
+        let mut watch = watch();
+        direct(&mut watch);
+        bend(&mut watch);
+        watch.attempted(lost());
+        assert_eq!(matched(&mut watch, ended + SEC), [], "{what}");
+        assert_eq!(matched(&mut watch, ended + 20 * SEC), [], "{what}");
+    }
+}
+
+#[test]
+fn a_capture_that_lags_is_waited_for() {
+    let mut watch = watch();
+    let (began, ended) = (NOW + 10 * SEC, NOW + 13 * SEC);
+    watch.attempted(attempt("0.0.0.0:51034", began, ended));
+    // Bytes come all the time, and they are old.
+    let old = |watch: &mut Watch, now: u64| {
+        let packet = sll2(2, 0, 0x0800, &tcp_packet(at("203.0.113.9:9"), at(SERVER), A, 1, 1, &[]));
+        let bytes = stream(link::SLL2, false, true, &[(NOW + 9 * SEC + AHEAD, packet)]);
+        watch.push(&bytes[24..], now, |_, _| {}).unwrap();
+    };
+    for n in 1..4 {
+        old(&mut watch, ended + n * SEC);
+        assert_eq!(matched(&mut watch, ended + n * SEC), []);
+    }
+    sees(&mut watch, began + 1, "198.51.100.7:51034", SERVER, S);
+    assert_eq!(matched(&mut watch, ended + 5 * SEC).len(), 1);
+}
+
+#[test]
+fn behind_a_translated_address_it_is_found_by_address_and_time_and_said_so() {
+    let mut watch = watch();
+    let began = NOW + 10 * SEC;
+    // The vantage's port is 51034; what comes to the host is another.
+    sees(&mut watch, began, "203.0.113.1:1025", SERVER, S);
+    sees(&mut watch, began, SERVER, "203.0.113.1:1025", S | A);
+    watch.attempted(attempt("10.0.0.5:51034", began, began + SEC / 10));
+    let found = matched(&mut watch, began + 2 * SEC);
+    assert_eq!((found[0].asked, found[0].granted, found[0].by_time), (1, 1, true));
+    // Nothing to that address from anyone: that is known, in the weaker form.
+    watch.attempted(attempt("10.0.0.5:51035", began + 20 * SEC, began + 23 * SEC));
+    assert_eq!(matched(&mut watch, began + 25 * SEC), [Flow { by_time: true, ..Flow::default() }]);
+    // Where the ports were once seen as they are, nobody else's packets are taken for its own.
+    sees(&mut watch, began + 30 * SEC, "10.0.0.5:51036", SERVER, S);
+    watch.attempted(attempt("10.0.0.5:51036", began + 30 * SEC, began + 30 * SEC));
+    assert!(!matched(&mut watch, began + 32 * SEC)[0].by_time);
+    sees(&mut watch, began + 40 * SEC, "203.0.113.1:1026", SERVER, S);
+    watch.attempted(attempt("10.0.0.5:51037", began + 40 * SEC, began + 43 * SEC));
+    assert_eq!(matched(&mut watch, began + 45 * SEC), [Flow::default()]);
+}
+
+#[test]
+fn rows_are_few_and_the_rest_counted_and_tallies_come_every_five_seconds() {
+    let mut watch = watch();
+    for n in 0..40 {
+        sees(&mut watch, NOW + SEC + n, "198.51.100.7:51034", SERVER, A);
+    }
+    let found = watch.found(NOW + 2 * SEC);
+    assert_eq!((found.rows.len() as u64 + found.left_out, found.events.len()), (40, 0));
+    let row = &found.rows[0];
+    assert_eq!(
+        (row.host.as_str(), row.by.as_ref().map(ToString::to_string)),
+        ("web1", Some("eth0".to_owned()))
+    );
+    assert_eq!((row.sign(), row.seen.length), ('<', 40));
+    watch.dropped(7, NOW + 3 * SEC);
+    watch.dropped(9, NOW + 4 * SEC);
+    let events = watch.found(NOW + 5 * SEC).events;
+    let [PacketEvent::Tallied { over, tallies, dropped, .. }] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    assert_eq!((over.as_ms(), tallies.len(), tallies[0].came, *dropped), (5_000, 1, 40, 9));
+    assert_eq!(watch.found(NOW + 10 * SEC), Found::default());
+}
+
+proptest! {
+    #[test]
+    fn any_stream_and_any_attempts_end_well(
+        pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..12),
+        ports in prop::collection::vec((any::<u16>(), any::<u32>(), any::<u32>()), 0..6),
+        clock in any::<Option<u64>>(),
+    ) {
+        let mut watch = watch();
+        watch.begin(Interfaces::default(), clock, NOW);
+        let head = stream(link::SLL2, false, true, &[]);
+        let mut at = NOW;
+        let _ = watch.push(&head, at, |_, _| {});
+        for piece in &pieces {
+            at += SEC;
+            // As packets, so that not all is out of step at once.
+            let bytes = stream(link::SLL2, false, true, &[(at, piece.clone())]);
+            let _ = watch.push(&bytes[24..], at, |_, _| {});
+            let _ = watch.push(piece, at, |_, _| {});
+        }
+        for (port, began, took) in ports {
+            let began = NOW + u64::from(began);
+            watch.attempted(attempt(&format!("0.0.0.0:{port}"), began, began + u64::from(took)));
+            let found = watch.found(at + 30 * SEC);
+            prop_assert!(found.rows.len() < 100);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Customers go dark after an apply: a line that was agreed rolls it back, unless somebody keeps it.
+
+use super::*;
+use crate::core::event::AlarmEvent;
+use crate::plan::{AbortLine, AbortProbes, AutoRollback, Limit, VantageKind};
+
+/// A window whose update of web2 cuts its customers off, with one abort line and these words for it.
+fn window(seed: u64, auto: AutoRollback) -> Sim {
+    let mut sim = Sim::new(seed, Purpose::Run);
+    // The plan of a seed has a line or none: the one that is looked at here is put into the very first record.
+    let mut plan = sim.fold.plan.as_ref().expect("a plan").as_ref().clone();
+    plan.aborts = vec![AbortLine {
+        probes: AbortProbes::Required,
+        from: VantageKind::Outside,
+        fails: Limit { fails: 3, of: 5 },
+    }];
+    (plan.policy.auto_rollback, plan.policy.countdown) = (auto, Span::secs(60));
+    (plan.policy.bake, plan.policy.confirm_within) = (Span::mins(30), Span::mins(30));
+    sim.conductor = Some(Conductor::new(MemoryLog::new(), State::default(), "first".into(), 1));
+    (sim.fold, sim.flight, sim.story) = (State::default(), Vec::new(), Vec::new());
+    for host in sim.hosts.values_mut() {
+        host.breaks = true;
+    }
+    sim.command(Intent::Open { purpose: Purpose::Run, plan: Box::new(plan), rehearsal: None });
+    sim
+}
+
+fn pass(sim: &mut Sim) {
+    sim.now = sim.now + Span::secs(2);
+    sim.watch();
+    sim.input(&Input::Tick);
+    for _ in 0..6 {
+        sim.deliver();
+    }
+    sim.see();
+}
+
+fn phase(sim: &Sim) -> Option<Phase> {
+    sim.fold.batches_of(&name("web2")).next().map(|batch| batch.phase)
+}
+
+/// Goes on until the line is met on web2; `None` where an apply of this seed fails.
+fn dark(sim: &mut Sim) -> Option<()> {
+    for _ in 0..400 {
+        pass(sim);
+        if !sim.fold.alarms.lines.is_empty() {
+            return Some(());
+        }
+        let web2 = name("web2");
+        let staged = sim.fold.batches_of(&web2).next().filter(|b| b.phase == Phase::Staged);
+        let Some(batch) = staged.map(|batch| batch.id.clone()) else { continue };
+        for gate in gate::GATES {
+            sim.command(Intent::Waive {
+                gate: gate.word().into(),
+                batch: batch.clone(),
+                reason: "the story".into(),
+                watch: "the probes".into(),
+                lasts: Span::mins(20),
+            });
+        }
+        sim.command(Intent::Go { batch });
+    }
+    None
+}
+
+/// What was recorded of lines.
+fn lines(sim: &Sim) -> Vec<String> {
+    let log = &sim.conductor.as_ref().expect("it is there").log;
+    let words = log.records().iter().filter_map(|record| match &record.event {
+        Event::Alarm(AlarmEvent::LineMet { .. }) => Some("met"),
+        Event::Alarm(AlarmEvent::CountdownStarted { .. }) => Some("counts"),
+        Event::Alarm(AlarmEvent::Kept { .. }) => Some("kept"),
+        Event::Alarm(AlarmEvent::Fired { .. }) => Some("fired"),
+        Event::Batch(BatchEvent::RollbackQueued { .. }) => Some("rollback"),
+        _ => None,
+    });
+    words.map(str::to_owned).collect()
+}
+
+/// Windows of several seeds in which the line is met.
+fn met(auto: AutoRollback) -> Vec<Sim> {
+    let all: Vec<Sim> = (0..40)
+        .map(|seed| window(seed, auto))
+        .filter_map(|mut sim| dark(&mut sim).map(|()| sim))
+        .take(5)
+        .collect();
+    assert_eq!(all.len(), 5, "applies fail now and then, not always");
+    all
+}
+
+#[test]
+fn customers_dark_after_an_apply_are_rolled_back_with_nobody_there() {
+    for mut sim in met(AutoRollback::Armed) {
+        let since = sim.now;
+        while phase(&sim) != Some(Phase::Back) {
+            assert!(sim.now < since + Span::mins(10), "{}", sim.story.join("\n"));
+            pass(&mut sim);
+        }
+        assert_eq!(lines(&sim), ["met", "counts", "fired", "rollback"]);
+        let host = &sim.hosts[&name("web2")];
+        assert_eq!(host.installed, host.first, "as it was");
+        // The customers are back, and nothing more is taken back.
+        for _ in 0..30 {
+            pass(&mut sim);
+        }
+        assert!(sim.fold.alarms.raised.is_empty(), "{:?}", sim.fold.alarms);
+        assert_eq!(lines(&sim), ["met", "counts", "fired", "rollback"]);
+    }
+}
+
+#[test]
+fn what_is_kept_is_not_rolled_back() {
+    for mut sim in met(AutoRollback::Armed) {
+        sim.command(Intent::Keep { host: name("web2"), reason: "they move at this moment".into() });
+        for _ in 0..120 {
+            pass(&mut sim);
+        }
+        assert_eq!(lines(&sim), ["met", "counts", "kept"]);
+        assert!(phase(&sim).is_some_and(Phase::unconfirmed) && !sim.fold.alarms.raised.is_empty());
+    }
+}
+
+#[test]
+fn asked_nobody_answers_and_nothing_is_rolled_back() {
+    for mut sim in met(AutoRollback::Ask) {
+        for _ in 0..120 {
+            pass(&mut sim);
+        }
+        assert_eq!(lines(&sim), ["met"]);
+    }
+}
+
+/// A countdown that another process can't have seen is begun anew there, and rolls back once.
+#[test]
+fn a_cockpit_that_dies_in_the_countdown_begins_it_anew() {
+    for mut sim in met(AutoRollback::Armed) {
+        for _ in 0..25 {
+            pass(&mut sim);
+        }
+        sim.crash();
+        let resumed = sim.now;
+        while phase(&sim) != Some(Phase::Back) {
+            assert!(sim.now < resumed + Span::mins(15), "{}", sim.story.join("\n"));
+            pass(&mut sim);
+        }
+        let lines = lines(&sim);
+        assert_eq!(lines.iter().filter(|word| *word == "fired").count(), 1, "{lines:?}");
+        assert_eq!(lines.iter().filter(|word| *word == "met").count(), 2, "{lines:?}");
+    }
+}

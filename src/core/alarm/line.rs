@@ -1,0 +1,247 @@
+//! Abort lines, and abort-by: lines agreed in calm. One that is met on a host with unconfirmed work starts a
+//! countdown whose default is to roll that work back; a typed reason keeps it. It goes on when the line is
+//! not met any more, since that was agreed. One line rolls a batch back once, and never what another
+//! cockpit holds.
+
+use super::{calm_from, failures, passes, series_of};
+use crate::core::event::{AlarmEvent, BatchEvent, Cause, Event, HoldScope, Line, Vantage, WindowEvent};
+use crate::core::state::{Batch, DeadMan, LineState, Phase, State};
+use crate::core::{effect, evidence, fence, rollback, schedule, verdict};
+use crate::plan::{AbortLine, AbortProbes, AutoRollback, Plan, VantageKind};
+use crate::types::{BatchId, HostName, Time, Untrusted};
+
+/// The lines of a plan: those that it agrees on, in their order, and abort-by, which every plan has.
+fn lines(plan: &Plan) -> impl Iterator<Item = Line> {
+    let aborts = (1..=plan.aborts.len()).map(|number| Line::Abort(number as u16));
+    aborts.chain([Line::AbortBy])
+}
+
+pub(super) fn due(state: &State, now: Time) -> Vec<Event> {
+    let Some(plan) = &state.plan else { return Vec::new() };
+    let mut events: Vec<Event> = Vec::new();
+    for ((host, line), met) in &state.alarms.lines {
+        events.extend(follow(state, plan, (host, *line), met, now));
+    }
+    // What fired a moment ago is queued first: another line has nothing to roll back there then.
+    if !events.is_empty() {
+        return events;
+    }
+    for host in hosts(state) {
+        for line in lines(plan).filter(|line| state.alarms.line(host, *line).is_none()) {
+            let batches: Vec<BatchId> = fresh(state, host, line).map(|batch| batch.id.clone()).collect();
+            if batches.is_empty() {
+                continue;
+            }
+            if let Some(why) = met(state, plan, host, line, now) {
+                let (host, why) = (host.clone(), Untrusted::new(why));
+                // What the host is like is kept before anything is put back there.
+                events.extend(evidence::wanted(state, &host, &format!("{} met", line.word())));
+                events.push(Event::Alarm(AlarmEvent::LineMet { host: host.clone(), line, why, batches }));
+                events.extend(countdown(plan, &host, line, now));
+            }
+        }
+    }
+    events
+}
+
+/// Hosts of ours with unconfirmed work.
+fn hosts(state: &State) -> Vec<&HostName> {
+    let mut hosts: Vec<&HostName> =
+        fence::ours(state).filter(|batch| batch.phase.unconfirmed()).map(|batch| &batch.host).collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    hosts
+}
+
+/// Whether a line can still roll a batch back: nobody else has, or is about to.
+fn stands(state: &State, batch: &Batch) -> bool {
+    batch.phase.unconfirmed()
+        && batch.phase != Phase::RollbackFailed
+        && !batch.wanted_back
+        && !rollback::is_under_way(batch)
+        && !batch.timer.as_ref().is_some_and(DeadMan::fired)
+        && fence::of(state, &batch.host).is_none()
+}
+
+/// What a line that is not met yet may be met for. What a running apply or reboot does is expected; abort-by
+/// doesn't wait for it: the rollback is queued behind it.
+fn fresh<'s>(state: &'s State, host: &'s HostName, line: Line) -> impl Iterator<Item = &'s Batch> {
+    let batches = state.batches_of(host).map(AsRef::as_ref);
+    batches.filter(move |batch: &&Batch| {
+        let calm = match line {
+            Line::Abort(_) => !matches!(batch.phase, Phase::Applying | Phase::Rebooting),
+            Line::AbortBy => true,
+        };
+        calm && stands(state, batch) && !state.alarms.spent.contains(&(line, batch.id.clone()))
+    })
+}
+
+/// What meets a line on a host at this moment, in words.
+pub fn met(state: &State, plan: &Plan, host: &HostName, line: Line, now: Time) -> Option<String> {
+    match line {
+        Line::AbortBy => {
+            let by = schedule::abort_by(state)?.at;
+            (now >= by).then(|| format!("abort-by has passed at {}", by.format("%H:%M:%SZ")))
+        }
+        Line::Abort(number) => {
+            let line = abort(plan, number)?;
+            let probes = of_line(state, host, line);
+            let mut failing = probes.filter_map(|(id, probe)| {
+                let from = calm_from(state, host, probe);
+                let fails = series_of(probe, line.from).any(|series| {
+                    series.before != Some(false)
+                        && !series.stale(&probe.probe, now)
+                        && failures(series, line.fails, from) >= line.fails.fails as usize
+                });
+                fails.then(|| id.customer.to_string())
+            });
+            let first = failing.next()?;
+            // A place that does not work sees everything fail.
+            if line.from == VantageKind::Outside && blind(state, now) {
+                return None;
+            }
+            let mut names = vec![first];
+            names.extend(failing);
+            names.dedup();
+            let from = match line.from {
+                VantageKind::Outside => "outside",
+                VantageKind::Inside => "inside",
+                VantageKind::Peer => "a peer",
+            };
+            Some(format!("{} FAIL from {from}, {} attempts", names.join(", "), line.fails))
+        }
+    }
+}
+
+/// Whether the cockpit's own network does not work: what is seen from there is no outage.
+fn blind(state: &State, now: Time) -> bool {
+    state.alarms.raised.contains_key(&Cause::Vantage(Vantage::Cockpit))
+        || verdict::broken(state, &Vantage::Cockpit, now).is_some()
+}
+
+/// Whether a line stands on what is seen from outside.
+fn from_outside(plan: &Plan, line: Line) -> bool {
+    match line {
+        Line::Abort(number) => abort(plan, number).is_some_and(|line| line.from == VantageKind::Outside),
+        Line::AbortBy => false,
+    }
+}
+
+fn abort(plan: &Plan, number: u16) -> Option<&AbortLine> {
+    plan.aborts.get(usize::from(number).checked_sub(1)?)
+}
+
+/// The probes of a host that a line is about.
+fn of_line<'s>(
+    state: &'s State,
+    host: &'s HostName,
+    line: &'s AbortLine,
+) -> impl Iterator<Item = (&'s crate::core::event::ProbeId, &'s crate::core::state::ProbeState)> {
+    let all = state.probes_of(host).map(|(id, probe)| (id, probe.as_ref()));
+    all.filter(move |(id, probe)| match &line.probes {
+        AbortProbes::Required => probe.required() && effect::is_made(&probe.probe),
+        AbortProbes::Customer(customer) => id.customer == *customer,
+    })
+}
+
+/// Whether all that a line is about passes again: fewer failures than its limit alone would let it come and go.
+pub fn is_calm(state: &State, plan: &Plan, host: &HostName, line: Line, now: Time) -> bool {
+    match line {
+        Line::AbortBy => schedule::abort_by(state).is_some_and(|by| now < by.at),
+        Line::Abort(number) => abort(plan, number).is_none_or(|line| {
+            of_line(state, host, line).all(|(_, probe)| {
+                let judged = |series: &&crate::core::state::Series| series.before != Some(false);
+                let mut all = series_of(probe, line.from).filter(judged);
+                all.all(|series| passes(probe, series, line.fails, now))
+            })
+        }),
+    }
+}
+
+/// The countdown that a line starts, where the plan armed that.
+fn countdown(plan: &Plan, host: &HostName, line: Line, now: Time) -> Option<Event> {
+    match plan.policy.auto_rollback {
+        AutoRollback::Armed => {
+            let until = now + plan.policy.countdown;
+            Some(Event::Alarm(AlarmEvent::CountdownStarted { host: host.clone(), line, until }))
+        }
+        AutoRollback::Ask | AutoRollback::Off => None,
+    }
+}
+
+/// What becomes of a line that is met.
+fn follow(state: &State, plan: &Plan, of: (&HostName, Line), met: &LineState, now: Time) -> Vec<Event> {
+    let (host, line) = of;
+    let over = || vec![Event::Alarm(AlarmEvent::LineOver { host: host.clone(), line })];
+    let batches: Vec<&Batch> =
+        met.batches.iter().filter_map(|id| state.batches.get(id)).map(AsRef::as_ref).collect();
+    let left: Vec<&Batch> = batches.into_iter().filter(|batch| stands(state, batch)).collect();
+    // It was met before anybody could tell that it is the cockpit that sees nothing.
+    if left.is_empty() || (from_outside(plan, line) && blind(state, now)) {
+        return over();
+    }
+    match met.counts {
+        // A clock that was set back would make it longer than was agreed.
+        Some((from, _)) if now < from => countdown(plan, host, line, now).into_iter().collect(),
+        // Evidence is waited for, in bounded time: a host that can't be asked keeps no rollback waiting.
+        Some((_, until)) if now >= until && evidence::is_over(state, host, met.since, now) => {
+            fire(state, of, met, &left)
+        }
+        Some(_) => Vec::new(),
+        None if is_calm(state, plan, host, line, now) => over(),
+        None => Vec::new(),
+    }
+}
+
+/// Nobody kept it: what is unconfirmed there is rolled back, and nothing new starts.
+fn fire(state: &State, (host, line): (&HostName, Line), met: &LineState, batches: &[&Batch]) -> Vec<Event> {
+    let why = Untrusted::new(format!("{} met: {}; nobody kept it", line.word(), met.why.raw()));
+    let mut events = vec![Event::Alarm(AlarmEvent::Fired { host: host.clone(), line })];
+    if !state.held.iter().any(|held| held.scope == HoldScope::Window) {
+        events.push(Event::Window(WindowEvent::Held { scope: HoldScope::Window, why: why.clone() }));
+    }
+    events.extend(
+        batches.iter().map(|batch| {
+            Event::Batch(BatchEvent::RollbackQueued { batch: batch.id.clone(), why: why.clone() })
+        }),
+    );
+    events
+}
+
+/// The lines of a host of which it is open what becomes of them.
+pub fn open<'s>(state: &'s State, host: &'s HostName) -> impl Iterator<Item = (Line, &'s LineState)> {
+    let of_host = state.alarms.lines.iter().filter(move |((other, _), _)| other == host);
+    of_host.filter(|(_, met)| met.open()).map(|((_, line), met)| (*line, met))
+}
+
+/// The countdowns that run, the one that ends first before the others.
+pub fn countdowns(state: &State) -> Vec<(&HostName, Line, Time)> {
+    let mut all: Vec<_> = state
+        .alarms
+        .lines
+        .iter()
+        .filter_map(|((host, line), met)| Some((host, *line, met.counts?.1)))
+        .collect();
+    all.sort_by_key(|(_, _, until)| *until);
+    all
+}
+
+/// The hosts with a line that is met and not decided, the soonest countdown first.
+pub fn undecided(state: &State) -> Vec<&HostName> {
+    let open = state.alarms.lines.iter().filter(|(_, met)| met.open());
+    let mut all: Vec<_> = open.map(|((host, _), met)| (met.counts.map(|(_, until)| until), host)).collect();
+    all.sort_by_key(|(until, host)| (until.is_none(), *until, *host));
+    let mut hosts: Vec<&HostName> = Vec::new();
+    for (_, host) in all {
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    hosts
+}
+
+/// What stands against confirming a batch: a line that is met for it and not decided.
+pub fn against(state: &State, batch: &Batch) -> Option<String> {
+    let (line, _) = open(state, &batch.host).find(|(_, met)| met.batches.contains(&batch.id))?;
+    Some(format!("{} is met and not decided: roll back, or :keep REASON", line.word()))
+}

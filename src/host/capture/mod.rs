@@ -1,0 +1,396 @@
+//! The effect that captures a host's packets: tcpdump there over the streams connection, its bytes to
+//! [`crate::capture`], what that finds to the loop. A host that is away, or has no tcpdump, is tried again;
+//! meanwhile nothing is claimed. Must never hold up the connection that all streams of a host share.
+
+mod begun; // what a capture says before its packets
+mod kept; // captures/HOST.pcapng
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use self::begun::{Begun, Errors, Head};
+use self::kept::Kept;
+use super::act::Clock;
+use super::ask::Asker;
+use super::verb::{MOST_CAPTURED, Verb};
+use super::{Chunk, ExitStatus, OutputStream, Source};
+use crate::capture::pcapng::{About, Writer};
+use crate::capture::{self, Attempted, Watch};
+use crate::conductor::shell::Outbox;
+use crate::core::effect::is_final;
+use crate::core::event::{
+    Failure, FailureKind, LogLine, LogSource, PacketEvent, ProbeId, ProbeOutcome, Sighting, Vantage,
+};
+use crate::core::{ProbeTask, Sample, Subject};
+use crate::plan::ProbeTarget;
+use crate::types::{HostName, Seq, Span, Time, Untrusted};
+
+/// As much of a packet is kept, in bytes: the helper tells tcpdump the same.
+const SNAP: u32 = 128;
+/// Between two tries: longer each time, up to the last. A host that boots is away for seconds.
+const WAITS: [u64; 5] = [1, 2, 5, 10, 20];
+/// Before a host that has no tcpdump, or no helper, is asked again, in seconds.
+const REFUSED: u64 = 60;
+/// What was found is handed on this often while packets come ...
+const BUSY: Duration = Duration::from_millis(100);
+/// ... and this often while none do.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// What reaches a host's capture from elsewhere in this process.
+enum Word {
+    Attempted(Box<Attempted>),
+    Marked(Time, Untrusted),
+}
+
+/// The captures that run, for those who have something to tell them. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Captures(Arc<Mutex<BTreeMap<HostName, mpsc::UnboundedSender<Word>>>>);
+
+impl Captures {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<HostName, mpsc::UnboundedSender<Word>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An attempt on a customer of that host has ended: it is looked for in the host's capture, where there
+    /// is one.
+    pub fn attempted(&self, host: &HostName, attempt: Attempted) {
+        if let Some(capture) = self.all().get(host) {
+            // One that has ended looks for nothing.
+            let _heard_or_not = capture.send(Word::Attempted(Box::new(attempt)));
+        }
+    }
+
+    /// A marker was set: every capture has it.
+    pub fn marked(&self, at: Time, note: &Untrusted) {
+        for capture in self.all().values() {
+            let _heard_or_not = capture.send(Word::Marked(at, note.clone()));
+        }
+    }
+
+    fn join(&self, host: &HostName) -> mpsc::UnboundedReceiver<Word> {
+        let (to, from) = mpsc::unbounded_channel();
+        self.all().insert(host.clone(), to);
+        from
+    }
+}
+
+/// Tells captures of the attempts of one set of probes, each to the host that serves its customer.
+pub struct Registrar {
+    captures: Captures,
+    probes: BTreeMap<ProbeId, (HostName, Span, bool)>,
+    clock: Clock,
+}
+
+impl Registrar {
+    /// For these probes.
+    pub fn new(captures: Captures, probes: &[ProbeTask], clock: Clock) -> Self {
+        let udp = |task: &ProbeTask| matches!(task.probe.target, ProbeTarget::Dns { .. });
+        let known = |task: &ProbeTask| match &task.id {
+            Subject::Customer(id) => Some((id.clone(), (task.host.clone()?, task.probe.timeout, udp(task)))),
+            Subject::Control(_) => None,
+        };
+        Self { captures, probes: probes.iter().filter_map(known).collect(), clock }
+    }
+
+    /// An attempt has just ended. One that knows no ends of its own left no packet to look for.
+    pub fn ended(&self, probe: &ProbeId, vantage: &Vantage, outcome: &ProbeOutcome, seen: &Sighting) {
+        let (Some(local), Some(peer)) = (seen.local, seen.peer) else { return };
+        let Some((host, timeout, udp)) = self.probes.get(probe) else { return };
+        let ended = nanos((self.clock)());
+        let took = match outcome {
+            ProbeOutcome::Ok { took, .. } => *took,
+            // It began no earlier than that.
+            ProbeOutcome::Fail { .. } => *timeout,
+            ProbeOutcome::Broken { .. } => return,
+        };
+        let began = ended.saturating_sub(took.as_ms().saturating_mul(1_000_000));
+        let (probe, vantage) = (probe.clone(), vantage.clone());
+        let attempt = Attempted { probe, vantage, local, peer, udp: *udp, began, ended };
+        self.captures.attempted(host, attempt);
+    }
+}
+
+/// The moment in nanoseconds since 1970.
+fn nanos(at: Time) -> u64 {
+    at.timestamp_nanos_opt().and_then(|at| u64::try_from(at).ok()).unwrap_or(0)
+}
+
+/// One host's capture, over all its streams.
+pub(super) struct Task {
+    pub(super) id: Seq,
+    pub(super) asker: Asker,
+    pub(super) outbox: Outbox,
+    pub(super) clock: Clock,
+    /// Where packets are kept; nowhere where nothing is recorded.
+    pub(super) folder: Option<PathBuf>,
+    pub(super) captures: Captures,
+}
+
+impl Task {
+    /// Captures until that is of no use: why.
+    pub(super) async fn run(self, addresses: &[IpAddr]) -> Untrusted {
+        let host = self.asker.host().clone();
+        let words = self.captures.join(&host);
+        let kept = self.folder.as_deref().and_then(|folder| self.kept(folder, &host));
+        let watch = Watch::new(host, addresses.iter().copied());
+        let mut running = Running { task: &self, words, watch, writer: Writer::default(), kept, said: None };
+        if addresses.len() > MOST_CAPTURED {
+            let more = addresses.len() - MOST_CAPTURED;
+            self.say(&format!(
+                "{more} customers' addresses are too many for one capture: theirs are not seen"
+            ));
+        }
+        let verb = Verb::Capture(addresses.to_vec());
+        let mut waits = WAITS.iter();
+        loop {
+            let failure = match self.asker.stream(&verb).await {
+                Ok((stream, nonce)) => {
+                    let (failure, began) = running.follow(stream, Head::new(nonce)).await;
+                    if began {
+                        waits = WAITS.iter();
+                    }
+                    failure
+                }
+                Err(failure) => failure,
+            };
+            running.unseen(&failure).await;
+            let wait = match failure.kind {
+                kind if is_final(kind) => return failure.what,
+                FailureKind::NotEnrolled | FailureKind::Refused => REFUSED,
+                _ => *waits.next().unwrap_or(&WAITS[WAITS.len() - 1]),
+            };
+            running.wait(Duration::from_secs(wait)).await;
+        }
+    }
+
+    fn kept(&self, folder: &Path, host: &HostName) -> Option<Kept> {
+        let (outbox, clock, name) = (self.outbox.clone(), Arc::clone(&self.clock), host.clone());
+        let say = move |text: &str| line(&outbox, &clock, &name, text);
+        let kept = Kept::new(folder, host, Box::new(say));
+        kept.inspect_err(|error| self.say(&format!("packets are not kept: {error}"))).ok()
+    }
+
+    fn now(&self) -> u64 {
+        nanos((self.clock)())
+    }
+
+    fn say(&self, text: &str) {
+        line(&self.outbox, &self.clock, self.asker.host(), text);
+    }
+
+    async fn tell(&self, event: PacketEvent) {
+        self.outbox.sample(self.id, Sample::Packet(Box::new(event))).await;
+    }
+}
+
+fn line(outbox: &Outbox, clock: &Clock, host: &HostName, text: &str) {
+    let (host, at, text) = (host.clone(), clock(), Untrusted::new(text));
+    outbox.line(LogLine::new(host, LogSource::Holdpoint, at, text));
+}
+
+struct Running<'a> {
+    task: &'a Task,
+    words: mpsc::UnboundedReceiver<Word>,
+    watch: Watch,
+    writer: Writer,
+    kept: Option<Kept>,
+    /// Why packets are not seen, as it was told last; none while they are.
+    said: Option<Untrusted>,
+}
+
+impl Running<'_> {
+    fn word(&mut self, word: Word) {
+        match word {
+            Word::Attempted(attempt) => self.watch.attempted(*attempt),
+            Word::Marked(at, note) => {
+                self.writer.mark(&format!("{} {}", at.format("%H:%M:%SZ"), note.shown()))
+            }
+        }
+    }
+
+    /// Waits, and hears what others say meanwhile.
+    async fn wait(&mut self, wait: Duration) {
+        let until = Instant::now() + wait;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => break,
+                Some(word) = self.words.recv() => self.word(word),
+            }
+        }
+        self.hand_on().await;
+    }
+
+    async fn hand_on(&mut self) {
+        let found = self.watch.found(self.task.now());
+        self.task.outbox.rows(found.rows, found.left_out);
+        for event in found.events {
+            self.task.tell(event).await;
+        }
+    }
+
+    /// Told once for each reason.
+    async fn unseen(&mut self, failure: &Failure) {
+        self.watch.end();
+        if self.said.as_ref() != Some(&failure.what) {
+            self.said = Some(failure.what.clone());
+            let host = self.task.asker.host().clone();
+            self.task.tell(PacketEvent::Unseen { host, why: failure.what.clone() }).await;
+        }
+    }
+
+    /// Follows a stream to its end: why it ended, and whether it ever began.
+    async fn follow(&mut self, mut stream: OutputStream, mut head: Head) -> (Failure, bool) {
+        let host = self.task.asker.host().clone();
+        let (mut began, mut errors) = (false, Errors::default());
+        let mut next = Instant::now() + IDLE;
+        let failed = |kind, what: String| Failure::new(kind, format!("{host}: {what}"));
+        let late = Instant::now() + Duration::from(Verb::Capture(Vec::new()).timeout());
+        let mut blocks = Blocks::default();
+        loop {
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(next) => {
+                    if !began && Instant::now() > late {
+                        return (failed(FailureKind::TimedOut, "its capture did not begin in time".into()), began);
+                    }
+                    blocks.hand_on(self.kept.as_mut());
+                    self.hand_on().await;
+                    next = Instant::now() + IDLE;
+                }
+                chunk = stream.next() => match chunk {
+                    Some(Chunk { source: Source::Stderr, bytes, .. }) => {
+                        errors.push(&bytes, |line| self.said(line, &mut blocks));
+                    }
+                    // What is missing would be taken for a packet.
+                    Some(Chunk { left_out, .. }) if left_out > 0 => {
+                        let what = "its capture was faster than this machine: begun anew";
+                        return (failed(FailureKind::Local, what.into()), began);
+                    }
+                    Some(Chunk { bytes, .. }) => {
+                        let packets = if began {
+                            bytes
+                        } else {
+                            match head.push(&bytes) {
+                                Ok(None) => continue,
+                                Ok(Some((begun, rest))) => {
+                                    began = true;
+                                    self.begin(begun, &mut blocks).await;
+                                    rest
+                                }
+                                Err((kind, what)) => return (failed(kind, what), began),
+                            }
+                        };
+                        if let Err(error) = self.take(&packets, &mut blocks) {
+                            return (failed(FailureKind::Malformed, error.to_string()), began);
+                        }
+                        next = next.min(Instant::now() + BUSY);
+                    }
+                    None => {
+                        blocks.hand_on(self.kept.as_mut());
+                        return (ended(&host, head.finish(), stream, errors.last()).await, began);
+                    }
+                },
+                Some(word) = self.words.recv() => self.word(word),
+            }
+        }
+    }
+
+    async fn begin(&mut self, begun: Begun, blocks: &mut Blocks) {
+        let host = self.task.asker.host().clone();
+        let now = self.task.now();
+        self.watch.begin(begun.interfaces.clone(), begun.clock, now);
+        blocks.about = Some((begun, now));
+        self.said = None;
+        self.task.tell(PacketEvent::Running { host }).await;
+    }
+
+    fn take(&mut self, bytes: &[u8], blocks: &mut Blocks) -> Result<(), capture::PcapError> {
+        let now = self.task.now();
+        let Self { task, watch, writer, kept, .. } = self;
+        let (offset, host) = (watch.offset(), task.asker.host());
+        watch.push(bytes, now, |link, raw| {
+            let Some(kept) = kept else { return };
+            if let Some((begun, clock)) = blocks.about.take() {
+                let left_out = kept.left_out();
+                let note = if left_out > 0 {
+                    format!("{left_out} packets before it left out")
+                } else {
+                    String::new()
+                };
+                let about = About {
+                    host,
+                    link,
+                    snap: SNAP,
+                    interfaces: &begun.interfaces,
+                    filter: &begun.filter,
+                    clock,
+                    offset,
+                    note: &note,
+                };
+                kept.begin(writer.begin(&about));
+            }
+            writer.packet(link, raw, &mut blocks.bytes);
+            blocks.packets += 1;
+        })
+    }
+
+    /// What tcpdump says beside the packets: counts, and why it ends.
+    fn said(&mut self, line: &str, blocks: &mut Blocks) {
+        let Some(count) = capture::dropped(line) else { return };
+        let now = self.task.now();
+        self.watch.dropped(count, now);
+        if count > 0 && self.kept.is_some() && blocks.about.is_none() {
+            let there = now.saturating_add_signed(self.watch.offset());
+            self.writer.dropped(there, count, &mut blocks.bytes);
+        }
+    }
+}
+
+/// Blocks of packets on their way to the disk.
+#[derive(Default)]
+struct Blocks {
+    /// What a stream began with and when, until its first packet has told the link type.
+    about: Option<(Begun, u64)>,
+    bytes: Vec<u8>,
+    packets: u64,
+}
+
+impl Blocks {
+    fn hand_on(&mut self, kept: Option<&mut Kept>) {
+        if let Some(kept) = kept.filter(|_| !self.bytes.is_empty()) {
+            kept.keep(std::mem::take(&mut self.bytes), std::mem::take(&mut self.packets));
+        }
+    }
+}
+
+/// Why a stream ended by itself.
+async fn ended(
+    host: &HostName,
+    head: Option<(FailureKind, String)>,
+    stream: OutputStream,
+    said: Option<&Untrusted>,
+) -> Failure {
+    let end = stream.end().await;
+    let words = |status: &ExitStatus| match said {
+        Some(said) => said.raw().to_owned(),
+        None => status.to_string(),
+    };
+    match (end, head) {
+        (Err(error), _) => super::ask::failure(host, &error),
+        // It was refused in so many words.
+        (Ok(_), Some((FailureKind::Refused, what))) => {
+            Failure::new(FailureKind::Refused, format!("{host}: {what}"))
+        }
+        // No helper answers: sudo said no, or something else is there.
+        (Ok(status), Some((kind, what))) => Failure::new(kind, format!("{host}: {what}; {}", words(&status))),
+        (Ok(status), None) => {
+            Failure::new(FailureKind::Failed, format!("{host}: its tcpdump ended: {}", words(&status)))
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The verb `capture` on a throwaway host: with a tcpdump that only says how it was called, and with the
+//! real one where this machine has it.
+
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr};
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use holdpoint::capture::{Reader, dropped, frame};
+use holdpoint::core::event::{TcpFlags, Way, What};
+use holdpoint::helper;
+use holdpoint::host::frame::RefusalCode;
+use holdpoint::host::verb::Verb;
+
+use crate::host::{Host, host};
+use crate::transcripts::NONCE;
+
+const ADDRESS: &str = "192.0.2.32";
+
+fn verb(addresses: &[&str]) -> Verb {
+    Verb::Capture(addresses.iter().map(|text| text.parse().expect("an address")).collect())
+}
+
+/// A capture under way, and what came of it.
+struct Running {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    out: Arc<Mutex<Vec<u8>>>,
+    err: Arc<Mutex<Vec<u8>>>,
+}
+
+fn gather(mut from: impl Read + Send + 'static) -> Arc<Mutex<Vec<u8>>> {
+    let all = Arc::new(Mutex::new(Vec::new()));
+    let into = Arc::clone(&all);
+    std::thread::spawn(move || {
+        let mut piece = [0; 4096];
+        while let Ok(count @ 1..) = from.read(&mut piece) {
+            into.lock().expect("sound").extend_from_slice(&piece[..count]);
+        }
+    });
+    all
+}
+
+impl Running {
+    fn begin(host: &Host, verb: &Verb) -> Self {
+        let mut words = vec![helper::PATH.to_owned(), NONCE.to_owned(), "0".to_owned()];
+        words.extend(verb.words());
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut child = host.inside.command(&words).stdin(Stdio::piped()).spawn().expect("nsenter");
+        let out = gather(child.stdout.take().expect("piped"));
+        let err = gather(child.stderr.take().expect("piped"));
+        Self { stdin: child.stdin.take(), child, out, err }
+    }
+
+    fn told(&self) -> Vec<u8> {
+        self.out.lock().expect("sound").clone()
+    }
+
+    fn errors(&self) -> String {
+        String::from_utf8_lossy(&self.err.lock().expect("sound")).into_owned()
+    }
+
+    fn wait_for(&self, what: &str, is: impl Fn(&Self) -> bool) {
+        for _ in 0..200 {
+            if is(self) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("{what}: {}\n{}", String::from_utf8_lossy(&self.told()), self.errors());
+    }
+
+    /// What was said before the packets, and the packets.
+    fn parts(&self) -> (String, Vec<u8>) {
+        let told = self.told();
+        let mark = format!("\n@{NONCE} stream pcap\n").into_bytes();
+        let at = told.windows(mark.len()).position(|here| here == mark).expect("a stream");
+        (String::from_utf8_lossy(&told[..at]).into_owned(), told[at + mark.len()..].to_vec())
+    }
+
+    /// Its input ends, and so does it, in time.
+    fn end(mut self) -> Self {
+        drop(self.stdin.take());
+        for _ in 0..100 {
+            if self.child.try_wait().expect("asked").is_some() {
+                return self;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("it runs on without its input");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ended_or_not = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// A tcpdump that writes down its words and runs until it is told not to.
+const STUB: &str = "cat >/usr/sbin/tcpdump <<'EOS'
+#!/bin/sh
+case \" $* \" in
+    *' -L '*) echo 'LINUX_SLL2 (Linux cooked v2)'; exit 0 ;;
+    *' -d '*) exit 0 ;;
+esac
+printf '%s\\n' \"$@\" >/tmp/called
+trap 'echo counts >&2; exit 0' TERM
+trap 'echo \"tcpdump: 1 packet captured, 9 packets received by filter, 4 packets dropped by kernel\" >&2' USR1
+printf PCAP
+while :; do sleep 0.1; done
+EOS
+chmod 755 /usr/sbin/tcpdump";
+
+fn processes(host: &Host) -> String {
+    host.inside.sh("ps -e -o args= | grep -v -e '^ps ' -e grep | grep -e tcpdump -e holdpoint-helper || :")
+}
+
+#[test]
+fn a_capture_lives_as_long_as_its_input_and_says_what_was_dropped() {
+    let Some(host) = host() else { return };
+    host.inside.sh(STUB);
+    let running = Running::begin(&host, &verb(&[ADDRESS, "2001:db8::32"]));
+    running.wait_for("it begins", |running| running.told().ends_with(b"stream pcap\nPCAP"));
+    let (head, _) = running.parts();
+    assert!(head.contains("|1: lo"), "{head}");
+    let filter = "(host 192.0.2.32 or host 2001:db8::32 or (icmp6 and (ip6[40] = 135 or ip6[40] = 136))) and not tcp port 22";
+    assert!(head.contains(&format!("|{filter}\n")), "{head}");
+    let called = host.inside.sh("cat /tmp/called");
+    let words: Vec<&str> = called.lines().collect();
+    assert_eq!(
+        words.join(" "),
+        format!("-i any -y LINUX_SLL2 -U --immediate-mode -s 128 -n -B 8192 -w - {filter}")
+    );
+    running.wait_for("it says what was dropped", |running| {
+        running.errors().lines().any(|line| dropped(line) == Some(4))
+    });
+    assert!(processes(&host).contains("tcpdump"));
+    let ended = running.end();
+    ended.wait_for("its last words", |running| running.errors().ends_with("counts\n"));
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(processes(&host), "", "nothing is left");
+}
+
+#[test]
+fn the_cockpits_own_connection_is_left_out() {
+    let Some(host) = host() else { return };
+    host.inside.sh(STUB);
+    // As under sshd and sudo: whoever started the helper knows, and the helper is not told.
+    let script = format!(
+        "SSH_CONNECTION='198.51.100.7 51034 192.0.2.10 2222' sh -c 'env -i {} {NONCE} 0 capture {ADDRESS} </dev/null; :'",
+        helper::PATH
+    );
+    let told = host.inside.sh(&script);
+    assert!(told.contains("|(host 192.0.2.32) and not (tcp port 2222 and host 192.0.2.10)\n"), "{told}");
+    // What is no address there never comes near a filter.
+    let bent = script.replace("192.0.2.10 2222", "x;y 2222");
+    assert!(host.inside.sh(&bent).contains("|(host 192.0.2.32) and not tcp port 22\n"));
+}
+
+#[test]
+fn what_is_no_address_or_has_no_tcpdump_is_refused() {
+    let Some(host) = host() else { return };
+    host.inside.sh(STUB);
+    for bad in
+        ["", "web1", "192.0.2", "192.0.2.1.", "1.2.3.4.5", "192.0.2.1-9", "::g", "a:b", "192..2.1", "+"]
+    {
+        let refused = host.call(&["0", "capture", bad], b"").expect("an answer");
+        let holdpoint::host::frame::End::Refused(refusal) = refused.answer.end else { panic!("{bad}") };
+        assert_eq!(refusal.code, RefusalCode::Usage, "{bad}");
+    }
+    host.inside.sh("rm -f /usr/sbin/tcpdump /usr/bin/tcpdump");
+    assert_eq!(host.refused(&verb(&[ADDRESS]), 5), RefusalCode::NoTool);
+}
+
+#[test]
+fn the_real_tcpdump_shows_who_was_asked_and_what_came() {
+    let Some(host) = host() else { return };
+    if host.inside.sh("command -v tcpdump || :").is_empty() {
+        println!("skipped: tcpdump is not installed: apt-get install tcpdump");
+        return;
+    }
+    host.inside.sh(&format!("ip addr add {ADDRESS}/32 dev lo; ip addr add 192.0.2.99/32 dev lo"));
+    let running = Running::begin(&host, &verb(&[ADDRESS, "192.0.2.99"]));
+    running.wait_for("it listens", |running| running.errors().contains("listening on any"));
+    // Nobody listens there; the other port is not looked at.
+    host.inside.sh(&format!(
+        "bash -c 'exec 3<>/dev/tcp/{ADDRESS}/9' 2>/dev/null || :; bash -c 'exec 3<>/dev/tcp/{ADDRESS}/22' 2>/dev/null || :;
+         bash -c 'exec 3<>/dev/tcp/127.0.0.1/9' 2>/dev/null || :"
+    ));
+    let packets = |running: &Running| {
+        let mut found = Vec::new();
+        let told = running.told();
+        let begun = told.windows(12).any(|here| here == b"stream pcap\n");
+        if begun {
+            let (_, bytes) = running.parts();
+            let mut reader = Reader::default();
+            reader
+                .push(&bytes, |link, raw| found.push(frame(link, raw.length, raw.bytes)))
+                .expect("a stream");
+        }
+        found
+    };
+    running.wait_for("two packets", |running| packets(running).len() >= 2);
+    let ended = running.end();
+    let found = packets(&ended);
+    assert_eq!(found.len(), 2, "{found:?}");
+    let server: SocketAddr = format!("{ADDRESS}:9").parse().expect("an end");
+    let What::Tcp { dst, flags, src, .. } = found[0].seen.what else { panic!("{found:?}") };
+    assert_eq!(
+        (dst, flags, found[0].seen.way, found[0].interface),
+        (server, TcpFlags(TcpFlags::SYN), Way::In, 1)
+    );
+    assert_eq!(src.ip(), ADDRESS.parse::<IpAddr>().expect("an address"));
+    let What::Tcp { src, flags, .. } = found[1].seen.what else { panic!("{found:?}") };
+    assert_eq!((src, flags.any(TcpFlags::RST)), (server, true));
+    ended.wait_for("the counts", |running| running.errors().lines().any(|line| dropped(line) == Some(0)));
+}
