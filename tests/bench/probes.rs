@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use holdpoint::conductor::clock;
-use holdpoint::core::ProbeTask;
 use holdpoint::core::event::{ProbeId, ProbeOutcome, Vantage};
+use holdpoint::core::{ProbeTask, Subject};
 use holdpoint::plan::{Limit, Probe, ProbeTarget, VantageKind};
 use holdpoint::probe::{self, Means};
 use holdpoint::types::Span;
@@ -93,7 +93,7 @@ async fn listen() -> u16 {
 
 fn task(index: u16, to: IpAddr, target: &ProbeTarget) -> ProbeTask {
     ProbeTask {
-        id: ProbeId { customer: "bench".parse().expect("a name"), index },
+        id: Subject::Customer(ProbeId { customer: "bench".parse().expect("a name"), index }),
         probe: Probe {
             target: target.clone(),
             from: VantageKind::Outside,
@@ -104,7 +104,7 @@ fn task(index: u16, to: IpAddr, target: &ProbeTarget) -> ProbeTask {
             required: true,
             body: None,
         },
-        host: "bench".parse().expect("a name"),
+        host: "bench".parse().ok(),
         address: Some(to),
         vantage: Vantage::Cockpit,
     }

@@ -96,7 +96,7 @@ pub(super) fn listing(theme: &Theme, view: &View, ui: &Ui, now: Time, area: Rect
             false => Text::new(),
         };
         let rows = list.iter().enumerate().map(row).collect();
-        let foot = Some(foot(&list, cursor));
+        let foot = Some(foot(view, &list, cursor, now));
         return Listing { title, head: Some(columns.head()), rows, cursor, foot, ..Listing::default() };
     }
     // Three spaces, outside 10, ms 4, two spaces, before 6, age 4: 29 beside these two.
