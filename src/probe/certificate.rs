@@ -98,14 +98,7 @@ pub(super) fn judge(
         against.push("the server did not prove that it has the key".to_owned());
     }
     let words = against.join("; ");
-    let certificate = Certificate {
-        sha256,
-        names: read.names.iter().take(NAMES).map(Untrusted::new).collect(),
-        issuer: Untrusted::new(&read.issuer),
-        from: read.from,
-        until: read.until,
-        against: (!words.is_empty()).then(|| Untrusted::new(&words)),
-    };
+    let certificate = read.certificate(sha256, (!words.is_empty()).then(|| Untrusted::new(&words)));
     let standing = match untold {
         _ if !words.is_empty() => {
             let whose = read.whose();
@@ -115,6 +108,14 @@ pub(super) fn judge(
         None => Standing::Good,
     };
     Judged { certificate: Some(certificate), standing }
+}
+
+/// What stands in a certificate that another machine was shown, with what that one says against it; `None`
+/// where it can't be read. Nothing is judged here.
+pub(super) fn shown_elsewhere(der: &[u8], against: Option<Untrusted>) -> Option<Certificate> {
+    let sha256 = Sha256::from_bytes(sha2::Sha256::digest(der).into());
+    let read = X509::from_der(der).ok().and_then(|x509| Read::of(&x509))?;
+    Some(read.certificate(sha256, against))
 }
 
 /// Whom a good certificate is for, and until when.
@@ -159,6 +160,17 @@ struct Read {
 }
 
 impl Read {
+    fn certificate(&self, sha256: Sha256, against: Option<Untrusted>) -> Certificate {
+        Certificate {
+            sha256,
+            names: self.names.iter().take(NAMES).map(Untrusted::new).collect(),
+            issuer: Untrusted::new(&self.issuer),
+            from: self.from,
+            until: self.until,
+            against,
+        }
+    }
+
     /// `None` where its dates are none.
     fn of(x509: &X509) -> Option<Self> {
         let tbs = x509.tbs_certificate();

@@ -16,7 +16,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Attempt;
-use crate::core::event::{ProbeOutcome, Sighting, Vantage};
+use super::certificate::shown_elsewhere;
+use crate::core::event::{FailKind, ProbeOutcome, Sighting, Vantage};
 use crate::core::tasks::pace;
 use crate::core::{ProbeTask, Subject};
 use crate::host::look::{Look, Looked, MOST};
@@ -210,8 +211,15 @@ impl<P: Places> Group<'_, P> {
                 Ok(looked) => {
                     let attempts = looked.into_iter();
                     made.extend(asked.into_iter().zip(attempts).map(|(which, looked)| {
-                        let peer = self.tasks.get(which).and_then(|kept| peer(&kept.task));
-                        (which, attempt(looked, peer))
+                        let task = self.tasks.get(which).map(|kept| &kept.task);
+                        let mut attempt = attempt(looked, task.and_then(peer));
+                        // Hosts are asked for the status alone: what was not looked at is said.
+                        if let ProbeOutcome::Ok { said, .. } = &mut attempt.outcome
+                            && task.is_some_and(|task| task.probe.body.is_some())
+                        {
+                            *said = Untrusted::new(format!("{}; its body not looked at", said.raw()));
+                        }
+                        (which, attempt)
                     }));
                 }
                 Err(Unasked { why, is_final }) => {
@@ -243,8 +251,13 @@ fn peer(task: &ProbeTask) -> Option<SocketAddr> {
 }
 
 fn attempt(looked: Looked, peer: Option<SocketAddr>) -> Attempt {
-    let Looked { outcome, local, phases, status, certificate: _ } = looked;
-    let sighting = Sighting { local, peer, phases, certificate: None, status };
+    let Looked { outcome, local, phases, status, certificate } = looked;
+    let against = match &outcome {
+        ProbeOutcome::Fail { why, kind: FailKind::Certificate } => Some(why.clone()),
+        ProbeOutcome::Ok { .. } | ProbeOutcome::Fail { .. } | ProbeOutcome::Broken { .. } => None,
+    };
+    let certificate = certificate.and_then(|der| shown_elsewhere(&der, against)).map(Box::new);
+    let sighting = Sighting { local, peer, phases, certificate, status };
     Attempt { outcome, sighting }
 }
 

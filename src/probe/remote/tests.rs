@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::core::event::{FailKind, Phases, ProbeId};
+use crate::core::event::{Phases, ProbeId};
 use crate::plan::{Limit, Probe, VantageKind};
 
 /// Places that answer as they are told, and what they were asked.
@@ -37,7 +37,6 @@ fn task(index: u16, vantage: Vantage, from: VantageKind, every: Span) -> ProbeTa
     ProbeTask {
         id: Subject::Customer(ProbeId { customer: "acme".parse().unwrap(), index }),
         probe: Probe {
-            body: None,
             target: ProbeTarget::Tcp { port: 443 },
             from,
             every,
@@ -45,6 +44,7 @@ fn task(index: u16, vantage: Vantage, from: VantageKind, every: Span) -> ProbeTa
             delay: Span::ZERO,
             fails: Limit::USUAL,
             required: true,
+            body: None,
         },
         host: "web1".parse().ok(),
         address: "192.0.2.1".parse().ok(),
@@ -144,6 +144,16 @@ async fn a_place_that_can_not_be_asked_is_no_failure_and_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_text_that_the_plan_wants_in_a_body_is_not_said_to_be_there() {
+    let places = Arc::new(Told::default());
+    let mut page = task(0, Vantage::Inside, VantageKind::Inside, Span::secs(2));
+    page.probe.body = Some("welcome".to_owned());
+    let (_, seen) = after(1, vec![page], &places, &Board::default()).await;
+    let said = "open; its body not looked at".into();
+    assert_eq!(seen[0].1.outcome, ProbeOutcome::Ok { took: Span::ms(1), said });
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_no_host_can_be_asked_is_said_and_asks_nobody() {
     let places = Arc::new(Told::default());
     let mut bad = task(0, Vantage::Inside, VantageKind::Inside, Span::secs(2));
@@ -151,4 +161,24 @@ async fn what_no_host_can_be_asked_is_said_and_asks_nobody() {
     let (asked, seen) = after(3, vec![bad], &places, &Board::default()).await;
     assert_eq!(asked, []);
     assert_eq!(seen[0].1.outcome, ProbeOutcome::broken("the customer has no address in the plan"));
+}
+
+#[test]
+fn a_certificate_that_a_host_was_shown_is_kept_with_what_it_says_against_it() {
+    let pem = include_str!("../fixtures/acme.pem");
+    let leaf = pem.split("-----BEGIN CERTIFICATE-----").nth(1).expect("a certificate");
+    let text: String = leaf.split("-----END").next().expect("its text").split_whitespace().collect();
+    let line = |how: &str, text: &str| {
+        let line = format!("0 {how} 9 connected=1 secured=8 certificate={text}\tTLSv1.3");
+        let section =
+            crate::facts::Section { name: "probe".to_owned(), lines: vec![line.into_bytes()], status: 0 };
+        Looked::parse(&section, 1).expect("reads").remove(0)
+    };
+    for (how, against) in [("ok", None), ("fail certificate", Some("TLSv1.3".into()))] {
+        let attempt = attempt(line(how, &text), None);
+        let certificate = attempt.sighting.certificate.expect("a certificate");
+        assert!(certificate.names.iter().any(|name| name.raw().contains("acme")), "{certificate:?}");
+        assert_eq!(certificate.against, against);
+    }
+    assert_eq!(attempt(line("ok", "AAEC"), None).sighting.certificate, None, "it is none");
 }
