@@ -48,7 +48,7 @@ mod tests {
         }
         let host: HostName = "web1".parse().expect("a name");
         let started = Event::Log(LogEvent::FollowStarted { host: host.clone() });
-        assert_eq!(due(&state), [started.clone()], "the baseline is not changed");
+        assert_eq!(due(&state), std::slice::from_ref(&started), "the baseline is not changed");
         let effect = add(&mut state, started.clone());
         let id = state.seq;
         let files = vec!["/var/log/nginx/error.log".to_owned()];
