@@ -19,6 +19,7 @@ mod logs; // a host's logs as they grow
 pub mod look; // probes that a host makes
 pub mod operation; // detached work on a host: what starts it, how it stands
 pub mod outcome; // what an operation came to: stage, apply, rollback; and the verb verify
+pub mod remote; // probes that hosts and further places make
 pub mod said; // an answer, read by the verb that it answers
 pub mod ssh; // connections, kept and made again
 pub mod verb; // what a host may be asked, in its words

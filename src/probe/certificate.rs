@@ -112,7 +112,7 @@ pub(super) fn judge(
 
 /// What stands in a certificate that another machine was shown, with what that one says against it; `None`
 /// where it can't be read. Nothing is judged here.
-pub(super) fn shown_elsewhere(der: &[u8], against: Option<Untrusted>) -> Option<Certificate> {
+pub fn shown_elsewhere(der: &[u8], against: Option<Untrusted>) -> Option<Certificate> {
     let sha256 = Sha256::from_bytes(sha2::Sha256::digest(der).into());
     let read = X509::from_der(der).ok().and_then(|x509| Read::of(&x509))?;
     Some(read.certificate(sha256, against))

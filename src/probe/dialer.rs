@@ -72,7 +72,7 @@ pub(super) async fn datagrams(to: SocketAddr) -> Result<(UdpSocket, SocketAddr),
 }
 
 /// How long ago that was, by the steady clock.
-pub(super) fn since(began: Instant) -> Span {
+pub fn since(began: Instant) -> Span {
     Span::ms(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX))
 }
 

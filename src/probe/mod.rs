@@ -1,7 +1,6 @@
 //! Probes from outside: what is looked at again and again from the cockpit's machine.
 //!
-//! `remote` has hosts and further places look at the same, `dialer` makes every connection, `resolve` finds addresses, and each kind of probe has a file of
-//! its own. Nothing here may judge (how many failures are a FAIL is core's), know a state or a
+//! `dialer` makes every connection, `resolve` finds addresses, and each kind of probe has a file of its own. Nothing here may judge (how many failures are a FAIL is core's), know a state or a
 //! screen, or send anything that changes something on a target.
 
 mod certificate; // what stands in one, judged
@@ -13,7 +12,6 @@ mod http;
 mod icmp;
 mod login; // user and password of a database
 mod postgres;
-pub mod remote;
 mod resolve;
 mod roots; // whom this machine trusts
 mod tcp;
@@ -30,7 +28,8 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior};
 
-pub use dialer::{DialError, Dialed, dial};
+pub use certificate::shown_elsewhere;
+pub use dialer::{DialError, Dialed, dial, since};
 
 use crate::core::event::{FailKind, ProbeOutcome, Sighting, Vantage};
 use crate::core::{ProbeTask, Subject};
@@ -86,7 +85,8 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    fn broken(why: &str) -> Self {
+    /// One that could not be made.
+    pub fn broken(why: &str) -> Self {
         Self { outcome: ProbeOutcome::broken(why), sighting: Sighting::default() }
     }
 }

@@ -15,7 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("conductor", &["types", "core", "journal"]),
     ("probe", &["types", "plan", "core"]),
     ("capture", &["types", "core"]),
-    ("host", &["types", "facts", "plan", "helper", "core", "conductor", "probe", "capture"]),
+    ("host", &["types", "facts", "plan", "helper", "core", "journal", "conductor", "probe", "capture"]),
     ("tui", &["types", "facts", "plan", "core"]),
     ("replay", &["types", "core", "tui"]),
     ("demo", &["types", "facts", "plan", "helper", "core", "host", "capture"]),

@@ -159,7 +159,7 @@ fn what_a_newer_program_wrote_is_refused_and_left_as_it_is() {
     let mut text = fs::read_to_string(&journal).expect("reads");
     let prev = Blake3::of(text.lines().last().expect("a line").as_bytes());
     let body = format!(
-        r#"{{"seq":2,"at":"2026-11-21T22:00:02Z","actor":"holdpoint","session":"s","epoch":1,"prev":"{prev}","event":{{"group":"alarm","v":1,"data":{{}}}}"#
+        r#"{{"seq":2,"at":"2026-11-21T22:00:02Z","actor":"holdpoint","session":"s","epoch":1,"prev":"{prev}","event":{{"group":"weather","v":1,"data":{{}}}}"#
     );
     text += &format!("{body},\"sum\":\"{}\"}}\n{{\"seq\"", Blake3::of(body.as_bytes()));
     fs::write(&journal, &text).expect("writes");

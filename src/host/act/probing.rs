@@ -9,9 +9,9 @@ use crate::core::{Answer, ProbeTask, Sample, Subject};
 use crate::host::ask::Asker;
 use crate::host::capture::Registrar;
 use crate::host::look::{Look, Looked};
+use crate::host::remote::{self, Board, Places, Unasked};
 use crate::host::said::Said;
 use crate::host::verb::Verb;
-use crate::probe::remote::{self, Board, Places, Unasked};
 use crate::probe::{self, Attempt, Means};
 use crate::types::{HostName, Seq, Untrusted};
 

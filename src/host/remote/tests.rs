@@ -165,7 +165,7 @@ async fn what_no_host_can_be_asked_is_said_and_asks_nobody() {
 
 #[test]
 fn a_certificate_that_a_host_was_shown_is_kept_with_what_it_says_against_it() {
-    let pem = include_str!("../fixtures/acme.pem");
+    let pem = include_str!("../../probe/fixtures/acme.pem");
     let leaf = pem.split("-----BEGIN CERTIFICATE-----").nth(1).expect("a certificate");
     let text: String = leaf.split("-----END").next().expect("its text").split_whitespace().collect();
     let line = |how: &str, text: &str| {

@@ -15,13 +15,12 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::Attempt;
-use super::certificate::shown_elsewhere;
 use crate::core::event::{FailKind, ProbeOutcome, Sighting, Vantage};
 use crate::core::tasks::pace;
 use crate::core::{ProbeTask, Subject};
 use crate::host::look::{Look, Looked, MOST};
 use crate::plan::ProbeTarget;
+use crate::probe::{Attempt, shown_elsewhere};
 use crate::types::{HostName, Span, Untrusted};
 
 /// What is due within this time is asked with what is due now.
@@ -230,7 +229,7 @@ impl<P: Places> Group<'_, P> {
                 }
             }
         }
-        let took = super::dialer::since(now);
+        let took = crate::probe::since(now);
         for (which, attempt) in made {
             let Some(Kept { task, .. }) = self.tasks.get(which) else { continue };
             report(task.id.clone(), task.vantage.clone(), attempt).await;
