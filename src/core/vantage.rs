@@ -1,6 +1,6 @@
 //! The places from which one looks: which of them is to be believed. Pure.
 
-use super::event::{ProbeOutcome, Vantage};
+use super::event::{FailKind, ProbeOutcome, Vantage};
 use super::state::{ProbeState, Series, State};
 use crate::types::Time;
 
@@ -30,13 +30,29 @@ pub fn vantage_broken(state: &State, vantage: &Vantage, now: Time) -> Option<Str
     })
 }
 
+/// Whether something came back from a target that failed so: then the way to it works, whatever is wrong there.
+fn answers(kind: FailKind) -> bool {
+    match kind {
+        FailKind::Refused
+        | FailKind::TlsRefused
+        | FailKind::Certificate
+        | FailKind::ServerError
+        | FailKind::Content
+        | FailKind::Database
+        | FailKind::Command => true,
+        FailKind::NoAnswer | FailKind::Unreachable | FailKind::Cut | FailKind::Silence | FailKind::Other => {
+            false
+        }
+    }
+}
+
 /// As often as its limit says, of its newest attempts. One that was made just now and passed clears it.
 fn failing(control: &ProbeState, series: &Series) -> bool {
     let passed_once = series.before == Some(true)
         || series.results.iter().any(|(_, outcome)| matches!(outcome, ProbeOutcome::Ok { .. }));
     let counts = |outcome: &ProbeOutcome| match outcome {
         ProbeOutcome::Ok { .. } => false,
-        ProbeOutcome::Fail { .. } => true,
+        ProbeOutcome::Fail { kind, .. } => !answers(*kind),
         ProbeOutcome::Broken { .. } => passed_once,
     };
     let limit = control.probe.fails;
@@ -50,7 +66,7 @@ fn failing(control: &ProbeState, series: &Series) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::event::{Actor, Event, FailKind, ProbeEvent, Record};
+    use crate::core::event::{Actor, Event, ProbeEvent, Record};
     use crate::core::fixture;
     use crate::types::Span;
 
@@ -58,7 +74,8 @@ mod tests {
         [[control]]\nprobe = \"http://192.0.2.99/\"\nfails = \"2 of 3\"\n\
         [[vantage]]\nname = \"paris\"\nssh = \"paris\"\n";
 
-    /// What was seen of controls, as `CONTROL:LETTERS` with o ok, f fail, b broken, a second apart.
+    /// What was seen of controls, as `CONTROL:LETTERS` with o ok, f fail, a an answer that is no good, b broken, a second
+    /// apart.
     fn seen(from: &Vantage, all: &[&str]) -> (State, Time) {
         let mut state = fixture::window(4, &["web1"], CONTROLS);
         let mut now = fixture::opens();
@@ -69,6 +86,7 @@ mod tests {
                 let outcome = match letter {
                     'o' => ProbeOutcome::Ok { took: Span::ms(3), said: "200".into() },
                     'f' => ProbeOutcome::fail(FailKind::NoAnswer, "no answer in 3s"),
+                    'a' => ProbeOutcome::fail(FailKind::Content, "status 404"),
                     _ => ProbeOutcome::broken("status.example was not resolved"),
                 };
                 let index = index.parse().expect("a number");
@@ -98,6 +116,10 @@ mod tests {
             (&["0:ff", "1:oo"], false),
             (&["0:ff", "1:of"], false),
             (&["0:ff", "1:ff"], true),
+            // Whatever answers was reached.
+            (&["0:aaa"], false),
+            (&["0:faf"], true),
+            (&["0:ffa"], false),
             // What could not be made says something only where it could be made before.
             (&["0:bbb"], false),
             (&["0:obb"], true),

@@ -33,7 +33,7 @@ fn plan(fleet: &Fleet) -> PathBuf {
             .to_owned();
     text += &format!("\n[tls]\nca = \"{}\"\n", fleet.ca().display());
     // The operator's own way out: the router, which no fault of a host touches.
-    text += "\n[[control]]\nprobe = \"http://192.0.2.2/\"\nevery = \"1s\"\ntimeout = \"1s\"\nfails = \"2 of 3\"\n";
+    text += "\n[[control]]\nprobe = \"http://192.0.2.2/debian/dists/lab/InRelease\"\nevery = \"1s\"\ntimeout = \"1s\"\nfails = \"2 of 3\"\n";
     for host in ["web1", "web2"] {
         text += &format!("\n[[host]]\nname = \"{host}\"\nssh = \"{host}\"\n");
     }
