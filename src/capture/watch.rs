@@ -144,7 +144,9 @@ impl Watch {
             let over = Span::ms(now.saturating_sub(self.told) / 1_000_000);
             self.told = now;
             let (tallies, dropped) = (self.flows.tallies(), std::mem::take(&mut self.new_drops));
-            if !tallies.is_empty() || dropped > 0 {
+            // Also where nothing passed by: silence on the wire is to be told from that of a capture.
+            let runs = self.whole_since.is_some();
+            if runs || !tallies.is_empty() || dropped > 0 {
                 events.push(PacketEvent::Tallied { host: self.host.clone(), over, tallies, dropped });
             }
         }

@@ -38,7 +38,7 @@ fn plan(fleet: &Fleet) -> PathBuf {
         text += &format!("\n[[host]]\nname = \"{host}\"\nssh = \"{host}\"\n");
     }
     for (name, host, address) in CUSTOMERS {
-        let every = "every = \"1s\", timeout = \"2s\", fails = \"2 of 3\"";
+        let every = "every = \"1s\", timeout = \"3s\", fails = \"2 of 3\"";
         text += &format!(
             "\n[[customer]]\nname = \"{name}\"\nhost = \"{host}\"\nweight = 10\naddress = \"{address}\"\nprobes = [\n  \
              {{ probe = \"https://{name}.lab.test/who\", body = \"this is {name}\", {every} }},\n  \
@@ -136,7 +136,7 @@ fn every_fault_between_a_customer_and_their_service_has_its_own_verdict() {
             Fault("postgres-down", "*", "postgres", "database-down"),
         ],
         &[Fault("nginx-hung", "*", "https", "service-hung")],
-        &[Fault("path-slow", "*", "https", "path-slow")],
+        &[Fault("path-slow", "acme", "https", "path-slow")],
     ];
     let mut wrong = Vec::new();
     for faults in rounds {

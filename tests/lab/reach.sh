@@ -14,7 +14,7 @@ nft-drop           | address | a firewall on the host drops what comes for it
 nft-drop-replies   | address | a firewall on the host drops what it answers
 nft-reject         | address | a firewall on the host refuses what comes for it
 upstream           | address | a router before the host drops what comes for it
-path-slow          | host    | what leaves the host crawls (8 kbit/s)
+path-slow          | address | a firewall on the host lets a few packets a second in, so that most come again
 other-address      | host    | nginx listens on the host's main address alone
 nginx-down         | host    | nginx is stopped
 nginx-hung         | host    | nginx takes connections and says nothing (SIGSTOP)
@@ -74,7 +74,7 @@ reach_arp_ignore() {
 reach_asymmetric() {
 	case $1 in
 	on) reach_on "$2" "$3" 'ip route add default via 198.51.100.1 dev eth1 table 77; ip rule add from "$1" table 77
-		sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0' "$4" ;;
+		sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0 net.ipv4.conf.eth1.arp_announce=2' "$4" ;;
 	off) reach_on "$2" "$3" 'ip rule del from "$1" table 77; ip route flush table 77' "$4" ;;
 	esac
 }
@@ -102,10 +102,7 @@ reach_upstream() {
 	esac
 }
 reach_path_slow() {
-	case $1 in
-	on) on_console "$2" "$3" tc qdisc add dev eth0 root tbf rate 8kbit burst 2000 latency 20s ;;
-	off) on_console "$2" "$3" tc qdisc del dev eth0 root ;;
-	esac
+	reach_nft "$1" "$2" "$3" input "iifname != lo ip daddr $4 tcp dport 443 limit rate over 6/second burst 3 packets" drop
 }
 # The listening sockets of before would be kept by a reload.
 # shellcheck disable=SC2016
@@ -170,11 +167,11 @@ reach_slow() {
 			    next if fork;
 			    sysread $caller, $_, 4096;
 			    select undef, undef, undef, 1.5;
-			    print $caller "HTTP/1.0 200 OK\r\n\r\nslowly\n";
+			    print $caller "HTTP/1.0 200 OK\r\n\r\nthis is $ARGV[0], slowly\n";
 			    exit;
 			}
 		END
-		on_console "$2" "$3" systemd-run -q --collect --unit=hp-slow perl /run/hp-slow.pl
+		on_console "$2" "$3" systemd-run -q --collect --unit=hp-slow perl /run/hp-slow.pl "$(customer_at "$3" "$4")"
 		on_console "$2" "$3" sh -c 'for n in 1 2 3 4 5 6 7 8 9; do ss -Hltn "sport = :8099" | grep -q . && exit; sleep 0.2; done; exit 1'
 		;;
 	off) on_console "$2" "$3" systemctl stop hp-slow.service ;;

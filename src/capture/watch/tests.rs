@@ -177,7 +177,13 @@ fn rows_are_few_and_the_rest_counted_and_tallies_come_every_five_seconds() {
         panic!("{events:?}")
     };
     assert_eq!((over.as_ms(), tallies.len(), tallies[0].came, *dropped), (5_000, 1, 40, 9));
-    assert_eq!(watch.found(NOW + 10 * SEC), Found::default());
+    // Also where nothing passed by; but not where nobody looks.
+    let quiet = watch.found(NOW + 10 * SEC).events;
+    assert!(
+        matches!(quiet.as_slice(), [PacketEvent::Tallied { tallies, dropped: 0, .. }] if tallies.is_empty())
+    );
+    watch.end();
+    assert_eq!(watch.found(NOW + 20 * SEC), Found::default());
 }
 
 proptest! {

@@ -238,12 +238,19 @@ pub fn host(state: &State, cause: &Cause) -> Option<HostName> {
 /// Whether a host is to be read again, since something began to fail there after it was read: who listens,
 /// and which addresses are there, tell one cause from another.
 pub(super) fn wants_reading(state: &State, host: &Host) -> bool {
-    let after = |alarm: &Alarm| host.read_at.is_none_or(|read| alarm.since > read);
-    matches!(host.reach, Reach::Up { .. })
-        && state.alarms.raised.iter().any(|(cause, alarm)| match cause {
-            Cause::Customer(customer) => host_of(state, customer) == Some(&host.name) && after(alarm),
-            Cause::Host(_) | Cause::Unit { .. } | Cause::Vantage(_) => false,
-        })
+    let after = |since: Time| host.read_at.is_none_or(|read| since > read);
+    if !matches!(host.reach, Reach::Up { .. }) {
+        return false;
+    }
+    // Nobody is called while one only looks.
+    if state.purpose == Some(Purpose::Probe) {
+        let mut fails = state.probes_of(&host.name).filter_map(|(_, probe)| probe.own.failing_since());
+        return fails.any(after);
+    }
+    state.alarms.raised.iter().any(|(cause, alarm)| match cause {
+        Cause::Customer(customer) => host_of(state, customer) == Some(&host.name) && after(alarm.since),
+        Cause::Host(_) | Cause::Unit { .. } | Cause::Vantage(_) => false,
+    })
 }
 
 /// The raised alarms, the most important first: a vantage that is broken, customers by their weight, hosts,

@@ -138,7 +138,7 @@ impl PacketEvent {
             Self::Tallied { host, tallies, dropped, .. } => {
                 let capture = state.captures.entry(host.clone()).or_default();
                 for tally in tallies {
-                    capture.tallies.insert(tally.address, (at, tally.clone()));
+                    capture.passed(tally, at);
                 }
                 capture.told = Some(at);
                 capture.dropped = capture.dropped.saturating_add(*dropped);

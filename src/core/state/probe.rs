@@ -76,9 +76,35 @@ pub struct Capture {
     /// When it told something the last time, if only that nothing passed by.
     pub told: Option<Time>,
     /// By address what passed by lately, and when that was told.
-    pub tallies: BTreeMap<IpAddr, (Time, Tally)>,
+    pub tallies: BTreeMap<IpAddr, VecDeque<(Time, Tally)>>,
     /// Packets that the host's kernel dropped before they were seen.
     pub dropped: u64,
+}
+
+/// What passed by is kept so long: a router that asks in vain for an address asks once a second, and not in
+/// each stretch that a capture tells of.
+const PASSED: Span = Span::secs(30);
+
+impl Capture {
+    pub(in crate::core) fn passed(&mut self, tally: &Tally, at: Time) {
+        let all = self.tallies.entry(tally.address).or_default();
+        all.push_back((at, tally.clone()));
+        while all.front().is_some_and(|(told, _)| Span::between(*told, at) > PASSED) {
+            all.pop_front();
+        }
+    }
+
+    /// All that passed by for an address and was told from then on; `None` where nothing was.
+    pub fn tally(&self, address: IpAddr, from: Time) -> Option<Tally> {
+        let since = self.tallies.get(&address)?.iter().filter(|(at, _)| *at >= from);
+        since.map(|(_, tally)| tally.clone()).reduce(|all, one| Tally {
+            address,
+            arp_asked: all.arp_asked.saturating_add(one.arp_asked),
+            arp_answered: all.arp_answered.saturating_add(one.arp_answered),
+            came: all.came.saturating_add(one.came),
+            left: all.left.saturating_add(one.left),
+        })
+    }
 }
 
 /// What a probe's newest results say.

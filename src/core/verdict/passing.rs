@@ -22,7 +22,8 @@ pub(super) fn judge(seen: &Seen<'_>) -> Found {
             Some(difference) => Found::new(Verdict::Reachable, format!("it answers; {difference}")),
         };
     }
-    let inside = seen.probe.from(&Vantage::Inside).filter(|_| seen.inside().is_ok()).and_then(self::slow);
+    let inside = seen.probe.from(&Vantage::Inside).filter(|_| seen.inside().is_ok());
+    let inside = inside.and_then(|inside| as_late(&seen.probe.own, inside).or_else(|| self::slow(inside)));
     let (limit, again) = match (seen.packets(), seen.probe.own.normal.median()) {
         (Packets::Own(flow), Some(normal)) => {
             let late = flow.first_byte.map(|first| first > bound(normal));
@@ -44,6 +45,18 @@ pub(super) fn judge(seen: &Seen<'_>) -> Found {
             "it answers much later than before; whether the service or the way there is not known",
         ),
     }
+}
+
+/// Whether what was asked is answered as late inside as it is outside, from the request on: what a look costs the
+/// host before that (a program that starts, a handshake) is left out. `None` where not both tell, or it is not
+/// the answer that is late.
+fn as_late(outside: &Series, inside: &Series) -> Option<bool> {
+    let answer = |series: &Series| {
+        let phases = series.sighting.as_ref()?.phases;
+        Some(phases.answered?.as_ms().saturating_sub(phases.secured.or(phases.connected)?.as_ms()))
+    };
+    let (outside, inside) = (answer(outside)?, answer(inside)?);
+    (outside > MORE.as_ms()).then_some(inside.saturating_mul(2) >= outside)
 }
 
 fn bound(normal: Span) -> Span {

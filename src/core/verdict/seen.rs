@@ -11,6 +11,8 @@ use crate::facts::{Listener, Protocol};
 use crate::plan::{Customer, Probe, ProbeTarget, VantageKind};
 use crate::types::{HostName, Span, Time, Untrusted};
 
+/// A capture that works tells something at least so often: every five seconds, and a host may be busy.
+const TELLS: Span = Span::secs(15);
 /// What a capture tells comes a little after what it tells of.
 const LATE: Span = Span::secs(5);
 
@@ -71,7 +73,7 @@ pub(super) enum Packets<'a> {
     /// What became of its own.
     Own(&'a Flow),
     /// Its own were not told apart; what passed by for its address, where anything did.
-    Passing(Option<&'a Tally>),
+    Passing(Option<Tally>),
 }
 
 /// Where somebody listens on a port.
@@ -141,7 +143,15 @@ impl<'a> Seen<'a> {
     }
 
     pub(super) fn inside(&self) -> Look<'a> {
-        self.probe.from(&Vantage::Inside).map_or(Look::Nothing, |s| look(s, &self.probe.probe, self.now))
+        self.probe.from(&Vantage::Inside).map_or(Look::Nothing, |series| self.explains(series))
+    }
+
+    /// What is seen from elsewhere. What was seen there before it began to fail here explains nothing.
+    fn explains(&self, series: &'a Series) -> Look<'a> {
+        match (series.last(), self.since()) {
+            (Some((at, _)), Some(since)) if *at < since => Look::Stale(*at),
+            (Some(_) | None, _) => look(series, &self.probe.probe, self.now),
+        }
     }
 
     /// What other hosts say of it.
@@ -149,7 +159,8 @@ impl<'a> Seen<'a> {
         let (now, probe) = (self.now, self.probe);
         let peers = probe.others.iter().filter(|(vantage, _)| vantage.kind() == VantageKind::Peer);
         let own = (probe.probe.from == VantageKind::Peer).then_some(&probe.own);
-        peers.map(|(_, series)| series).chain(own).map(move |series| look(series, &probe.probe, now))
+        let others = peers.map(|(_, series)| self.explains(series));
+        others.chain(own.into_iter().map(move |series| look(series, &probe.probe, now)))
     }
 
     /// Since when it fails without a pass.
@@ -186,10 +197,10 @@ impl<'a> Seen<'a> {
     }
 
     /// What passed by for its address lately.
-    pub(super) fn tally(&self) -> Option<&'a Tally> {
+    pub(super) fn tally(&self) -> Option<Tally> {
         let capture = self.state.captures.get(self.host())?;
-        let (at, tally) = capture.tallies.get(&self.address()?)?;
-        (self.is_young(*at) && self.since().is_none_or(|since| *at >= since)).then_some(tally)
+        let young = self.now - std::time::Duration::from(self.young());
+        capture.tally(self.address()?, self.since().unwrap_or(young))
     }
 
     /// Whether ARP asks for its address and nobody answers.
@@ -223,7 +234,7 @@ impl<'a> Seen<'a> {
                 Packets::Unseen("the address that it goes to is not known".to_owned())
             }
             // Silence of a capture is no silence on the wire.
-            (Some(_), _) if !capture.told.is_some_and(|at| self.is_young(at)) => {
+            (Some(_), _) if !capture.told.is_some_and(|at| Span::between(at, self.now) <= TELLS) => {
                 Packets::Unseen(format!("the capture on {host} tells nothing"))
             }
             (Some(_), _) => Packets::Passing(self.tally()),

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::event::{
-    Certificate, Event, FailKind, Failure, FailureKind, Flow, PacketEvent, ProbeEvent, ProbeOutcome,
+    Certificate, Event, FailKind, Failure, FailureKind, Flow, PacketEvent, Phases, ProbeEvent, ProbeOutcome,
     Sighting, Tally,
 };
 use crate::core::state::{Phase, Reach};
@@ -540,6 +540,54 @@ fn faults() -> Vec<Row> {
             V::DatabaseDown,
             "refuses the login, or is not there",
             "pg_lsclusters",
+        ),
+        (
+            "nginx stopped, the inside seen before that alone",
+            HTTPS,
+            |lab| {
+                lab.all(fail(K::Silence), ok(9)).capture(Some(flow([1, 1, 0, 0, 1, 0], true)), None);
+                for probe in lab.state.probes.values_mut() {
+                    let inside = Arc::make_mut(probe).others.entry(Vantage::Inside).or_default();
+                    inside.results.retain(|(seen, _)| *seen < at(0));
+                    inside.results.push_back((at(-1), ok(9)));
+                }
+            },
+            V::ServiceHung,
+            "what is asked arrives, then silence",
+            "ss -ltnp",
+        ),
+        (
+            "slow service, where a look from inside takes its time anyway",
+            HTTPS,
+            |lab| {
+                let answered = |secured, answered| Sighting {
+                    phases: Phases {
+                        connected: Some(Span::ms(2)),
+                        secured: Some(Span::ms(secured)),
+                        answered: Some(Span::ms(answered)),
+                        ..Phases::default()
+                    },
+                    ..Sighting::default()
+                };
+                for secs in [0, 2, 4, 6, 8] {
+                    for (from, took, sighting) in [
+                        (Vantage::Cockpit, 900, answered(8, 899)),
+                        // Not three times its normal, which is long: the program that looks has to start.
+                        (Vantage::Inside, 1_100, answered(250, 1_090)),
+                    ] {
+                        let mut probe = lab.state.probes[&id("globex", 0)].as_ref().clone();
+                        if from == Vantage::Inside {
+                            let inside = probe.others.entry(from.clone()).or_default();
+                            inside.normal.took = [Span::ms(600)].into();
+                        }
+                        lab.state.probes.insert(id("globex", 0), Arc::new(probe));
+                        lab.state.saw(&id("globex", 0), &from, &ok(took), Some(&sighting), at(secs));
+                    }
+                }
+            },
+            V::Slow,
+            "inside too much later than before",
+            "uptime",
         ),
         (
             "slow service",
