@@ -1,10 +1,7 @@
 //! The verb `capture` on a throwaway host: with a tcpdump that only says how it was called, and with the
 //! real one where this machine has it.
 
-use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
-use std::process::{Child, ChildStdin, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use holdpoint::capture::{Reader, dropped, frame};
@@ -14,89 +11,13 @@ use holdpoint::host::frame::RefusalCode;
 use holdpoint::host::verb::Verb;
 
 use crate::host::{Host, host};
+use crate::stream::Running;
 use crate::transcripts::NONCE;
 
 const ADDRESS: &str = "192.0.2.32";
 
 fn verb(addresses: &[&str]) -> Verb {
     Verb::Capture(addresses.iter().map(|text| text.parse().expect("an address")).collect())
-}
-
-/// A capture under way, and what came of it.
-struct Running {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    out: Arc<Mutex<Vec<u8>>>,
-    err: Arc<Mutex<Vec<u8>>>,
-}
-
-fn gather(mut from: impl Read + Send + 'static) -> Arc<Mutex<Vec<u8>>> {
-    let all = Arc::new(Mutex::new(Vec::new()));
-    let into = Arc::clone(&all);
-    std::thread::spawn(move || {
-        let mut piece = [0; 4096];
-        while let Ok(count @ 1..) = from.read(&mut piece) {
-            into.lock().expect("sound").extend_from_slice(&piece[..count]);
-        }
-    });
-    all
-}
-
-impl Running {
-    fn begin(host: &Host, verb: &Verb) -> Self {
-        let mut words = vec![helper::PATH.to_owned(), NONCE.to_owned(), "0".to_owned()];
-        words.extend(verb.words());
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let mut child = host.inside.command(&words).stdin(Stdio::piped()).spawn().expect("nsenter");
-        let out = gather(child.stdout.take().expect("piped"));
-        let err = gather(child.stderr.take().expect("piped"));
-        Self { stdin: child.stdin.take(), child, out, err }
-    }
-
-    fn told(&self) -> Vec<u8> {
-        self.out.lock().expect("sound").clone()
-    }
-
-    fn errors(&self) -> String {
-        String::from_utf8_lossy(&self.err.lock().expect("sound")).into_owned()
-    }
-
-    fn wait_for(&self, what: &str, is: impl Fn(&Self) -> bool) {
-        for _ in 0..200 {
-            if is(self) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("{what}: {}\n{}", String::from_utf8_lossy(&self.told()), self.errors());
-    }
-
-    /// What was said before the packets, and the packets.
-    fn parts(&self) -> (String, Vec<u8>) {
-        let told = self.told();
-        let mark = format!("\n@{NONCE} stream pcap\n").into_bytes();
-        let at = told.windows(mark.len()).position(|here| here == mark).expect("a stream");
-        (String::from_utf8_lossy(&told[..at]).into_owned(), told[at + mark.len()..].to_vec())
-    }
-
-    /// Its input ends, and so does it, in time.
-    fn end(mut self) -> Self {
-        drop(self.stdin.take());
-        for _ in 0..100 {
-            if self.child.try_wait().expect("asked").is_some() {
-                return self;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("it runs on without its input");
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ended_or_not = self.child.kill();
-        let _reaped = self.child.wait();
-    }
 }
 
 /// A tcpdump that writes down its words and runs until it is told not to.
@@ -124,7 +45,7 @@ fn a_capture_lives_as_long_as_its_input_and_says_what_was_dropped() {
     host.inside.sh(STUB);
     let running = Running::begin(&host, &verb(&[ADDRESS, "2001:db8::32"]));
     running.wait_for("it begins", |running| running.told().ends_with(b"stream pcap\nPCAP"));
-    let (head, _) = running.parts();
+    let (head, _) = running.parts("pcap");
     assert!(head.contains("|1: lo"), "{head}");
     let filter = "(host 192.0.2.32 or host 2001:db8::32 or (icmp6 and (ip6[40] = 135 or ip6[40] = 136))) and not tcp port 22";
     assert!(head.contains(&format!("|{filter}\n")), "{head}");
@@ -195,7 +116,7 @@ fn the_real_tcpdump_shows_who_was_asked_and_what_came() {
         let told = running.told();
         let begun = told.windows(12).any(|here| here == b"stream pcap\n");
         if begun {
-            let (_, bytes) = running.parts();
+            let (_, bytes) = running.parts("pcap");
             let mut reader = Reader::default();
             reader
                 .push(&bytes, |link, raw| found.push(frame(link, raw.length, raw.bytes)))
