@@ -106,7 +106,7 @@ fn a_host_looks_as_a_user_with_nothing_installed() {
         ("http://a.example:1/", "Refused", "refused"),
         ("dns:a.example", "Refused", "refused"),
         ("exec:id -un", "ok", "nobody"),
-        ("exec:sh -c exit\u{a0}3", "Command", "status "),
+        ("exec:expr 7 - 7", "Command", "status 1"),
         ("exec:false", "Command", "status 1"),
         ("exec:no-such-program", "broken", "no-such-program is not on this host"),
         ("exec:sleep 30", "NoAnswer", "no end in 1s500ms"),
