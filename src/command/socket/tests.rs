@@ -20,11 +20,17 @@ use crate::journal::MemoryLog;
 const PLAN: &str = "[window]\nname = \"n\"\nticket = \"t\"\nopens = 2026-11-21T22:00:00Z\n\
     closes = 2036-11-22T04:00:00Z\n[[host]]\nname = \"web1\"\nssh = \"web1\"\n";
 
-/// A host on which every rollback fails at once, and that answers nothing else.
-struct Hosts;
+/// Hosts that answer nothing, or nothing but that a rollback failed, and that at once.
+enum Hosts {
+    Refuse,
+    Silent,
+}
 
 impl Outside for Hosts {
     fn start(&self, started: Started, outbox: &Outbox) {
+        if matches!(self, Self::Silent) {
+            return;
+        }
         let failure = || Failure::new(FailureKind::Unreachable, "no host here");
         match started.effect {
             Effect::Rollback(..) => outbox.answer(started.id, HostAnswer::RolledBack(Err(failure()))),
@@ -41,8 +47,12 @@ struct Window {
     folder: PathBuf,
 }
 
-/// A window in which one batch is applied and not confirmed.
+/// A window in which one batch is applied and not confirmed, on a host that refuses its rollback.
 fn window(under: &str) -> Window {
+    window_of(under, Hosts::Refuse)
+}
+
+fn window_of(under: &str, hosts: Hosts) -> Window {
     let scratch = tempfile::tempdir().expect("a folder");
     let folder = scratch.path().join(under);
     std::fs::create_dir_all(&folder).expect("a folder");
@@ -81,7 +91,7 @@ fn window(under: &str) -> Window {
     let mut state = State::default();
     records.iter().for_each(|record| state.apply(record));
     let conductor = Conductor::new(MemoryLog::holding(records), state, "test".to_owned(), 2);
-    let (handles, _task) = shell::spawn(conductor, Hosts, Arc::new(Notify::new()));
+    let (handles, _task) = shell::spawn(conductor, hosts, Arc::new(Notify::new()));
     let listener = Some(listen(&folder, Desk::of(&handles)).expect("listens"));
     Window { handles, listener, _scratch: scratch, folder }
 }
@@ -232,7 +242,8 @@ async fn those_who_hang_keep_nobody_waiting() {
 
 #[tokio::test]
 async fn one_who_follows_hears_that_the_cockpit_was_left() {
-    let window = window("r");
+    // The rollback has no end before the cockpit has: so it is the cockpit's end that is heard.
+    let window = window_of("r", Hosts::Silent);
     let asked = r#"{"format":"holdpoint.socket/1","ask":"rollback","scope":"all"}"#;
     // Nobody reads this one, and the loop goes on all the same.
     let mut unread = UnixStream::connect(window.folder.join(NAME)).await.expect("connects");
