@@ -1,9 +1,14 @@
 //! The engineer of the story, for a demo without anybody at the keys: under the clock they go on
 //! where the list differs from test. What follows shows why the gate was there.
 
+use crate::core::event::Cause;
 use crate::core::gate::{self, GateState};
+use crate::core::state::Phase;
 use crate::core::{Intent, State, pilot, schedule};
 use crate::types::{Span, Time};
+
+/// How long somebody looks on after a rollback.
+const PATIENCE: Span = Span::secs(30);
 
 /// What the engineer does next: as the pilot, but a held gate that can be waived is waived.
 pub fn story(state: &State, now: Time) -> Option<Intent> {
@@ -11,7 +16,17 @@ pub fn story(state: &State, now: Time) -> Option<Intent> {
     if intent != Intent::End {
         return Some(intent);
     }
-    Some(waiver(state, now).unwrap_or(intent))
+    if let Some(waiver) = waiver(state, now) {
+        return Some(waiver);
+    }
+    (!looks_on(state, now)).then_some(intent)
+}
+
+/// Whether they look on as the customers come back after a rollback, until the last of their alarms is over.
+fn looks_on(state: &State, now: Time) -> bool {
+    let back = state.in_order().filter(|batch| batch.phase == Phase::Back).map(|batch| batch.since).max();
+    let dark = state.alarms.raised.keys().any(|cause| matches!(cause, Cause::Customer(_)));
+    dark && back.is_some_and(|back| now < back + PATIENCE)
 }
 
 fn waiver(state: &State, now: Time) -> Option<Intent> {

@@ -27,7 +27,18 @@ fn fact(state: &State, cause: &Cause, alarm: &Alarm, now: Time) -> (String, Stri
             };
             (judged.said, format!("{customer} {brief}"))
         }
+        Cause::Logs(host) => (logs(state, host, alarm, now), String::new()),
         Cause::Host(_) | Cause::Unit { .. } | Cause::Vantage(_) => (alarm.said.shown(), String::new()),
+    }
+}
+
+/// How often a host's logs tell of errors now, and since when that is an alarm; while they are not seen, what
+/// was so when it was raised.
+fn logs(state: &State, host: &HostName, alarm: &Alarm, now: Time) -> String {
+    let ago = Span::between(alarm.since, now).brief();
+    match state.logs.get(host) {
+        Some(logs) if logs.since.is_some() => format!("{host}: {}; for {ago}", logs.words(now)),
+        Some(_) | None => format!("{}, {ago} ago; its logs are not seen now", alarm.said.shown()),
     }
 }
 

@@ -5,6 +5,7 @@ use super::listing::Listing;
 use super::paint::Text;
 use crate::core::View;
 use crate::core::event::{LogLine, LogSource};
+use crate::core::state::tenths;
 use crate::tui::theme::Role;
 use crate::tui::ui::{Pane, Ui};
 use crate::types::{HostName, Time, Untrusted};
@@ -72,9 +73,9 @@ fn errors(view: &View, host: &HostName, now: Time) -> Option<(Role, String)> {
         return Some((Role::Unknown, format!("  logs not seen: {}", why.shown())));
     }
     let lately = logs.errors_now(now)?;
-    let role = if logs.many_errors(now) { Role::Warn } else { Role::Dim };
+    let role = if logs.many_errors(None, now) { Role::Warn } else { Role::Dim };
     let before = match logs.errors_before(now) {
-        Some(tenths) => format!("{}.{}", tenths / 10, tenths % 10),
+        Some(before) => tenths(before),
         None => "?".to_owned(),
     };
     Some((role, format!("  errors {lately}/min (before {before})")))
