@@ -7,9 +7,7 @@ use crate::core::state::Phase;
 use crate::core::{Intent, State, pilot, schedule};
 use crate::types::{Span, Time};
 
-/// How long somebody looks on after a rollback, at the most.
-const PATIENCE: Span = Span::secs(30);
-/// How long where customers are dark and nobody rolls back.
+/// How long somebody looks on where customers are dark.
 const LOOKS_ON: Span = Span::secs(25);
 
 /// What the engineer does next: as the pilot, but a held gate that can be waived is waived.
@@ -24,13 +22,12 @@ pub fn story(state: &State, now: Time) -> Option<Intent> {
     (!looks_on(state, now)).then_some(intent)
 }
 
-/// Whether they look on: after a rollback until the last of the customers' alarms is over, and for a while
-/// where nobody rolls back.
+/// Whether they look on for a while where customers are dark and nobody rolls back.
 fn looks_on(state: &State, now: Time) -> bool {
     let alarms = state.alarms.raised.iter();
     let dark = alarms.filter(|(cause, _)| matches!(cause, Cause::Customer(_))).map(|(_, alarm)| alarm.since);
-    let back = state.in_order().filter(|batch| batch.phase == Phase::Back).map(|batch| batch.since).max();
-    dark.min().is_some_and(|since| now < back.map_or(since + LOOKS_ON, |back| back + PATIENCE))
+    let back = state.in_order().any(|batch| batch.phase == Phase::Back);
+    !back && dark.min().is_some_and(|since| now < since + LOOKS_ON)
 }
 
 fn waiver(state: &State, now: Time) -> Option<Intent> {

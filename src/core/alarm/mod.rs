@@ -20,7 +20,7 @@ use crate::types::{CustomerName, HostName, Span, Time, Untrusted};
 const GRACE: Span = Span::secs(15);
 /// A host counts the lines of its logs for so long before it tells.
 const COUNTED: Span = Span::secs(5);
-/// More alarms than that within [`FLOOD`] are shown as one.
+/// More alarms than that within ten minutes are shown as one.
 pub const MANY: usize = 10;
 /// See [`MANY`].
 const FLOOD: Span = Span::mins(10);
