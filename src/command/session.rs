@@ -171,8 +171,11 @@ impl Session {
         if let Some(listener) = listener {
             listener.close().await;
         }
-        for asker in askers {
-            asker.link().close().await;
+        let goodbyes: Vec<_> =
+            askers.into_iter().map(|asker| tokio::spawn(async move { asker.link().close().await })).collect();
+        for goodbye in goodbyes {
+            // One that failed leaves its connection to the end of the process.
+            let _ = goodbye.await;
         }
     }
 }

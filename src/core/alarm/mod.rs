@@ -18,7 +18,7 @@ use crate::types::{CustomerName, HostName, Span, Time, Untrusted};
 /// A host that does not answer for so long has stopped answering: a network that is restarted, or a
 /// connection that is made anew, takes seconds.
 const GRACE: Span = Span::secs(15);
-/// More alarms than that within [`FLOOD`] are shown as one.
+/// More alarms than that within ten minutes are shown as one.
 pub const MANY: usize = 10;
 /// See [`MANY`].
 const FLOOD: Span = Span::mins(10);

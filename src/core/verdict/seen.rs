@@ -234,7 +234,7 @@ impl<'a> Seen<'a> {
                 Packets::Unseen("the address that it goes to is not known".to_owned())
             }
             // Silence of a capture is no silence on the wire.
-            (Some(_), _) if !capture.told.is_some_and(|at| Span::between(at, self.now) <= TELLS) => {
+            (Some(_), _) if capture.told.is_none_or(|at| Span::between(at, self.now) > TELLS) => {
                 Packets::Unseen(format!("the capture on {host} tells nothing"))
             }
             (Some(_), _) => match self.tally() {
