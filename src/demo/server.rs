@@ -274,6 +274,11 @@ impl Server {
                     if !bytes.is_empty() && write.data_bytes(bytes).await.is_err() {
                         return;
                     }
+                    if let Some(counts) = wire.counts()
+                        && write.extended_data_bytes(1, counts.into_bytes()).await.is_err()
+                    {
+                        return;
+                    }
                 }
             }
         }

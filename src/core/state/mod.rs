@@ -343,7 +343,8 @@ impl State {
                 self.controls.get(usize::from(*index)).is_some_and(|control| control.as_ever(vantage))
             }
             // They stand beside results, which are shown at once where it matters.
-            Event::Packet(PacketEvent::Tallied { .. }) | Event::Log(LogEvent::Counted { .. }) => true,
+            Event::Packet(PacketEvent::Tallied { .. } | PacketEvent::Kept { .. })
+            | Event::Log(LogEvent::Counted { .. }) => true,
             Event::Log(_) => false,
             Event::Packet(PacketEvent::Matched { flow, .. }) => flow.completed || flow.granted >= flow.asked,
             // Rows, and lines of hosts' own logs: they come all the time, and in floods.
@@ -451,6 +452,7 @@ impl State {
         }
         for capture in self.captures.values_mut() {
             (capture.effect, capture.over, capture.since) = (None, false, None);
+            capture.whole = None;
         }
         self.alarms.forget_countdowns();
         self.evidence.values_mut().for_each(|of| of.asked = None);
