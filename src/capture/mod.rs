@@ -17,6 +17,7 @@ mod life; // how far a stream is known to be whole
 mod packet; // a frame's bytes -> what it said
 mod pcap; // tcpdump's stream -> frames
 pub mod pcapng; // what is kept, for other programs to read
+mod pick; // one address's packets out of what was kept
 mod rows; // rows, bounded
 mod watch; // one host's capture
 
@@ -26,6 +27,7 @@ pub use attempts::Attempted;
 pub use life::SIGN;
 pub use packet::{Frame, frame, link};
 pub use pcap::{PcapError, Raw, Reader};
+pub use pick::{NotKept, pick};
 pub use watch::{Found, Watch};
 
 use crate::types::IfName;

@@ -52,24 +52,30 @@ pub struct Writer {
     markers: Vec<String>,
 }
 
-struct Block(Vec<u8>);
+/// A block that is written where it belongs: there are many.
+struct Block<'o> {
+    out: &'o mut Vec<u8>,
+    from: usize,
+}
 
-impl Block {
-    fn new(kind: u32) -> Self {
-        let mut bytes = kind.to_le_bytes().to_vec();
-        bytes.extend([0; 4]);
-        Self(bytes)
+impl<'o> Block<'o> {
+    fn new(kind: u32, out: &'o mut Vec<u8>) -> Self {
+        let from = out.len();
+        out.extend(kind.to_le_bytes());
+        out.extend([0; 4]);
+        Self { out, from }
     }
 
-    fn add(mut self, bytes: &[u8]) -> Self {
-        self.0.extend(bytes);
+    fn add(self, bytes: &[u8]) -> Self {
+        self.out.extend_from_slice(bytes);
         self
     }
 
     /// Filled up to four.
-    fn padded(mut self, bytes: &[u8]) -> Self {
-        self.0.extend(bytes);
-        self.0.resize(self.0.len().next_multiple_of(4), 0);
+    fn padded(self, bytes: &[u8]) -> Self {
+        self.out.extend_from_slice(bytes);
+        let length = self.out.len() - self.from;
+        self.out.resize(self.from + length.next_multiple_of(4), 0);
         self
     }
 
@@ -86,11 +92,10 @@ impl Block {
     }
 
     /// Whole: with its length before and after; `options`: whether some were given.
-    fn end(self, options: bool, out: &mut Vec<u8>) {
-        let mut bytes = if options { self.add(&[0; 4]).0 } else { self.0 };
-        let length = u32::try_from(bytes.len() + 4).unwrap_or(u32::MAX).to_le_bytes();
-        bytes[4..8].copy_from_slice(&length);
-        out.extend(bytes);
+    fn end(self, options: bool) {
+        let Self { out, from } = if options { self.add(&[0; 4]) } else { self };
+        let length = u32::try_from(out.len() - from + 4).unwrap_or(u32::MAX).to_le_bytes();
+        out[from + 4..from + 8].copy_from_slice(&length);
         out.extend(length);
     }
 }
@@ -125,26 +130,26 @@ impl Writer {
             comment.push_str("; ");
             comment.push_str(note);
         }
-        Block::new(SECTION)
+        Block::new(SECTION, &mut out)
             .add(&0x1a2b_3c4d_u32.to_le_bytes())
             .add(&[1, 0, 0, 0])
             .add(&[0xff; 8])
             .text(USER_APPLICATION, concat!("holdpoint ", env!("CARGO_PKG_VERSION")))
             .text(COMMENT, &comment)
-            .end(true, &mut out);
+            .end(true);
         self.indexes = interfaces.iter().map(|(index, _)| index).collect();
         let names = std::iter::once("any").chain(interfaces.iter().map(|(_, name)| name.as_str()));
         for name in names {
             // The first byte of a filter says that it is words.
             let words = [b"\0", filter.as_bytes()].concat();
-            Block::new(INTERFACE)
+            Block::new(INTERFACE, &mut out)
                 .add(&link.to_le_bytes())
                 .add(&[0; 2])
                 .add(&snap.to_le_bytes())
                 .text(IF_NAME, name)
                 .option(IF_TSRESOL, &[9])
                 .option(IF_FILTER, &words)
-                .end(true, &mut out);
+                .end(true);
         }
         out
     }
@@ -155,7 +160,7 @@ impl Writer {
         let number = self.indexes.iter().position(|index| *index == seen.interface);
         let number = number.map_or(0, |at| u32::try_from(at + 1).unwrap_or(0));
         let kept = u32::try_from(raw.bytes.len()).unwrap_or(u32::MAX);
-        let mut block = Block::new(PACKET)
+        let mut block = Block::new(PACKET, out)
             .add(&number.to_le_bytes())
             .add(&moment(raw.at))
             .add(&kept.to_le_bytes())
@@ -173,7 +178,7 @@ impl Writer {
         for marker in self.markers.drain(..) {
             block = block.text(COMMENT, &marker);
         }
-        block.end(options, out);
+        block.end(options);
     }
 
     /// A marker: a comment of the next packet. Of many that wait the newest stay.
@@ -186,11 +191,11 @@ impl Writer {
 
     /// How many packets the kernel dropped so far, at a moment of the host's clock.
     pub fn dropped(&self, at: u64, count: u64, out: &mut Vec<u8>) {
-        Block::new(STATISTICS)
+        Block::new(STATISTICS, out)
             .add(&0_u32.to_le_bytes())
             .add(&moment(at))
             .option(ISB_DROPPED, &count.to_le_bytes())
-            .end(true, out);
+            .end(true);
     }
 }
 

@@ -5,6 +5,7 @@
 //! naming the intent, reach a host, or ask the machine for the time: `now` is an argument, and only
 //! `run` and `terminal` touch the terminal.
 
+mod export; // packets into a file of their own
 pub mod input;
 mod keyboard;
 pub mod keys;

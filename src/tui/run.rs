@@ -11,7 +11,9 @@ use ratatui::layout::Rect;
 use tokio::io::AsyncWriteExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
+use super::export;
 use super::input::UiInput;
 use super::keyboard::Keyboard;
 use super::keys::Keys;
@@ -160,6 +162,8 @@ struct Cockpit {
     clock: Arc<dyn Fn() -> Time + Send + Sync>,
     folder: Option<PathBuf>,
     outbox: VecDeque<Out>,
+    /// Packets that are being written: what is said of it at the end.
+    exporting: Option<JoinHandle<String>>,
     frames: Frames,
     size: (u16, u16),
     writer: Writer,
@@ -178,6 +182,7 @@ enum Woke {
     Changed(bool),
     Written(bool),
     Paused,
+    Exported(String),
     Beat,
 }
 
@@ -210,6 +215,7 @@ impl Cockpit {
             clock: options.clock,
             folder: options.folder,
             outbox: VecDeque::new(),
+            exporting: None,
             frames,
             size,
             writer: Writer::start()?,
@@ -252,6 +258,7 @@ impl Cockpit {
                 written = self.writer.wait(), if !self.writer.idle() => Woke::Written(written),
                 there = self.views.changed() => Woke::Changed(there),
                 () = until(&mut pause), if pause.is_some() => Woke::Paused,
+                said = exported(&mut self.exporting), if self.exporting.is_some() => Woke::Exported(said),
                 _ = beat.tick() => Woke::Beat,
             };
             match woke {
@@ -293,6 +300,11 @@ impl Cockpit {
                 }
                 Woke::Changed(false) | Woke::HandedOver(false) => return Ok(Ended::Gone),
                 Woke::Paused => pause = None,
+                Woke::Exported(said) => {
+                    self.exporting = None;
+                    self.ui.say((self.clock)(), said);
+                    changed = true;
+                }
                 Woke::HandedOver(true) | Woke::Written(true) => {}
                 Woke::Beat => changed = true,
             }
@@ -318,6 +330,15 @@ impl Cockpit {
             Some(Action::Replay(action)) => self.outbox.push_back(Out::Replay(action)),
             Some(Action::Copy(text)) => self.copy(&text, now).await,
             Some(Action::Export) => self.export(now).await,
+            Some(Action::ExportPackets(chosen)) => match (&self.folder, &self.exporting) {
+                (_, Some(_)) => self.ui.say(now, "packets are being written already"),
+                (None, None) => self.ui.say(now, "there is no recording's folder to write into"),
+                (Some(folder), None) => {
+                    let (folder, at) = (folder.clone(), self.shown_now());
+                    let write = move || export::packets(&folder, &chosen, at);
+                    self.exporting = Some(tokio::task::spawn_blocking(write));
+                }
+            },
             Some(Action::Theme(name)) => self.change_theme(name, now),
             Some(Action::Redraw) => self.frames.again()?,
         }
@@ -422,6 +443,14 @@ impl Cockpit {
 async fn until(pause: &mut Option<std::pin::Pin<Box<tokio::time::Sleep>>>) {
     if let Some(sleep) = pause {
         sleep.await;
+    }
+}
+
+/// What is said of packets that were written; never where none are.
+async fn exported(exporting: &mut Option<JoinHandle<String>>) -> String {
+    match exporting {
+        Some(task) => task.await.unwrap_or_else(|error| format!("not written: {error}")),
+        None => std::future::pending().await,
     }
 }
 

@@ -16,7 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("probe", &["types", "plan", "core"]),
     ("capture", &["types", "core"]),
     ("host", &["types", "facts", "plan", "helper", "core", "journal", "conductor", "probe", "capture"]),
-    ("tui", &["types", "facts", "plan", "core"]),
+    ("tui", &["types", "facts", "plan", "core", "capture"]),
     ("replay", &["types", "core", "tui"]),
     ("demo", &["types", "facts", "plan", "helper", "core", "host", "capture"]),
     ("cli", &["types", "core"]),

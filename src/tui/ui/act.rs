@@ -68,6 +68,18 @@ impl Ui {
                 }
                 None => self.say(press.now, "there is nothing to acknowledge"),
             },
+            Act::Export if self.pane == Pane::Packets => match view::packets_of(view, self, press.now) {
+                Some(chosen) => {
+                    self.say(press.now, format!("packets of {} are being written", chosen.of));
+                    return Some(Action::ExportPackets(chosen));
+                }
+                None => self.say(press.now, "packets are kept by host: choose one"),
+            },
+            // A recording has no host to ask.
+            Act::Export if view.live => {
+                let host = self.host(view)?;
+                return self.evidence(host.as_str(), view, press.now);
+            }
             Act::Play => return Some(Action::Replay(ReplayAction::TogglePlay)),
             Act::StepForward => return Some(Action::Replay(ReplayAction::StepForward)),
             Act::StepBack => return Some(Action::Replay(ReplayAction::StepBack)),

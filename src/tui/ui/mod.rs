@@ -13,6 +13,7 @@ pub(super) mod text;
 pub(super) mod timer;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 
 use super::input::{Key, UiInput};
 use super::keys::{Act, Context, Keys};
@@ -47,12 +48,25 @@ pub enum Action {
     Copy(String),
     /// Write what is shown into the export folder.
     Export,
+    /// Write a host's packets that are kept into the export folder.
+    ExportPackets(Chosen),
     /// Something is wanted of the replay.
     Replay(ReplayAction),
     /// Another theme, by name; the next one where none is named.
     Theme(Option<String>),
     /// Draw the whole screen anew.
     Redraw,
+}
+
+/// Whose packets are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// On which host.
+    pub host: HostName,
+    /// Those of one address; all where none is given.
+    pub address: Option<IpAddr>,
+    /// Whose they are, in a word.
+    pub of: String,
 }
 
 /// A sheet over the panes, or a line that is being typed.

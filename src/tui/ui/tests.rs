@@ -71,6 +71,7 @@ fn changes_a_host(action: &Action) -> bool {
         Action::Quit
         | Action::Copy(_)
         | Action::Export
+        | Action::ExportPackets(_)
         | Action::Replay(_)
         | Action::Theme(_)
         | Action::Redraw => false,
@@ -634,4 +635,21 @@ fn the_probe_under_the_cursor_says_what_to_look_at_next() {
     let action = hands.key(Key::Char('y'));
     let Some(Action::Copy(text)) = action else { panic!("{action:?}") };
     assert!(text.starts_with("nstat -asz"), "{text}");
+}
+
+#[test]
+fn x_saves_evidence_of_the_host_and_in_the_packets_what_is_kept_of_them() {
+    let mut hands = Hands::on(&Sample::before());
+    let host = hands.ui.host(&hands.view).expect("one is chosen");
+    let evidence = Action::Intent(Intent::Evidence { host: host.clone() });
+    assert_eq!(hands.key(Key::Char('x')), Some(evidence));
+    hands.ui.command("packets host", &hands.view, hands.now);
+    let chosen = Chosen { of: host.to_string(), host, address: None };
+    assert_eq!(hands.key(Key::Char('x')), Some(Action::ExportPackets(chosen)));
+    hands.ui.command("packets all", &hands.view, hands.now);
+    assert_eq!(hands.key(Key::Char('x')), None);
+    // A recording has no host to ask.
+    let mut replay = Hands::on(&Sample::before());
+    replay.view.live = false;
+    assert_eq!(replay.key(Key::Char('x')), Some(Action::Export));
 }

@@ -6,11 +6,11 @@ use ratatui::layout::Rect;
 use super::paint::{Canvas, Text, row};
 use super::sheet::Paper;
 use crate::core::View;
-use crate::tui::keys::{Context, Keys};
+use crate::tui::keys::{Act, Context, Keys};
 use crate::tui::palette::{self, COMMANDS, Line};
 use crate::tui::theme::Role;
 use crate::tui::ui::text::{Field, QUESTIONS, Waive};
-use crate::tui::ui::{Ui, timer};
+use crate::tui::ui::{Pane, Ui, timer};
 use crate::types::{Time, Untrusted};
 
 /// A field with its cursor; of a long text the end before the cursor is in sight.
@@ -149,18 +149,19 @@ pub(super) fn help(keys: &Keys, scroll: usize) -> Paper {
 }
 
 /// The keys that work now, for the last line.
-pub(super) fn hints(
-    ui: &Ui,
-    contexts: &[Context],
-    works: impl Fn(crate::tui::keys::Act) -> bool,
-    width: usize,
-) -> Text {
+pub(super) fn hints(ui: &Ui, contexts: &[Context], works: impl Fn(Act) -> bool, width: usize) -> Text {
     let mut text = Text::of(Role::Plain, " ");
     for context in contexts {
         for binding in
             ui.keys.all().iter().filter(|binding| binding.context == *context && works(binding.act))
         {
             let (Some(hint), Some(key)) = (binding.hint, binding.keys.first()) else { continue };
+            // What is saved is what the pane is of.
+            let hint = match (binding.act, contexts.contains(&Context::Panes), ui.pane) {
+                (Act::Export, true, Pane::Packets) => "pcapng",
+                (Act::Export, true, _) if !contexts.contains(&Context::Replay) => "evidence",
+                _ => hint,
+            };
             let piece = Text::of(Role::KeyName, key.to_string()).add(Role::Dim, format!(" {hint}  "));
             if text.width() + piece.width() <= width {
                 text = text.then(piece);

@@ -39,6 +39,7 @@ use crate::core::{View, schedule};
 use crate::types::Time;
 pub(super) use header::stamp;
 use listing::Listing;
+pub(super) use packets::chosen as packets_of;
 pub(super) use paint::age;
 use paint::{Canvas, Text, row};
 use sheet::Paper;

@@ -11,7 +11,7 @@ use super::probes;
 use crate::core::View;
 use crate::core::event::PacketRow;
 use crate::tui::theme::Role;
-use crate::tui::ui::{Of, Pane, Ui};
+use crate::tui::ui::{Chosen, Of, Pane, Ui};
 use crate::types::{CustomerName, HostName, Time, Untrusted};
 
 /// Whose packets are shown.
@@ -58,6 +58,18 @@ impl Whose {
             (None, _) => "all hosts".to_owned(),
         }
     }
+}
+
+/// Whose packets the pane shows, to write what is kept of them; `None` where they are those of all hosts.
+pub(in crate::tui) fn chosen(view: &View, ui: &Ui, now: Time) -> Option<Chosen> {
+    let Whose { host, customer } = Whose::of(view, ui, now);
+    let host = host?;
+    // Without an address of their own theirs are the host's.
+    let (of, address) = match customer {
+        Some((customer, Some(address))) => (customer.to_string(), Some(address)),
+        Some((_, None)) | None => (host.to_string(), None),
+    };
+    Some(Chosen { host, address, of })
 }
 
 /// Rows that the pane shows, the newest first, from a number of pushed rows backwards.
