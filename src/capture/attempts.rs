@@ -121,7 +121,8 @@ impl Attempts {
         // A port is used again in time: what was over long before it began is another's.
         let from = host(attempt.began).saturating_sub(SLACK);
         let until = host(attempt.ended).saturating_add(LATE);
-        let own = |talk: &Conversation| !talk.claimed && talk.last >= from && talk.began <= until;
+        let own =
+            |talk: &Conversation| (!talk.claimed || talk.guessed) && talk.last >= from && talk.began <= until;
         let ip = attempt.local.ip();
         let protocol = match attempt.protocol() {
             // A query that was asked again over TCP: its end is that connection's.
@@ -133,7 +134,7 @@ impl Attempts {
         // Its own address first, where that is known: two places may use one port.
         let at = by_port.iter().position(|talk| talk.client == ip).or((!by_port.is_empty()).then_some(0));
         if let Some(talk) = at.and_then(|at| by_port.get_mut(at)) {
-            talk.claimed = true;
+            (talk.claimed, talk.guessed) = (true, false);
             let (client, flow) = (talk.client, talk.flow(names));
             flows.know(client);
             self.direct.insert(attempt.vantage.clone());
@@ -153,7 +154,7 @@ impl Attempts {
             .min_by_key(|talk| talk.began.abs_diff(host(attempt.began)));
         let flow = match nearest {
             Some(talk) => {
-                talk.claimed = true;
+                (talk.claimed, talk.guessed) = (true, true);
                 talk.flow(names)
             }
             None => Flow::default(),

@@ -139,7 +139,7 @@ probes  = [{ probe = "tcp:443", every = "5s", timeout = "3s", fails = "3 of 5" }
             state.saw(&id, &Vantage::Cockpit, &outcome, None, at(*secs));
             if *secs == -60 {
                 // The batch was applied here: what was normal is settled.
-                state.freeze_normal();
+                state.freeze_normal(&"web1".parse().expect("a host"));
             }
         }
         state

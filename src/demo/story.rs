@@ -2,8 +2,12 @@
 //! where the list differs from test. What follows shows why the gate was there.
 
 use crate::core::gate::{self, GateState};
+use crate::core::state::Phase;
 use crate::core::{Intent, State, pilot, schedule};
 use crate::types::{Span, Time};
+
+/// How long somebody looks on.
+const LOOKS_ON: Span = Span::secs(40);
 
 /// What the engineer does next: as the pilot, but a held gate that can be waived is waived.
 pub fn story(state: &State, now: Time) -> Option<Intent> {
@@ -11,7 +15,16 @@ pub fn story(state: &State, now: Time) -> Option<Intent> {
     if intent != Intent::End {
         return Some(intent);
     }
-    Some(waiver(state, now).unwrap_or(intent))
+    if let Some(waiver) = waiver(state, now) {
+        return Some(waiver);
+    }
+    (!looks_on(state, now)).then_some(intent)
+}
+
+/// Whether they look on for a while at what was applied, is not confirmed and is not rolled back by itself.
+fn looks_on(state: &State, now: Time) -> bool {
+    let open = schedule::unconfirmed(state).into_iter().filter(|batch| batch.phase == Phase::Verified);
+    open.map(|batch| batch.since).max().is_some_and(|since| now < since + LOOKS_ON)
 }
 
 fn waiver(state: &State, now: Time) -> Option<Intent> {

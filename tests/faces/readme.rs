@@ -1,36 +1,63 @@
-//! The picture in README.md is the real screen: the shipped recording of the story, drawn at the moment
-//! before the rollback starts. `HOLDPOINT_WRITE_README=1` writes it anew.
+//! The picture in README.md is the real screen: the shipped recording of the story, drawn while customers are
+//! dark and the countdown runs. `HOLDPOINT_WRITE_README=1` writes it anew.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use holdpoint::core::event::{BatchEvent, Event};
+use holdpoint::core::alarm::line;
 use holdpoint::core::{JournalHealth, State, View};
 use holdpoint::journal::{Recording, Take};
-use holdpoint::tui::{ColorDepth, Keys, Theme, Ui, view};
+use holdpoint::tui::{ColorDepth, Key, Keys, Theme, Ui, UiInput, view};
+use holdpoint::types::{Span, Time};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 const BEGIN: &str = "<!-- screen -->\n";
 const END: &str = "<!-- /screen -->";
 
+/// How long the countdown has left in the picture, at the most.
+const LEFT: Span = Span::secs(20);
+
+/// What the picture is there for: it is not taken of another moment.
+const SHOWN: [&str; 6] = [
+    "ALARM acme",
+    "outside FAIL",
+    "SYN arrives, web1 does not have the address",
+    "ROLLS BACK in 0:",
+    "SYN in, no reply",
+    "ERR error.log",
+];
+
 fn screen() -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings/story");
     let records =
         Recording::read(&folder, Take::Whole).expect("it reads").into_records().expect("known events");
-    let back = |event: &Event| matches!(event, Event::Batch(BatchEvent::RollbackQueued { .. }));
-    // The record before is the hold; the one before that is the last probe result.
-    let before = records.iter().position(|record| back(&record.event)).expect("it is rolled back") - 1;
+    // The first moment with so little left of the countdown of web1.
     let mut state = State::default();
-    records[..before].iter().for_each(|record| state.apply(record));
-    let now = records[before - 1].at;
+    let mut now = None;
+    for record in &records {
+        state.apply(record);
+        let soon = |(_, _, until): &(_, _, Time)| Span::between(record.at, *until) <= LEFT;
+        if line::countdowns(&state).first().is_some_and(soon) {
+            now = Some(record.at);
+            break;
+        }
+    }
+    let now = now.expect("a countdown runs");
     let shown = View { state: Arc::new(state), journal: JournalHealth::Sound, live: true };
     let area = Rect::new(0, 0, 120, 36);
     let mut buffer = Buffer::empty(area);
     let theme = Theme::built_in("night", ColorDepth::None);
-    view::render(&shown, &Ui::new(Keys::default()), now, &theme, area, &mut buffer);
+    let mut ui = Ui::new(Keys::default());
+    // The probes have the focus.
+    let _nothing_to_do = ui.handle(UiInput::Key(Key::Char('3')), &shown, now);
+    view::render(&shown, &ui, now, &theme, area, &mut buffer);
     let row = |y| (0..area.width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
-    (0..area.height).map(row).collect::<Vec<_>>().join("\n")
+    let screen = (0..area.height).map(row).collect::<Vec<_>>().join("\n");
+    for words in SHOWN {
+        assert!(screen.contains(words), "{words:?} is not in the picture\n{screen}");
+    }
+    screen
 }
 
 #[test]

@@ -6,7 +6,7 @@ use holdpoint::journal::{End, ReadError, read};
 
 use crate::reference::{events, numbered};
 
-const V1: &[u8] = include_bytes!("v1.jsonl");
+const V1: &[u8] = include_bytes!("v1-before-probes.jsonl");
 
 /// Where each line begins, and where the last one ends.
 fn starts(bytes: &[u8]) -> Vec<usize> {

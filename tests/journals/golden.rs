@@ -5,18 +5,43 @@
 use std::path::Path;
 
 use holdpoint::core::State;
-use holdpoint::core::event::{ProbeOutcome, Purpose};
+use holdpoint::core::event::{Cause, ProbeOutcome, Purpose};
 use holdpoint::core::state::{Phase, Reach, Round, Work};
 use holdpoint::journal::{End, read};
-use holdpoint::types::Span;
+use holdpoint::types::{HostName, Span};
 
-use crate::reference::{at, events, header, numbered, write};
+use crate::reference::{all, at, events, header, numbered, write};
 
 const V1: &[u8] = include_bytes!("v1.jsonl");
+/// As it was written before there were packets, logs, evidence and alarms.
+const BEFORE: &[u8] = include_bytes!("v1-before-probes.jsonl");
+
+#[test]
+fn packets_logs_evidence_and_alarms_read_and_fold() {
+    let journal = read(V1).expect("it is sound");
+    assert_eq!(journal.end, End::Whole);
+    let records = journal.into_records().expect("all are known");
+    assert_eq!(records, numbered(all()));
+    let mut state = State::default();
+    records.iter().for_each(|record| state.apply(record));
+    let host: HostName = "web1".parse().expect("a name");
+    assert!(state.captures[&host].unseen.is_some() && state.logs[&host].unseen.is_some());
+    assert_eq!((state.packets.pushed(), state.packets_left_out, state.log.pushed()), (1, 7, 2));
+    let probe = state.probes.values().next().expect("acme's");
+    assert_eq!(probe.others.len(), 2);
+    assert_eq!(probe.own.flow.as_ref().map(|(_, flow)| (flow.asked, flow.by_time)), Some((2, true)));
+    let raised: Vec<&Cause> = state.alarms.raised.keys().collect();
+    let acme = "acme".parse().expect("a name");
+    assert_eq!(raised, [&Cause::Customer(acme), &Cause::Logs(host.clone())]);
+    assert!(state.alarms.raised[&Cause::Logs(host.clone())].acknowledged.is_some());
+    assert!(state.alarms.lines.is_empty());
+    let saved = state.evidence[&host].saved.as_ref().expect("saved");
+    assert_eq!(saved.1.as_ref().map(|file| file.bytes), Ok(619));
+}
 
 #[test]
 fn the_golden_journal_reads_and_folds() {
-    let journal = read(V1).expect("it is sound");
+    let journal = read(BEFORE).expect("it is sound");
     assert_eq!(journal.end, End::Whole);
     assert_eq!(journal.header, header("golden", at(0)));
     let records = journal.into_records().expect("all are known");
@@ -50,7 +75,7 @@ fn the_golden_journal_reads_and_folds() {
 fn what_is_written_now_is_the_golden_journal() {
     let scratch = tempfile::tempdir().expect("a folder");
     let folder = scratch.path().join("r");
-    write(&folder, &header("golden", at(0)), numbered(events()));
+    write(&folder, &header("golden", at(0)), numbered(all()));
     let written = std::fs::read(folder.join("journal.jsonl")).expect("reads");
     // Until the first release the golden journal may follow the types.
     if std::env::var_os("HOLDPOINT_WRITE_GOLDEN").is_some() {

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use holdpoint::core::change::{Change, Frozen, Rehearsal, Standing};
 use holdpoint::core::event::{
-    Actor, ApplyReport, BatchEvent, Check, Failure, FailureKind, GateEvent, HelperState, HostEvent, LogLine,
-    LogSource, Origin, ProbeEvent, ProbeId, ProbeOutcome, Proof, ProofFile, Purpose, RehearsalEvent, Samples,
-    Source, Vantage, WindowEvent,
+    Actor, AlarmEvent, ApplyReport, BatchEvent, Cause, Certificate, Check, EvidenceEvent, EvidenceFile,
+    FailKind, Failure, FailureKind, Flow, GateEvent, HelperState, HostEvent, Line, LogEvent, LogLine,
+    LogSource, Origin, PacketEvent, PacketRow, Phases, ProbeEvent, ProbeId, ProbeOutcome, Proof, ProofFile,
+    Purpose, RehearsalEvent, Samples, Seen, Sighting, Source, Tally, TcpFlags, Vantage, Way, What,
+    WindowEvent,
 };
 use holdpoint::core::state::Round;
 use holdpoint::core::{Event, Record};
 use holdpoint::facts::{Domain, Fact, Listener, Protocol};
 use holdpoint::journal::{Append, EventLog, FileLog, Header, LogNews, Recording};
 use holdpoint::plan::Class;
-use holdpoint::types::{Seq, Sha256, Span, Time, Untrusted};
+use holdpoint::types::{Blake3, Seq, Sha256, Span, Time, Untrusted};
 
 /// The plan of the reference.
 pub const PLAN: &str = r#"[window]
@@ -173,6 +175,118 @@ pub fn events() -> Vec<Event> {
         Event::Rehearsal(RehearsalEvent::RoundStarted { round: Round::Back }),
         frozen("test1", Span::ms(8_250)),
         Event::Window(WindowEvent::Marked { note: "tea\u{200b}".into() }),
+    ]
+}
+
+/// What the golden journal holds: all that there was before, and what came to it.
+pub fn all() -> Vec<Event> {
+    events().into_iter().chain(dark()).collect()
+}
+
+/// What is seen of customers who go dark, and what follows from it, after [`events`].
+fn dark() -> Vec<Event> {
+    let host = || word("web1");
+    let probe = || ProbeId { customer: word("acme"), index: 0 };
+    let local = word("0.0.0.0:51034");
+    let flow = Flow { asked: 2, came_by: Some(word("eth0")), by_time: true, ..Flow::default() };
+    let tally = Tally { address: word("192.0.2.21"), arp_asked: 3, arp_answered: 0, came: 9, left: 0 };
+    let what = What::Tcp {
+        src: word("203.0.113.5:51034"),
+        dst: word("192.0.2.21:443"),
+        flags: TcpFlags(TcpFlags::SYN),
+        seq: 1_811_442_017,
+        ack: 0,
+        window: 64_240,
+        data: 0,
+        alert: None,
+    };
+    let row = PacketRow { host: host(), at: at(21), by: None, seen: Seen { way: Way::In, length: 60, what } };
+    let error = LogLine {
+        by: Some("nginx\u{1b}[2J".into()),
+        error: true,
+        ..LogLine::new(host(), LogSource::Journal, at(22), "[error] upstream timed out".into())
+    };
+    let sighting = Sighting {
+        local: Some(local),
+        peer: Some(word("192.0.2.21:443")),
+        phases: Phases { connected: Some(Span::ms(3)), ..Phases::default() },
+        certificate: Some(Box::new(Certificate {
+            sha256: Sha256::from_bytes([5; 32]),
+            names: vec!["acme.example".into()],
+            issuer: "CN=ca".into(),
+            from: at(0),
+            until: at(9_000),
+            against: None,
+        })),
+        status: Some(200),
+    };
+    let (line, batches) = (Line::Abort(1), vec![word("web1-1")]);
+    let why = || "acme FAIL from outside, 3 of 5 attempts".into();
+    let alarm = Event::Alarm;
+    vec![
+        Event::Packet(PacketEvent::Started { host: host() }),
+        Event::Packet(PacketEvent::Running { host: host() }),
+        Event::Log(LogEvent::FollowStarted { host: host() }),
+        Event::Log(LogEvent::Following { host: host() }),
+        Event::Probe(ProbeEvent::Seen {
+            probe: probe(),
+            vantage: Vantage::Peer(word("web2")),
+            outcome: ProbeOutcome::Ok { took: Span::ms(3), said: "200".into() },
+            sighting: Some(Box::new(sighting)),
+        }),
+        Event::Probe(ProbeEvent::Seen {
+            probe: probe(),
+            vantage: Vantage::Inside,
+            outcome: ProbeOutcome::fail(FailKind::NoAnswer, "no answer in 3s"),
+            sighting: None,
+        }),
+        Event::Packet(PacketEvent::Matched {
+            host: host(),
+            probe: probe(),
+            vantage: Vantage::Cockpit,
+            local,
+            flow: Box::new(flow),
+        }),
+        Event::Packet(PacketEvent::Tallied {
+            host: host(),
+            over: Span::secs(5),
+            tallies: vec![tally],
+            dropped: 2,
+        }),
+        Event::Samples(Samples {
+            lines: vec![error],
+            rows: vec![row],
+            rows_left_out: 7,
+            ..Samples::default()
+        }),
+        Event::Log(LogEvent::Counted {
+            host: host(),
+            source: LogSource::File("/var/log/nginx/error.log".into()),
+            over: Span::secs(5),
+            lines: 40,
+            errors: 38,
+            left_out: 1,
+        }),
+        alarm(AlarmEvent::Raised { cause: Cause::Customer(word("acme")), said: why() }),
+        alarm(AlarmEvent::Raised { cause: Cause::Logs(host()), said: "its logs have 38 errors".into() }),
+        alarm(AlarmEvent::Raised {
+            cause: Cause::Unit { host: host(), unit: word("nginx.service") },
+            said: "it has failed".into(),
+        }),
+        alarm(AlarmEvent::Acknowledged { cause: Cause::Logs(host()) }),
+        Event::Evidence(EvidenceEvent::Started { host: host(), why: "abort line 1 met".into() }),
+        alarm(AlarmEvent::LineMet { host: host(), line, why: why(), batches }),
+        alarm(AlarmEvent::CountdownStarted { host: host(), line, until: at(100) }),
+        Event::Evidence(EvidenceEvent::Saved {
+            host: host(),
+            started: 32,
+            result: Ok(EvidenceFile { file: "evidence/x.txt".into(), blake3: Blake3::of(b"x"), bytes: 619 }),
+        }),
+        alarm(AlarmEvent::Kept { host: host(), line, reason: "the customer moves".into() }),
+        alarm(AlarmEvent::LineOver { host: host(), line }),
+        alarm(AlarmEvent::Cleared { cause: Cause::Unit { host: host(), unit: word("nginx.service") } }),
+        Event::Packet(PacketEvent::Unseen { host: host(), why: "tcpdump is not installed".into() }),
+        Event::Log(LogEvent::Unseen { host: host(), why: "perl is not installed".into() }),
     ]
 }
 

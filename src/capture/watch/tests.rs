@@ -227,6 +227,28 @@ fn behind_a_translated_address_it_is_found_by_address_and_time_and_said_so() {
     assert_eq!(matched(&mut watch, began + 45 * SEC), [Flow::default()]);
 }
 
+/// What somebody else's attempt was taken for by time stays its owner's: the cockpit's own is never said to be
+/// missing for that.
+#[test]
+fn what_was_taken_by_time_is_found_by_its_own_port_all_the_same() {
+    let mut watch = watch();
+    let began = NOW + 10 * SEC;
+    // The cockpit's ports come as they are.
+    sees(&mut watch, began, "198.51.100.7:51000", SERVER, S);
+    watch.attempted(attempt("0.0.0.0:51000", began, began + SEC));
+    assert!(!matched(&mut watch, began + 3 * SEC)[0].by_time);
+    // A peer behind a translated address is done with before the cockpit's attempt is.
+    sees(&mut watch, began + 20 * SEC, "198.51.100.7:51001", SERVER, S);
+    let peer = Vantage::Peer("web2".parse().unwrap());
+    let other = attempt("10.0.0.5:40000", began + 20 * SEC, began + 21 * SEC);
+    watch.attempted(Attempted { vantage: peer, ..other });
+    watch.attempted(attempt("0.0.0.0:51001", began + 20 * SEC, began + 23 * SEC));
+    let found = matched(&mut watch, began + 22 * SEC);
+    assert_eq!((found.len(), found[0].asked, found[0].by_time), (1, 1, true));
+    let found = matched(&mut watch, began + 24 * SEC);
+    assert_eq!((found.len(), found[0].asked, found[0].by_time), (1, 1, false));
+}
+
 #[test]
 fn a_name_that_was_asked_for_again_over_tcp_is_found_there() {
     let mut watch = watch();

@@ -98,7 +98,7 @@ impl Lab {
                 lab.state.saw(probe, &Vantage::Inside, &ok(9), None, at(secs));
             }
         }
-        lab.state.freeze_normal();
+        lab.state.freeze_normal(&"web1".parse().expect("a host"));
         lab.state.probing = Some(1);
         let mut batch = fixture::batch("b1", "web1", 1);
         batch.apply_started = Some(at(-600));
