@@ -15,7 +15,7 @@ mod probe;
 
 pub use alarm::alarm_event;
 use probe::row;
-pub use probe::{evidence_event, fail_kind, flow, outcome, packet_event, probe_event};
+pub use probe::{evidence_event, flow, outcome, packet_event, probe_event, sighting};
 
 use super::change::{Change, Frozen, Rehearsal, Standing};
 use super::event::*;

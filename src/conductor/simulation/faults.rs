@@ -35,7 +35,7 @@ impl Sim {
     pub(super) fn fault(&mut self) {
         let hosts: Vec<HostName> = self.hosts.keys().cloned().collect();
         let host = hosts[self.dice.below(hosts.len() as u64) as usize].clone();
-        match self.dice.below(6) {
+        match self.dice.below(8) {
             0 => {
                 let sim = self.hosts.get_mut(&host).expect("it is there");
                 sim.reachable = !sim.reachable;
@@ -47,13 +47,24 @@ impl Sim {
                 self.hosts.get_mut(&host).expect("it is there").power_cut(now);
                 self.tell(format!("{host}: power cut"));
             }
-            2 => self.crash(),
+            2 if self.cut_off.is_none() => self.crash(),
             3 if self.failing_since.is_none() => {
                 self.tell("the journal's disk is full".into());
                 self.failing_since = Some(self.now);
                 self.conductor().log.fail("no space left on device");
             }
             3 | 4 => self.heal_journal(),
+            5 | 6 => {
+                let word = if self.cut_off.is_some() { "is back" } else { "is gone" };
+                self.tell(format!("the cockpit's own network {word}"));
+                self.cuts += usize::from(self.cut_off.is_none());
+                // One that is gone for a few seconds is told from an outage where something else is looked at.
+                match self.cut_off {
+                    None => self.cut_off = Some(self.now),
+                    Some(since) if self.now >= since + Span::secs(20) => self.cut_off = None,
+                    Some(_) => {}
+                }
+            }
             _ => {
                 let theirs = Record {
                     seq: 0,

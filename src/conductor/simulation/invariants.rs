@@ -41,6 +41,11 @@ impl Sim {
                 let timer = self.hosts[&batch.host].timers.state(id);
                 assert_eq!(timer, TimerState::Confirmed, "confirmed is what the host has confirmed");
             }
+            BatchEvent::RollbackQueued { batch, .. } => {
+                let owed = self.owed.remove(batch);
+                let asked = record.actor != Actor::Holdpoint || self.fold.purpose == Some(Purpose::Rehearsal);
+                assert!(owed || asked, "nothing but a line rolls back by itself");
+            }
             BatchEvent::RollbackStarted { .. } => {
                 let batch = before.expect("it was planned");
                 for other in self.fold.in_order().filter(|other| other.id != batch.id && changing(other)) {
@@ -67,11 +72,20 @@ impl Sim {
                 assert_eq!(fence, None, "another cockpit's host is its own");
                 let stands = |id: &BatchId| self.fold.batches.get(id).is_some_and(|b| b.phase.unconfirmed());
                 assert!(met.batches.iter().any(stands), "what is confirmed stays");
+                // A line on what is seen from outside: whatever else was seen, somebody did fail there.
+                let batch = met.batches.iter().find_map(|id| self.fold.batches.get(id)).expect("a batch");
+                let (began, dark) = (batch.apply_started.expect("it was applied"), self.dark.get(host));
+                let failed = dark.is_some_and(|dark| *dark >= began);
+                assert!(*line == Line::AbortBy || failed, "a broken vantage rolls nothing back: {met:?}");
+                let back = met.batches.iter().filter(|id| stands(id)).cloned();
+                self.owed.extend(back.filter(|id| self.fold.batches.get(id).is_some_and(|b| !b.wanted_back)));
                 for batch in met.batches {
                     assert!(self.spent.insert((*line, batch)), "one alarm, at most one rollback");
                 }
             }
-            AlarmEvent::CountdownStarted { .. } => {
+            AlarmEvent::CountdownStarted { host, line, .. } => {
+                let met = self.fold.alarms.line(host, *line).expect("it was met");
+                assert!(met.open(), "kept is kept: {met:?}");
                 let plan = self.fold.plan.as_ref().expect("a plan");
                 assert_eq!(plan.policy.auto_rollback, crate::plan::AutoRollback::Armed);
             }
@@ -81,6 +95,14 @@ impl Sim {
             | AlarmEvent::Cleared { .. }
             | AlarmEvent::LineMet { .. }
             | AlarmEvent::LineOver { .. } => {}
+        }
+    }
+
+    /// A countdown ends when it was to end, or a little later: with evidence and what tells of the network.
+    pub(super) fn check_countdowns(&self) {
+        for (host, line, until) in alarm::line::countdowns(&self.fold) {
+            let late = crate::core::evidence::WAITED + Span::secs(20);
+            assert!(self.now <= until + late, "{host}: {} was to be decided at {until}", line.word());
         }
     }
 

@@ -18,7 +18,8 @@ use super::Conductor;
 use crate::core::command::RollbackScope;
 use crate::core::effect::{Effect, Started};
 use crate::core::event::{
-    Actor, AlarmEvent, BatchEvent, Event, HoldScope, Line, Purpose, Record, TimerState, Vantage,
+    Actor, AlarmEvent, BatchEvent, Event, FailKind, HoldScope, Line, ProbeOutcome, Purpose, Record,
+    TimerState, Vantage,
 };
 use crate::core::state::{Phase, Reach, Work};
 use crate::core::{Command, Input, Intent, Sample, State, alarm, gate, pilot, schedule};
@@ -54,6 +55,14 @@ struct Sim {
     spent: BTreeSet<(Line, BatchId)>,
     /// How often a line was kept.
     kept: usize,
+    /// What a line that fired rolls back, until that is queued.
+    owed: BTreeSet<BatchId>,
+    /// Since when the cockpit's own network is gone.
+    cut_off: Option<Time>,
+    /// How often it was.
+    cuts: usize,
+    /// When customers of a host were seen to fail that did, the last time.
+    dark: BTreeMap<HostName, Time>,
     /// Whether two cockpits are at work: groups are kept apart by each for itself alone.
     rivals: bool,
     /// The process is killed right after this record was written.
@@ -89,6 +98,10 @@ impl Sim {
             refused: 0,
             spent: BTreeSet::new(),
             kept: 0,
+            owed: BTreeSet::new(),
+            cut_off: None,
+            cuts: 0,
+            dark: BTreeMap::new(),
             rivals: false,
             kill_at: None,
             fold: State::default(),
@@ -130,6 +143,7 @@ impl Sim {
             self.check_record(record);
             self.fold.apply(record);
         }
+        assert!(self.owed.is_empty(), "a line that fires rolls back what it stood for: {:?}", self.owed);
         let live = std::sync::Arc::clone(self.conductor().state());
         // Whole states are compared at every step of some seeds and now and then in the others:
         // comparing costs more than all the rest.
@@ -174,8 +188,9 @@ impl Sim {
 
     fn deliver(&mut self) {
         let now = self.now;
+        let network = self.cut_off.is_none();
         let reachable = |hosts: &BTreeMap<HostName, SimHost>, effect: &Effect| {
-            effect.host().is_none_or(|host| hosts[host].reachable)
+            effect.host().is_none_or(|host| network && hosts[host].reachable)
         };
         let done = self.flight.iter().position(|f| f.due <= now && reachable(&self.hosts, &f.started.effect));
         let Some(InFlight { started, sent, .. }) = done.map(|at| self.flight.remove(at)) else { return };
@@ -214,11 +229,40 @@ impl Sim {
         let seen: Vec<_> = self.fold.probes.keys().cloned().collect();
         for probe in seen {
             let host = name(probe.customer.as_str().trim_start_matches("customer-of-"));
-            let outcome = self.hosts[&host].served();
-            self.input(&Input::Sample {
-                id,
-                sample: Box::new(Sample::Seen { probe, vantage: Vantage::Cockpit, outcome, sighting: None }),
-            });
+            let served = self.hosts[&host].served();
+            let network = self.cut_off.is_none();
+            let outcome = match network {
+                false => ProbeOutcome::fail(FailKind::NoAnswer, "no answer in 3s"),
+                true if self.dice.once_in(20) => ProbeOutcome::broken("no socket"),
+                true => served.clone(),
+            };
+            if network && matches!(outcome, ProbeOutcome::Fail { .. }) {
+                self.dark.insert(host.clone(), self.now);
+            }
+            let mut seen = vec![(Vantage::Cockpit, outcome)];
+            if network && self.hosts[&host].reachable && self.dice.once_in(3) {
+                seen.push((Vantage::Inside, served));
+            }
+            for (vantage, outcome) in seen {
+                let sample = Sample::Seen { probe: probe.clone(), vantage, outcome, sighting: None };
+                self.input(&Input::Sample { id, sample: Box::new(sample) });
+            }
+        }
+    }
+
+    /// Connections that are gone are missed after fifteen seconds, and come back with the network.
+    fn miss(&mut self) {
+        let Some(id) = self.fold.probing else { return };
+        let missed = self.cut_off.map(|since| self.now >= since + Span::secs(15));
+        for (host, reach) in
+            self.fold.hosts.iter().map(|(name, host)| (name.clone(), host.reach.clone())).collect::<Vec<_>>()
+        {
+            let sample = match (missed, reach) {
+                (Some(true), Reach::Up { .. }) => Sample::Lost { host, why: "no answer in 15s".into() },
+                (None, Reach::Down { .. }) => Sample::Back { host },
+                (Some(_) | None, _) => continue,
+            };
+            self.input(&Input::Sample { id, sample: Box::new(sample) });
         }
     }
 
@@ -226,7 +270,9 @@ impl Sim {
         let ms = 200 + self.dice.below(8_000);
         self.now = self.now + Span::ms(ms);
         self.watch();
+        self.miss();
         self.input(&Input::Tick);
+        self.check_countdowns();
     }
 
     /// What hosts do by themselves as time passes, and orders of a cockpit that is gone, which arrive late.
@@ -258,6 +304,8 @@ impl Sim {
     fn take_all_back(&mut self) {
         self.heal_journal();
         self.hosts.values_mut().for_each(|host| host.reachable = true);
+        self.cut_off = None;
+        self.miss();
         for _ in 0..12 {
             self.command(Intent::Rollback { scope: RollbackScope::All, why: "the end".into() });
             for _ in 0..60 {
@@ -308,6 +356,7 @@ struct Tally {
     late: usize,
     lines: usize,
     kept: usize,
+    cuts: usize,
 }
 
 fn play(seed: u64) -> Tally {
@@ -337,6 +386,7 @@ fn play(seed: u64) -> Tally {
         late: sim.came_late,
         lines: sim.spent.len(),
         kept: sim.kept,
+        cuts: sim.cuts,
     }
 }
 
@@ -355,11 +405,13 @@ fn a_thousand_windows_keep_the_invariants() {
         late: sum.late + one.late,
         lines: sum.lines + one.lines,
         kept: sum.kept + one.kept,
+        cuts: sum.cuts + one.cuts,
     });
     println!("{seeds} windows: {all:?}");
     // A simulation in which nothing happens proves nothing.
     assert!(all.events > seeds * 100, "{all:?}");
     assert!(seeds < 100 || (all.confirmed > 10 && all.fired > 10 && all.late > 0), "{all:?}");
+    assert!(seeds < 1_000 || (all.lines > 10 && all.kept > 10 && all.cuts > 100), "{all:?}");
 }
 
 #[test]

@@ -311,7 +311,7 @@ fn past_abort_by_the_same_countdown_decides() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_lengthens_no_countdown_and_a_new_process_begins_anew() {
+fn a_clock_that_is_set_back_lengthens_no_countdown() {
     let mut drive = Drive::new("armed", LINE);
     drive.seen(3, &["acme"]);
     drive.told();
@@ -321,13 +321,164 @@ fn a_clock_that_is_set_back_lengthens_no_countdown_and_a_new_process_begins_anew
     drive.now = drive.now + Span::secs(60);
     drive.follow();
     assert_eq!(drive.told()[0], "web1 abort line 1 fired");
+}
+
+/// What was agreed on survives the process that counted down: whole, since nobody could see it run out.
+#[test]
+fn another_process_counts_down_anew_and_what_was_kept_stays_kept() {
+    for (auto, keeps, told) in [
+        ("armed", false, &["web1 abort line 1 in 1m", "web1 abort line 1 fired", "queued b1"][..]),
+        ("armed", true, &[][..]),
+        ("ask", false, &[][..]),
+    ] {
+        let mut drive = Drive::new(auto, LINE);
+        drive.seen(3, &["acme"]);
+        if keeps {
+            drive.ask(Intent::Keep { host: name("web1"), reason: "they move".into() });
+        }
+        drive.told();
+        drive.now = drive.now + Span::secs(600);
+        drive.add(Event::Window(WindowEvent::Resumed { program: "test".into(), take_over: None }));
+        drive.follow();
+        let asked = drive.state.evidence[&name("web1")].asked.is_some();
+        assert_eq!(asked, told.len() > 1, "evidence is asked for again, as nobody answers the first");
+        for host in ["web1", "web2"] {
+            drive.add(Event::Host(HostEvent::Back { host: name(host) }));
+        }
+        drive.seen(25, &["acme"]);
+        assert!(!drive.told.iter().any(|line| line.ends_with("fired")), "{:?}", drive.told);
+        drive.seen(35, &["acme"]);
+        let lines: Vec<_> = drive.told().into_iter().filter(|line| !line.contains("acme")).collect();
+        assert_eq!(lines[..told.len()], *told, "{auto} {keeps}");
+        assert!(lines.len() <= told.len() + 1, "{lines:?}");
+    }
+}
+
+/// A countdown may be over before lost connections are missed; nothing is rolled back by that.
+#[test]
+fn a_network_that_is_lost_rolls_nothing_back_however_short_the_countdown_is() {
+    // With another host that is looked at, and with none: then ssh alone tells.
+    for (countdown, alone) in [(0, false), (5, false), (60, false), (0, true), (5, true), (60, true)] {
+        let mut drive = Drive::new("armed", LINE);
+        let plan = drive.state.plan.as_mut().map(Arc::make_mut).expect("a plan");
+        plan.policy.countdown = Span::secs(countdown);
+        if alone {
+            plan.customers.retain(|customer| customer.name.as_str() != "hooli");
+            drive.state.probes.remove(&id("hooli"));
+        }
+        drive.seen(9, &["acme", "globex", "hooli"]);
+        for host in ["web1", "web2"] {
+            drive.add(Event::Host(HostEvent::Lost { host: name(host), why: "no answer in 15s".into() }));
+        }
+        drive.seen(120, &["acme", "globex", "hooli"]);
+        for host in ["web1", "web2"] {
+            drive.add(Event::Host(HostEvent::Back { host: name(host) }));
+        }
+        drive.seen(20, &[]);
+        let told = drive.told();
+        assert!(!told.iter().any(|line| line.ends_with("fired")), "{countdown} {alone}: {told:?}");
+        // It is about what is seen by a network that works: then it counts again.
+        drive.seen(60, &["acme"]);
+        assert!(drive.told().iter().any(|line| line.ends_with("fired")), "{countdown} {alone}");
+    }
+}
+
+/// A probe that is made once a minute passed a moment before the network went: that tells nothing of now.
+#[test]
+fn what_passed_before_the_network_went_does_not_make_it_work() {
     let mut drive = Drive::new("armed", LINE);
+    let slow = Arc::make_mut(drive.state.probes.get_mut(&id("globex")).expect("a probe"));
+    (slow.probe.every, slow.probe.timeout) = (Span::secs(120), Span::secs(3));
+    for host in ["web1", "web2"] {
+        drive.add(Event::Host(HostEvent::Lost { host: name(host), why: "no answer in 15s".into() }));
+    }
+    for _ in 0..50 {
+        drive.now = drive.now + Span::secs(2);
+        for customer in ["acme", "hooli"] {
+            let (probe, vantage, sighting) = (id(customer), Vantage::Cockpit, None);
+            drive.add(Event::Probe(ProbeEvent::Seen { probe, vantage, outcome: no_answer(), sighting }));
+        }
+        drive.follow();
+    }
+    assert_eq!(drive.told(), ["raised the cockpit's own network"]);
+}
+
+/// The cockpit's own machine may be one of the hosts: that it answers says nothing of the network.
+#[test]
+fn this_machine_answering_is_no_network() {
+    let mut drive = Drive::new("armed", LINE);
+    let plan = drive.state.plan.as_mut().map(Arc::make_mut).expect("a plan");
+    plan.baseline = Some(crate::plan::Baseline { host: name("test1"), ssh: "local".into() });
+    let mut test1 = drive.state.hosts[&name("web2")].as_ref().clone();
+    test1.name = name("test1");
+    drive.state.hosts.insert(name("test1"), Arc::new(test1));
+    for host in ["web1", "web2"] {
+        drive.add(Event::Host(HostEvent::Lost { host: name(host), why: "no answer in 15s".into() }));
+    }
+    drive.seen(60, &["acme", "globex", "hooli"]);
+    assert_eq!(drive.told(), ["raised the cockpit's own network"]);
+}
+
+/// What is seen from a place that is worked on, or that never saw it pass, meets no line.
+#[test]
+fn other_places_count_where_they_work_and_have_seen_it_pass() {
+    let line =
+        |from: &str| format!("[[abort]]\nprobes = \"required\"\nfrom = \"{from}\"\nfails = \"3 of 5\"\n");
+    let peer = Vantage::Peer(name("web2"));
+    for (from, vantage) in [("peer", &peer), ("inside", &Vantage::Inside)] {
+        for (passed, worked_on, meets) in [(true, false, true), (false, false, false), (true, true, false)] {
+            let mut drive = Drive::new("armed", &line(from));
+            if passed {
+                let series = Arc::make_mut(drive.state.probes.get_mut(&id("acme")).expect("a probe"));
+                series.others.entry(vantage.clone()).or_default().before = Some(true);
+            }
+            if worked_on {
+                let mut batch = fixture::batch("b2", "web2", 1);
+                batch.enter(Phase::Rebooting, drive.now);
+                drive.state.plan_batch(batch);
+            }
+            for _ in 0..5 {
+                drive.now = drive.now + Span::secs(2);
+                let (probe, vantage, sighting) = (id("acme"), vantage.clone(), None);
+                drive.add(Event::Probe(ProbeEvent::Seen { probe, vantage, outcome: no_answer(), sighting }));
+                drive.follow();
+            }
+            let met = drive.told().iter().any(|line| line == "web1 abort line 1 met");
+            let meets = meets || (from == "inside" && passed);
+            assert_eq!(met, meets, "{from}, passed {passed}, worked on {worked_on}");
+        }
+    }
+}
+
+/// Where lines only alarm nothing is to be decided: who is served again is confirmed.
+#[test]
+fn a_line_that_only_alarms_stands_against_no_confirm() {
+    for (auto, stands) in [("armed", true), ("ask", true), ("off", false)] {
+        let mut drive = Drive::new(auto, LINE);
+        drive.seen(3, &["acme"]);
+        let batch = drive.state.batches.get(&batch_id()).expect("a batch").clone();
+        assert_eq!(line::against(&drive.state, &batch).is_some(), stands, "{auto}");
+    }
+}
+
+/// With nobody at the keys and no line agreed on, customers that fail are rolled back at once, unless it is
+/// the cockpit that sees nothing.
+#[test]
+fn nobody_at_the_keys_rolls_back_for_a_network_that_is_lost() {
+    let mut drive = Drive::new("armed", "");
     drive.seen(3, &["acme"]);
-    drive.told();
-    let resumed = WindowEvent::Resumed { program: "test".into(), take_over: None };
-    drive.now = drive.now + Span::secs(3_600);
-    drive.add(Event::Window(resumed));
-    assert!(line::countdowns(&drive.state).is_empty(), "nobody could see it run out");
+    let back = |drive: &Drive| matches!(pilot::next(&drive.state, drive.now), Some(Intent::Rollback { .. }));
+    assert!(back(&drive), "others are served");
+    let mut drive = Drive::new("armed", "");
+    for times in 0..60 {
+        if times == 8 {
+            for host in ["web1", "web2"] {
+                drive.add(Event::Host(HostEvent::Lost { host: name(host), why: "no answer in 15s".into() }));
+            }
+        }
+        drive.seen(1, &["acme", "globex", "hooli"]);
+        assert!(!back(&drive), "after {times}");
+    }
 }
 
 #[test]
@@ -360,15 +511,30 @@ fn a_broken_vantage_is_one_alarm_and_no_outage() {
     assert_eq!(drive.told(), Vec::<String>::new());
     drive.seen(1, &["acme"]);
     assert_eq!(drive.told()[0], "web1 abort line 1 met");
-    // Its connections take a while to be missed: until then it looks like an outage.
+    // Its connections take a while to be missed: until then nothing that is seen tells of an outage.
     let mut drive = Drive::new("armed", LINE);
     drive.seen(5, &["acme", "globex", "hooli"]);
-    assert_eq!(drive.told()[..2], ["web1 abort line 1 met", "web1 abort line 1 in 1m"]);
+    assert_eq!(drive.told(), Vec::<String>::new());
     for host in ["web1", "web2"] {
         drive.add(Event::Host(HostEvent::Lost { host: name(host), why: "no answer in 15s".into() }));
     }
     drive.seen(60, &["acme", "globex", "hooli"]);
-    assert_eq!(drive.told(), ["web1 abort line 1 over", "raised the cockpit's own network"]);
+    assert_eq!(drive.told(), ["raised the cockpit's own network"]);
+}
+
+/// A network that is gone for a few seconds is missed by nobody, and is no outage.
+#[test]
+fn a_short_break_of_the_cockpits_network_meets_nothing_and_ssh_that_goes_on_tells_that_it_works() {
+    for times in 3..8 {
+        let mut drive = Drive::new("armed", LINE);
+        drive.seen(times, &["acme", "globex", "hooli"]);
+        drive.seen(40, &[]);
+        assert_eq!(drive.told(), Vec::<String>::new(), "{times}");
+    }
+    // All customers of all hosts, for longer than lost connections take to be missed.
+    let mut drive = Drive::new("armed", LINE);
+    drive.seen(20, &["acme", "globex", "hooli"]);
+    assert_eq!(drive.told()[..2], ["web1 abort line 1 met", "web1 abort line 1 in 1m"]);
 }
 
 #[test]

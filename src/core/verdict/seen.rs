@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::place;
 use crate::core::effect;
 use crate::core::event::{FailKind, FailureKind, Flow, ProbeId, ProbeOutcome, Tally, Vantage};
-use crate::core::state::{Health, Host, ProbeState, Reach, Series, State};
+use crate::core::state::{Batch, Health, Host, ProbeState, Reach, Series, State};
 use crate::core::vantage::vantage_broken;
 use crate::facts::{Listener, Protocol};
 use crate::plan::{Customer, Probe, ProbeTarget, VantageKind};
@@ -143,14 +143,15 @@ impl<'a> Seen<'a> {
     }
 
     pub(super) fn inside(&self) -> Look<'a> {
-        self.probe.from(&Vantage::Inside).map_or(Look::Nothing, |series| self.explains(series))
+        let inside = self.probe.from(&Vantage::Inside);
+        inside.map_or(Look::Nothing, |series| self.explains(series, &self.probe.probe))
     }
 
     /// What is seen from elsewhere. What was seen there before it began to fail here explains nothing.
-    fn explains(&self, series: &'a Series) -> Look<'a> {
+    pub(super) fn explains(&self, series: &'a Series, probe: &Probe) -> Look<'a> {
         match (series.last(), self.since()) {
             (Some((at, _)), Some(since)) if *at < since => Look::Stale(*at),
-            (Some(_) | None, _) => look(series, &self.probe.probe, self.now),
+            (Some(_) | None, _) => look(series, probe, self.now),
         }
     }
 
@@ -159,7 +160,7 @@ impl<'a> Seen<'a> {
         let (now, probe) = (self.now, self.probe);
         let peers = probe.others.iter().filter(|(vantage, _)| vantage.kind() == VantageKind::Peer);
         let own = (probe.probe.from == VantageKind::Peer).then_some(&probe.own);
-        let others = peers.map(|(_, series)| self.explains(series));
+        let others = peers.map(|(_, series)| self.explains(series, &probe.probe));
         others.chain(own.into_iter().map(move |series| look(series, &probe.probe, now)))
     }
 
@@ -213,14 +214,20 @@ impl<'a> Seen<'a> {
             return Packets::Unseen("it is made on the host itself".to_owned());
         }
         let since = self.since();
+        let host = self.host();
+        let capture = self.state.captures.get(host);
+        // Whatever says that something was not there can be one of those.
+        let lossy = capture.and_then(|capture| capture.lossy).filter(|at| self.is_young(*at));
+        if lossy.is_some_and(|at| since.is_none_or(|since| at >= since)) {
+            return Packets::Unseen(format!("the kernel of {host} dropped some before they were seen"));
+        }
         if let Some((at, flow)) = &self.probe.own.flow
             && self.is_young(*at)
             && since.is_none_or(|since| *at >= since)
         {
             return Packets::Own(flow);
         }
-        let host = self.host();
-        let Some(capture) = self.state.captures.get(host) else {
+        let Some(capture) = capture else {
             return Packets::Unseen(format!("nothing captures on {host}"));
         };
         match (capture.since, &capture.unseen) {
@@ -303,8 +310,11 @@ impl<'a> Seen<'a> {
             self.state.probes.range(id(0)..=id(u16::MAX))
         });
         let from = self.probe.probe.from;
+        let reached = |host: &Host| {
+            other(&host.name) && !is_local(self.state, &host.name) && matches!(host.reach, Reach::Up { .. })
+        };
         elsewhere.any(|(_, p)| p.probe.from == from && look(&p.own, &p.probe, self.now).is_ok())
-            || self.state.hosts.values().any(|h| other(&h.name) && matches!(h.reach, Reach::Up { .. }))
+            || self.state.hosts.values().any(|host| reached(host))
     }
 
     fn vantage(&self) -> Vantage {
@@ -495,40 +505,81 @@ pub(in crate::core) fn broken(state: &State, vantage: &Vantage, now: Time) -> Op
 }
 
 /// Why nothing that is seen from this vantage says anything about a target. Without controls the hosts that
-/// nothing was done to serve as such: where a probe of theirs passed before, and nothing at all passes from
-/// there now, it is the vantage. A cockpit that still reaches a host by ssh has a network.
+/// nothing is under way on serve as such: where a probe of theirs passed before, and nothing at all has come
+/// back from there since it fails, it is the vantage. A cockpit that still reaches a host by ssh has a network.
 fn unsound(state: &State, vantage: &Vantage, now: Time) -> Option<String> {
-    let customers = || state.plan.iter().flat_map(|plan| &plan.customers);
-    let touched = |id: &ProbeId| {
-        let host = customers().find(|customer| customer.name == id.customer).map(|customer| &customer.host);
-        host.is_none_or(|host| state.batches_of(host).any(|batch| batch.apply_started.is_some()))
-    };
-    let connected = *vantage == Vantage::Cockpit
-        && state.hosts.values().any(|host| matches!(host.reach, Reach::Up { .. }));
     // A control that passes from there shows that it works.
     let mut sound = state.controls.iter().filter_map(|control| Some((control, control.from(vantage)?)));
     if sound.any(|(control, series)| look(series, &control.probe, now).is_ok()) {
         return None;
     }
-    let (mut controls, mut why) = (0, None);
-    for (id, probe) in state.probes.iter().filter(|(_, probe)| counts(probe)) {
-        let Some(series) = probe.from(vantage) else { continue };
-        let words = match look(series, &probe.probe, now) {
-            Look::Ok { .. } | Look::Mending | Look::Shaky { .. } => return None,
-            Look::Fail { kind, .. } if connected || answered(kind) => return None,
-            Look::Nothing | Look::Stale(_) => continue,
+    let customers = || state.plan.iter().flat_map(|plan| &plan.customers);
+    let touched = |id: &ProbeId| {
+        let host = customers().find(|customer| customer.name == id.customer).map(|customer| &customer.host);
+        host.is_none_or(|host| state.batches_of(host).any(|batch| is_open(batch)))
+    };
+    let all = || {
+        let made = state.probes.iter().filter(|(_, probe)| counts(probe));
+        made.filter_map(|(id, probe)| Some((id, &probe.probe, probe.from(vantage)?)))
+    };
+    let (mut controls, mut since, mut why) = (0, None, None);
+    for (_, probe, series) in all().filter(|(id, _, series)| series.before == Some(true) && !touched(id)) {
+        let words = match look(series, probe, now) {
+            Look::Ok { .. } | Look::Mending | Look::Shaky { .. } | Look::Nothing | Look::Stale(_) => continue,
             Look::Fail { why, .. } | Look::Broken(why) => why,
         };
-        if series.before == Some(true) && !touched(id) {
-            controls += 1;
-            why.get_or_insert(words);
-        }
+        // One attempt that fails is followed by others before it says anything of what else was seen since.
+        let run = series.results.iter().rev().take_while(|(_, outcome)| is_silent(outcome)).count();
+        let Some(silent) = silent_since(series).filter(|_| run >= probe.fails.fails as usize) else {
+            continue;
+        };
+        (controls, since) = (controls + 1, since.max(Some(silent)));
+        why.get_or_insert(words);
     }
-    let why = why?.shown();
+    let (since, why) = (since?, why?.shown());
+    let connected = *vantage == Vantage::Cockpit && reaches_a_host(state);
+    let came_back = |(at, outcome): &(Time, ProbeOutcome)| match outcome {
+        ProbeOutcome::Ok { .. } => *at >= since,
+        ProbeOutcome::Fail { kind, .. } => *at >= since && (connected || answered(*kind)),
+        ProbeOutcome::Broken { .. } => false,
+    };
+    if all().any(|(_, _, series)| series.last().is_some_and(came_back)) {
+        return None;
+    }
     Some(match controls {
-        1 => format!("nothing passes from there, a host that was not touched neither: {why}"),
-        n => format!("nothing passes from there, {n} probes of untouched hosts neither: {why}"),
+        1 => format!("nothing passes from there, a host that is not worked on neither: {why}"),
+        n => format!("nothing passes from there, {n} probes of hosts that are not worked on neither: {why}"),
     })
+}
+
+/// Whether work on its host may be what its customers feel.
+fn is_open(batch: &Batch) -> bool {
+    batch.phase.unconfirmed() || batch.phase.running() || batch.wanted_back
+}
+
+/// Whether the cockpit reaches a host over the network: its own machine tells nothing of that.
+pub(in crate::core) fn reaches_a_host(state: &State) -> bool {
+    state.hosts.values().any(|host| matches!(host.reach, Reach::Up { .. }) && !is_local(state, &host.name))
+}
+
+/// Whether a host is the cockpit's own machine.
+pub(in crate::core) fn is_local(state: &State, host: &HostName) -> bool {
+    let Some(plan) = &state.plan else { return false };
+    plan.reached().any(|(name, ssh)| name == host && ssh == "local")
+}
+
+/// Since when nothing has come back, no refusal either; `None` where the newest attempt had an answer.
+pub(in crate::core) fn silent_since(series: &Series) -> Option<Time> {
+    series.results.iter().rev().take_while(|(_, outcome)| is_silent(outcome)).last().map(|(at, _)| *at)
+}
+
+/// Whether nothing came back to an attempt, no refusal either.
+pub(in crate::core) fn is_silent(outcome: &ProbeOutcome) -> bool {
+    match outcome {
+        ProbeOutcome::Ok { .. } => false,
+        ProbeOutcome::Fail { kind, .. } => !answered(*kind),
+        ProbeOutcome::Broken { .. } => true,
+    }
 }
 
 /// Whether a probe has a say: this version makes it, or the recording holds results of it.

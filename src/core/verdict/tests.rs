@@ -13,6 +13,7 @@ use crate::core::event::{
 use crate::core::fixture;
 use crate::core::state::{Phase, Reach};
 use crate::facts::{Address, Aged, Fact, Listener, Network, Protocol, Services};
+use crate::plan::VantageKind;
 use crate::types::{HostName, Sha256, Span, Untrusted};
 
 const ADDRESS: &str = "192.0.2.32";
@@ -58,6 +59,10 @@ fn fail(kind: FailKind) -> ProbeOutcome {
 
 fn peer() -> Vantage {
     Vantage::Peer("web2".parse().expect("a host"))
+}
+
+fn further() -> Vantage {
+    Vantage::Further("paris".parse().expect("a name"))
 }
 
 fn shown(hash: u8, against: Option<&str>, until: i64) -> Sighting {
@@ -273,6 +278,18 @@ fn a_customer_is_as_bad_as_the_worst_of_what_is_required() {
         Arc::make_mut(probe).own.before = Some(false);
     }
     assert_eq!(of(&lab).verdict, Verdict::Reachable);
+    let listed = "failed before any change, so not required: https://www.globex.example/";
+    assert!(of(&lab).evidence.iter().any(|line| line == listed), "{:#?}", of(&lab));
+    // A place that does not work explains nothing of what is seen to be wrong on the host itself.
+    let mut lab = Lab::of("\"tcp:443\", \"postgres:globex\"");
+    for probe in lab.state.probes.values_mut().filter(|probe| probe.probe.from == VantageKind::Inside) {
+        Arc::make_mut(probe).others.clear();
+    }
+    lab.all(fail(FailKind::Unreachable), ok(9)).ssh_down("web1").ssh_down("web2");
+    lab.saw(&id("hooli", 0), &Vantage::Cockpit, &fail(FailKind::Unreachable));
+    assert_eq!(of(&lab).verdict, Verdict::VantageBroken);
+    lab.saw(&id("globex", 1), &Vantage::Inside, &fail(FailKind::Database));
+    assert_eq!(of(&lab).verdict, Verdict::DatabaseDown);
     let nobody = of_customer(&lab.state, &"nobody".parse().expect("a name"), now());
     assert_eq!(nobody.verdict, Verdict::Unknown);
 }

@@ -441,6 +441,53 @@ fn faults() -> Vec<Row> {
             "",
         ),
         (
+            "cut off between the host and here, a further place sees it",
+            TCP,
+            |lab| {
+                lab.all(fail(K::NoAnswer), ok(9)).no_inside().ssh_down("web1");
+                lab.saw(&id("acme", 0), &further(), &ok(3));
+            },
+            V::Unknown,
+            "web1 answers elsewhere, outside (paris)",
+            "",
+        ),
+        (
+            "cable out, the neighbour saw it well before that",
+            TCP,
+            |lab| {
+                lab.all(fail(K::NoAnswer), ok(9)).no_inside().ssh_down("web1");
+                lab.state.saw(&id("acme", 0), &peer(), &ok(3), None, at(-1));
+                lab.state.saw(&id("globex", 0), &peer(), &ok(3), None, at(-1));
+            },
+            V::HostDown,
+            "nothing of web1 answers, ssh neither",
+            "tracepath",
+        ),
+        (
+            "silence here, an answer elsewhere: no process hangs",
+            HTTPS,
+            |lab| {
+                lab.all(fail(K::Silence), ok(9)).no_inside().ssh_down("web1");
+                lab.saw(&id("acme", 0), &further(), &ok(3));
+            },
+            V::Unknown,
+            "whether the service hangs is not known",
+            "",
+        ),
+        (
+            "packets that the kernel dropped may have been any",
+            TCP,
+            |lab| {
+                lab.globex(fail(K::NoAnswer), ok(9)).capture(Some(flow([3, 0, 0, 0, 0, 0], false)), None);
+                let (host, tallies) = ("web1".parse().expect("a host"), Vec::new());
+                let told = PacketEvent::Tallied { host, over: Span::secs(2), tallies, dropped: 7 };
+                told.apply(&mut lab.state, 1, at(9));
+            },
+            V::Unknown,
+            "whether it arrives on the host is not known",
+            "",
+        ),
+        (
             "sshd killed while customers are fine",
             HTTPS,
             |lab| {
