@@ -1,3 +1,5 @@
+mod ask;
+
 use proptest::prelude::*;
 
 use super::*;
