@@ -8,7 +8,9 @@
 mod failing;
 mod next;
 mod passing;
+mod said;
 mod seen;
+mod sound;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +20,7 @@ use super::event::{Flow, ProbeId, Vantage};
 use super::state::{ProbeState, State};
 use crate::types::{CustomerName, Time, Untrusted};
 use seen::{Look, Packets, Seen, counts};
-pub(super) use seen::{broken, is_local, is_silent, reaches_a_host, silent_since};
+pub(super) use sound::{broken, is_local, is_silent, reaches_a_host, silent_since};
 
 /// What is so, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
