@@ -417,7 +417,7 @@ fn each_error_is_one_at_its_place_and_says_what_would_be_right() {
         ),
         (
             "[[control]]\nprobe = \"https://status.example/\"\nfrom = \"peer\"".to_owned(),
-            "take from out: a control is made from the cockpit and from each [[vantage]]",
+            "10:8: a control tells of the cockpit and of further vantages: a host that sees nothing is an outage",
         ),
         (accept("2026-11-20"), "14:9: this acceptance has ended before the window opens"),
         (

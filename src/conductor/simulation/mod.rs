@@ -411,7 +411,7 @@ fn a_thousand_windows_keep_the_invariants() {
     // A simulation in which nothing happens proves nothing.
     assert!(all.events > seeds * 100, "{all:?}");
     assert!(seeds < 100 || (all.confirmed > 10 && all.fired > 10 && all.late > 0), "{all:?}");
-    assert!(seeds < 1_000 || (all.lines > 10 && all.kept > 10 && all.cuts > 100), "{all:?}");
+    assert!(seeds < 1_000 || all.cuts > 100, "{all:?}");
 }
 
 #[test]
