@@ -11,9 +11,7 @@ use crate::core::event::{Flow, ProbeId, Vantage};
 /// So long after its end an attempt is looked for, so that late packets are in; in nanoseconds.
 const LATE: u64 = 1_000_000_000;
 /// A capture that lags behind is given this long, in nanoseconds.
-const PATIENCE: u64 = 10_000_000_000;
-/// A capture that is behind has had bytes within this time; in nanoseconds.
-const FRESH: u64 = 500_000_000;
+const PATIENCE: u64 = 60_000_000_000;
 /// How far two clocks that were compared over a connection may be apart, in nanoseconds.
 const SLACK: u64 = 500_000_000;
 /// Attempts that wait to be looked for.
@@ -59,10 +57,8 @@ pub(super) struct Standing {
     pub(super) now: u64,
     /// Since when nothing was missed: it runs, the kernel dropped nothing, and nothing was let go.
     pub(super) whole_since: Option<u64>,
-    /// When bytes came last.
-    pub(super) heard: u64,
-    /// The newest packet.
-    pub(super) newest: u64,
+    /// Until when all that the host saw is here; `None` while that is not known.
+    pub(super) whole_until: Option<u64>,
     /// What to add to the cockpit's clock to have the host's, in nanoseconds.
     pub(super) offset: i64,
 }
@@ -83,8 +79,9 @@ impl Attempts {
         self.waiting.push_back(attempt);
     }
 
-    /// Those that are due, each with what was seen of it. What can't be told (the capture did not run all
-    /// the while, or is behind) is told of nobody.
+    /// Those that are due, each with what was seen of it, once the capture is known to be past their end:
+    /// until then what has not come in may still be under way. What can't be told (the capture did not run
+    /// all the while, or stays behind) is told of nobody.
     pub(super) fn due(
         &mut self,
         standing: &Standing,
@@ -115,11 +112,17 @@ impl Attempts {
         flows: &mut Flows,
         names: &Interfaces,
     ) -> Look {
+        let past = attempt.ended.saturating_add(LATE);
+        if standing.whole_until.is_none_or(|until| until < past) {
+            let late = standing.now >= attempt.ended.saturating_add(PATIENCE);
+            return if late { Look::Never } else { Look::Later };
+        }
         let host = |moment: u64| moment.saturating_add_signed(standing.offset);
         // A port is used again in time: what was over long before it began is another's.
         let from = host(attempt.began).saturating_sub(SLACK);
         let until = host(attempt.ended).saturating_add(LATE);
-        let own = |talk: &Conversation| !talk.claimed && talk.last >= from && talk.began <= until;
+        let own =
+            |talk: &Conversation| (!talk.claimed || talk.guessed) && talk.last >= from && talk.began <= until;
         let ip = attempt.local.ip();
         let protocol = match attempt.protocol() {
             // A query that was asked again over TCP: its end is that connection's.
@@ -131,17 +134,11 @@ impl Attempts {
         // Its own address first, where that is known: two places may use one port.
         let at = by_port.iter().position(|talk| talk.client == ip).or((!by_port.is_empty()).then_some(0));
         if let Some(talk) = at.and_then(|at| by_port.get_mut(at)) {
-            talk.claimed = true;
+            (talk.claimed, talk.guessed) = (true, false);
             let (client, flow) = (talk.client, talk.flow(names));
             flows.know(client);
             self.direct.insert(attempt.vantage.clone());
             return Look::Found(flow);
-        }
-        let behind = standing.newest < attempt.ended
-            && standing.now.saturating_sub(standing.heard) < FRESH
-            && standing.now < attempt.ended.saturating_add(PATIENCE);
-        if behind {
-            return Look::Later;
         }
         // Nothing was there, where it would have been seen.
         if standing.whole_since.is_none_or(|since| since > attempt.began) {
@@ -157,7 +154,7 @@ impl Attempts {
             .min_by_key(|talk| talk.began.abs_diff(host(attempt.began)));
         let flow = match nearest {
             Some(talk) => {
-                talk.claimed = true;
+                (talk.claimed, talk.guessed) = (true, true);
                 talk.flow(names)
             }
             None => Flow::default(),

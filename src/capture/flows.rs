@@ -42,6 +42,8 @@ pub(super) struct Conversation {
     pub(super) last: u64,
     /// Whether an attempt was found to be it.
     pub(super) claimed: bool,
+    /// Whether that was by address and time alone: whose port it is may still claim it.
+    pub(super) guessed: bool,
     ended: bool,
     counts: Counts,
     came_by: Option<u32>,
@@ -121,6 +123,7 @@ impl Conversation {
             began: at,
             last: at,
             claimed: false,
+            guessed: false,
             ended: false,
             counts: Counts::default(),
             came_by: None,

@@ -13,6 +13,7 @@
 mod attempts; // attempts of probes, found among the conversations
 pub mod builder; // frames byte by byte, for the demo and for tests
 mod flows; // conversations and tallies
+mod life; // how far a stream is known to be whole
 mod packet; // a frame's bytes -> what it said
 mod pcap; // tcpdump's stream -> frames
 pub mod pcapng; // what is kept, for other programs to read
@@ -22,6 +23,7 @@ mod watch; // one host's capture
 use std::collections::BTreeMap;
 
 pub use attempts::Attempted;
+pub use life::SIGN;
 pub use packet::{Frame, frame, link};
 pub use pcap::{PcapError, Raw, Reader};
 pub use watch::{Found, Watch};
@@ -59,9 +61,19 @@ impl Interfaces {
 /// Packets that the kernel dropped so far, from what tcpdump says on its standard error; `None` in any other
 /// line.
 pub fn dropped(line: &str) -> Option<u64> {
-    let end = line.find(" packets dropped by kernel").or_else(|| line.find(" packet dropped by kernel"))?;
-    let digits = line[..end].rsplit(|c: char| !c.is_ascii_digit()).next()?;
-    digits.parse().ok()
+    number(line, " dropped by kernel")
+}
+
+/// Packets that tcpdump has written so far, from the same line.
+pub fn captured(line: &str) -> Option<u64> {
+    number(line, " captured")
+}
+
+/// The number in "3 packets" before that word.
+fn number(line: &str, word: &str) -> Option<u64> {
+    let before = &line[..line.find(word)?];
+    let before = before.strip_suffix(" packets").or_else(|| before.strip_suffix(" packet"))?;
+    before.rsplit(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -83,19 +95,21 @@ mod tests {
     }
 
     #[test]
-    fn drops_are_read_from_what_tcpdump_says() {
-        for (line, count) in [
-            ("3 packets dropped by kernel", Some(3)),
+    fn counts_are_read_from_what_tcpdump_says() {
+        for (line, written, lost) in [
+            ("3 packets dropped by kernel", None, Some(3)),
             (
-                "tcpdump: 12 packets captured, 12 packets received by filter, 40 packets dropped by kernel",
+                "tcpdump: 12 packets captured, 13 packets received by filter, 40 packets dropped by kernel",
+                Some(12),
                 Some(40),
             ),
-            ("1 packet dropped by kernel", Some(1)),
-            ("12 packets received by filter", None),
-            ("packets dropped by kernel", None),
-            ("99999999999999999999999 packets dropped by kernel", None),
+            ("1 packet captured, 9 packets received by filter, 1 packet dropped by kernel", Some(1), Some(1)),
+            ("12 packets received by filter", None, None),
+            ("packets dropped by kernel", None, None),
+            (" captured", None, None),
+            ("99999999999999999999999 packets dropped by kernel", None, None),
         ] {
-            assert_eq!(dropped(line), count, "{line}");
+            assert_eq!((captured(line), dropped(line)), (written, lost), "{line}");
         }
     }
 }

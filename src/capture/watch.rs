@@ -4,12 +4,13 @@ use std::net::IpAddr;
 
 use super::attempts::{Attempted, Attempts, Standing};
 use super::flows::Flows;
+use super::life::{self, Life};
 use super::packet::{self, Frame};
 use super::pcap::{PcapError, Raw, Reader};
 use super::rows::Rows;
 use super::{Interfaces, link};
-use crate::core::event::{PacketEvent, PacketRow, Seen};
-use crate::types::{HostName, Span};
+use crate::core::event::{PacketEvent, PacketRow, Seen, Whole};
+use crate::types::{HostName, Span, Time};
 
 /// What passed by is told this often, in nanoseconds.
 const TOLD: u64 = 5_000_000_000;
@@ -37,9 +38,9 @@ pub struct Watch {
     rows: Rows,
     /// Since when nothing was missed.
     whole_since: Option<u64>,
-    heard: u64,
-    newest: u64,
-    offset: i64,
+    life: Life,
+    /// What to add to the cockpit's clock to have the host's; `None` until something of the stream told.
+    offset: Option<i64>,
     told: u64,
     dropped: u64,
     new_drops: u64,
@@ -56,9 +57,8 @@ impl Watch {
             attempts: Attempts::default(),
             rows: Rows::default(),
             whole_since: None,
-            heard: 0,
-            newest: 0,
-            offset: 0,
+            life: Life::default(),
+            offset: None,
             told: 0,
             dropped: 0,
             new_drops: 0,
@@ -68,10 +68,9 @@ impl Watch {
     /// A stream begins. `now`: the cockpit's clock; `clock`: the host's at that moment, where it said;
     /// both in nanoseconds since 1970.
     pub fn begin(&mut self, interfaces: Interfaces, clock: Option<u64>, now: u64) {
-        self.reader = Reader::default();
-        self.interfaces = interfaces;
-        self.offset = clock.map_or(0, |clock| clock.wrapping_sub(now) as i64);
-        (self.whole_since, self.heard, self.told, self.dropped) = (Some(now), now, now, 0);
+        (self.reader, self.life, self.interfaces) = (Reader::default(), Life::default(), interfaces);
+        self.offset = clock.map(|clock| clock.wrapping_sub(now) as i64);
+        (self.whole_since, self.told, self.dropped) = (Some(now), now, 0);
     }
 
     /// The stream has ended: what was not seen from now on says nothing.
@@ -81,10 +80,15 @@ impl Watch {
 
     /// What to add to the cockpit's clock to have the host's, in nanoseconds.
     pub fn offset(&self) -> i64 {
-        self.offset
+        self.offset.unwrap_or(0)
     }
 
-    /// Takes bytes of the stream; `each` gets every packet as it came.
+    /// A moment of the host's clock by the cockpit's.
+    fn here(&self, host: u64) -> u64 {
+        host.saturating_add_signed(self.offset().saturating_neg())
+    }
+
+    /// Takes bytes of the stream; `each` gets every packet as it came, but for the helper's own signs.
     ///
     /// # Errors
     /// Where it is no pcap stream, or out of step: it has to begin anew.
@@ -94,23 +98,33 @@ impl Watch {
         now: u64,
         mut each: impl FnMut(u16, &Raw<'_>),
     ) -> Result<(), PcapError> {
-        self.heard = now;
-        let Self { reader, flows, rows, newest, .. } = self;
+        let Self { reader, flows, rows, life, offset, .. } = self;
         reader.push(bytes, |link, raw| {
+            // What says the time is under way for a while: nothing arrives before it was sent, so of all that
+            // tell, the one that was quickest tells it best.
+            let ahead = raw.at.wrapping_sub(now) as i64;
+            *offset = Some(offset.map_or(ahead, |offset| offset.max(ahead)));
+            life.came(raw.at);
             let frame @ Frame { interface, seen } = packet::frame(link, raw.length, raw.bytes);
+            if life::is_sign(&seen) {
+                return;
+            }
             flows.take(raw.at, &frame);
             rows.add(raw.at, interface, &Seen { length: wire(link, raw.length), ..seen });
-            *newest = (*newest).max(raw.at);
             each(link, &raw);
         })
     }
 
-    /// The kernel dropped that many so far in this stream.
-    pub fn dropped(&mut self, count: u64, now: u64) {
-        let more = count.saturating_sub(self.dropped);
+    /// tcpdump says how many packets of this stream it has written so far, where it says it, and how many the
+    /// kernel dropped.
+    pub fn counted(&mut self, captured: Option<u64>, dropped: u64, now: u64) {
+        let more = dropped.saturating_sub(self.dropped);
         if more > 0 {
-            (self.dropped, self.whole_since) = (count, self.whole_since.map(|_| now));
+            (self.dropped, self.whole_since) = (dropped, self.whole_since.map(|_| now));
             self.new_drops = self.new_drops.saturating_add(more);
+        }
+        if let Some(captured) = captured {
+            self.life.counted(captured);
         }
     }
 
@@ -125,20 +139,16 @@ impl Watch {
         let mut events = Vec::new();
         if let Some(host) = self.flows.let_go.take() {
             // Somebody's conversation was let go unseen: from then on all is there again.
-            let at = host.saturating_add_signed(self.offset.saturating_neg());
+            let at = self.here(host);
             self.whole_since = self.whole_since.map(|since| since.max(at).max(now));
         }
-        let standing = Standing {
-            now,
-            whole_since: self.whole_since,
-            heard: self.heard,
-            newest: self.newest.saturating_add_signed(self.offset.saturating_neg()),
-            offset: self.offset,
-        };
+        let whole_until = self.life.until().map(|until| self.here(until));
+        let standing = Standing { now, whole_since: self.whole_since, whole_until, offset: self.offset() };
         for (attempt, flow) in self.attempts.due(&standing, &mut self.flows, &self.interfaces) {
-            let Attempted { probe, vantage, local, .. } = attempt;
+            let Attempted { probe, vantage, local, ended, .. } = attempt;
             let (host, flow) = (self.host.clone(), Box::new(flow));
-            events.push(PacketEvent::Matched { host, probe, vantage, local, flow });
+            let ended = Some(time(ended));
+            events.push(PacketEvent::Matched { host, probe, vantage, local, ended, flow });
         }
         if now.saturating_sub(self.told) >= TOLD {
             let over = Span::ms(now.saturating_sub(self.told) / 1_000_000);
@@ -147,11 +157,18 @@ impl Watch {
             // Also where nothing passed by: silence on the wire is to be told from that of a capture.
             let runs = self.whole_since.is_some();
             if runs || !tallies.is_empty() || dropped > 0 {
-                events.push(PacketEvent::Tallied { host: self.host.clone(), over, tallies, dropped });
+                let whole = self.whole_since.zip(whole_until).filter(|(since, until)| since < until);
+                let whole = whole.map(|(since, until)| Whole { since: time(since), until: time(until) });
+                events.push(PacketEvent::Tallied { host: self.host.clone(), over, tallies, dropped, whole });
             }
         }
         Found { events, rows, left_out }
     }
+}
+
+/// Of nanoseconds since 1970.
+fn time(at: u64) -> Time {
+    Time::from_timestamp_nanos(i64::try_from(at).unwrap_or(i64::MAX))
 }
 
 /// A packet's length without what the cooked capture puts before it.

@@ -123,6 +123,8 @@ pub struct Session {
     pub start: Arc<State>,
     /// What other processes speak to; none where nothing is recorded.
     pub listener: Option<Listener>,
+    /// Its captures, to finish what they keep.
+    captures: Captures,
 }
 
 impl Session {
@@ -135,8 +137,10 @@ impl Session {
     /// Lets the loop end. What is journalled is on the disk when this returns; where that can't be written,
     /// it is waited for a while, and then said what is not there.
     pub async fn finish(self) {
-        let Self { handles, mut task, askers, listener, folder, .. } = self;
+        let Self { handles, mut task, askers, listener, folder, captures, .. } = self;
         listener.iter().for_each(Listener::remove);
+        // While the loop still takes what they tell.
+        let _in_time_or_not = tokio::time::timeout(KEPT, captures.enough()).await;
         let (mut ended, failing) = settled(&handles, &mut task).await;
         if let Some(why) = &failing {
             eprintln!(
@@ -167,11 +171,17 @@ impl Session {
         if let Some(listener) = listener {
             listener.close().await;
         }
-        for asker in askers {
-            asker.link().close().await;
+        let goodbyes: Vec<_> =
+            askers.into_iter().map(|asker| tokio::spawn(async move { asker.link().close().await })).collect();
+        for goodbye in goodbyes {
+            // One that failed leaves its connection to the end of the process.
+            let _ = goodbye.await;
         }
     }
 }
+
+/// How long captures are waited for that finish their files.
+const KEPT: Duration = Duration::from_secs(2);
 
 /// How long a disk that can't be written is waited for at the end of a command.
 const DISK: Duration = Duration::from_secs(30);
@@ -264,9 +274,9 @@ pub fn open(
     let askers = askers(&read.plan, settings);
     let start = Arc::clone(conductor.state());
     let places = places(&read.plan, settings);
-    let (handles, task) = spawn(conductor, &askers, places, Some((folder.clone(), captures)), notify);
+    let (handles, task, kept) = spawn(conductor, &askers, places, Some((folder.clone(), captures)), notify);
     let listener = ear(&folder, &handles);
-    let session = Session { handles, task, askers, folder: Some(folder), start, listener };
+    let session = Session { handles, task, askers, folder: Some(folder), start, listener, captures: kept };
     session.send(Intent::Open { purpose, plan: Box::new(read.plan), rehearsal: rehearsal.map(Box::new) })?;
     Ok(session)
 }
@@ -331,9 +341,10 @@ pub fn pick_up(folder: &Path, take: Take, how: &Taking, settings: &Arc<Settings>
     let askers = askers(&plan, settings);
     let start = Arc::clone(conductor.state());
     let keep = Some((folder.to_owned(), captures));
-    let (handles, task) = spawn(conductor, &askers, places(&plan, settings), keep, notify);
+    let (handles, task, kept) = spawn(conductor, &askers, places(&plan, settings), keep, notify);
     let listener = ear(folder, &handles);
-    let session = Session { handles, task, askers, folder: Some(folder.to_owned()), start, listener };
+    let session =
+        Session { handles, task, askers, folder: Some(folder.to_owned()), start, listener, captures: kept };
     session.send(Intent::Resume { take_over: Some(Box::new(take_over)) })?;
     Ok(session)
 }
@@ -354,8 +365,9 @@ pub fn look(
     let askers = askers(&plan, settings);
     // A log in memory has its news at once and wakes nobody.
     let start = Arc::clone(conductor.state());
-    let (handles, task) = spawn(conductor, &askers, places(&plan, settings), None, Arc::new(Notify::new()));
-    let session = Session { handles, task, askers, folder: None, start, listener: None };
+    let (handles, task, kept) =
+        spawn(conductor, &askers, places(&plan, settings), None, Arc::new(Notify::new()));
+    let session = Session { handles, task, askers, folder: None, start, listener: None, captures: kept };
     session.send(Intent::Open { purpose, plan: Box::new(plan), rehearsal: rehearsal.map(Box::new) })?;
     Ok(session)
 }
@@ -372,15 +384,15 @@ fn spawn<L: journal::EventLog + Send + 'static>(
     places: Vec<Asker>,
     keep: Option<(PathBuf, PathBuf)>,
     notify: Arc<Notify>,
-) -> (Handles, JoinHandle<()>) {
+) -> (Handles, JoinHandle<()>, Captures) {
     let mut hosts = Hosts::new(askers.iter().cloned(), Arc::new(clock::now)).with_places(places);
     if let Some((recording, captures)) = keep {
         hosts = hosts.keeping(recording, captures);
     }
     let captures = hosts.captures();
     let (handles, task) = shell::spawn(conductor, hosts, notify);
-    tokio::spawn(tell_markers(handles.views.clone(), captures));
-    (handles, task)
+    tokio::spawn(tell_markers(handles.views.clone(), captures.clone()));
+    (handles, task, captures)
 }
 
 /// Markers also stand beside the packets; until the loop has ended.

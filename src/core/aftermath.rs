@@ -2,7 +2,7 @@
 //! whose customers can't be reached is no good end.
 
 use super::effect;
-use super::event::{ProbeOutcome, Purpose};
+use super::event::{Cause, ProbeOutcome, Purpose};
 use super::state::{Batch, Phase, ProbeState, State};
 use crate::types::{CustomerName, HostName, Span, Time, Untrusted};
 
@@ -49,9 +49,11 @@ pub fn awaited(state: &State, now: Time) -> bool {
     let watching = state.probing.and_then(|id| state.pending.get(&id)).map(|pending| pending.since);
     back(state).any(|batch| {
         let since = watching.map_or(batch.since, |watching| batch.since.max(watching));
-        required(state, &batch.host).any(|(_, probe)| {
+        required(state, &batch.host).any(|(id, probe)| {
             let patience = AFTERMATH.max(probe.probe.every + probe.probe.timeout);
-            now < since + patience && against(probe, put_back(batch), now).is_some()
+            // A recording that ends with an alarm on does not tell that they are served again.
+            let alarm = || state.alarms.raised.contains_key(&Cause::Customer(id.customer.clone()));
+            now < since + patience && (against(probe, put_back(batch), now).is_some() || alarm())
         })
     })
 }
@@ -137,7 +139,7 @@ probes  = [{ probe = "tcp:443", every = "5s", timeout = "3s", fails = "3 of 5" }
             state.saw(&id, &Vantage::Cockpit, &outcome, None, at(*secs));
             if *secs == -60 {
                 // The batch was applied here: what was normal is settled.
-                state.freeze_normal();
+                state.freeze_normal(&"web1".parse().expect("a host"));
             }
         }
         state
@@ -184,6 +186,20 @@ probes  = [{ probe = "tcp:443", every = "5s", timeout = "3s", fails = "3 of 5" }
             let words = describe::ended(&state, end, at(now));
             assert_eq!(words.contains("acme on web1"), why.is_some(), "{words}");
         }
+    }
+
+    #[test]
+    fn an_alarm_that_is_on_is_waited_for_as_long_as_the_customers_are() {
+        let served = [(-60, '+'), (-20, '-'), (-15, '-'), (-10, '-'), (3, '+')];
+        let mut state = window(Phase::Back, &served);
+        assert!(!awaited(&state, at(4)));
+        let alarm = crate::core::state::Alarm { since: at(-10), said: "dark".into(), acknowledged: None };
+        state.alarms.raised.insert(Cause::Customer("acme".parse().expect("a customer")), alarm.clone());
+        assert!(awaited(&state, at(4)) && !awaited(&state, at(31)));
+        // What else is wrong is no matter of the rollback's.
+        state.alarms.raised.clear();
+        state.alarms.raised.insert(Cause::Customer("globex".parse().expect("a customer")), alarm);
+        assert!(!awaited(&state, at(4)));
     }
 
     #[test]

@@ -396,6 +396,10 @@ fn packet(event: &PacketEvent) -> Option<String> {
         | PacketEvent::Tallied { .. }
         | PacketEvent::Started { .. }
         | PacketEvent::Ended { .. } => None,
+        PacketEvent::Kept { over: false, .. } => None,
+        PacketEvent::Kept { host, file, over: true } => {
+            Some(format!("{host}: its packets are kept: {} ({} bytes)", file.file.shown(), file.bytes))
+        }
         PacketEvent::Running { host } => Some(format!("{host}: its packets are captured")),
         PacketEvent::Unseen { host, why } => {
             Some(format!("{host}: its packets are not seen: {}", why.shown()))

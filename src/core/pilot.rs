@@ -166,9 +166,12 @@ fn next_batch(state: &State, now: Time) -> Option<Intent> {
     (held || waited || state.is_held(batch)).then_some(Intent::End)
 }
 
-/// Whether it is known what each probe of the host says before the change.
+/// Whether it is known what each probe of the host says before the change; before the window's first, each
+/// from outside of all hosts, since with that is settled what they are held against.
 fn probed(state: &State, batch: &Batch, now: Time) -> bool {
-    state.probes_of(&batch.host).all(|(_, probe)| !effect::is_made(&probe.probe) || !probe.stale(now))
+    let known = |probe: &ProbeState| !effect::is_made(&probe.probe) || !probe.stale(now);
+    let mut others = state.probes.values().filter(|p| !p.settled && p.probe.from == VantageKind::Outside);
+    state.probes_of(&batch.host).all(|(_, probe)| known(probe)) && others.all(|probe| known(probe))
 }
 
 fn next_rehearsal(state: &State, now: Time) -> Option<Intent> {

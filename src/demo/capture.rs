@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::capture::builder::{sll2, stream, tcp_packet};
-use crate::capture::link;
+use crate::capture::builder::{sll2, stream, tcp_packet, udp_packet};
+use crate::capture::{SIGN, link};
 use crate::core::event::TcpFlags;
 
 /// Where Linux lists its TCP sockets.
@@ -15,7 +15,11 @@ const SOCKETS: &str = "/proc/net/tcp";
 pub(super) const LOOK: Duration = Duration::from_millis(100);
 /// The index of the interface that all of it comes by.
 const ETH0: u32 = 2;
+/// And of the one that the helper's signs of life come by.
+const LO: u32 = 1;
 const IPV4: u16 = 0x0800;
+/// A sign of life each so many looks.
+const SIGNS: u64 = 20;
 
 /// Whether this machine tells its sockets.
 pub(super) fn is_there() -> bool {
@@ -49,13 +53,14 @@ pub(super) struct Wire {
     /// Connections that were seen, how often each was asked for, and when that was first; in looks.
     known: HashMap<(SocketAddr, SocketAddr), (u32, u64)>,
     looks: u64,
+    written: usize,
 }
 
 impl Wire {
     /// Of these addresses; what there is of connections already is not news.
     pub(super) fn new(addresses: &[IpAddr], sockets: &str) -> Self {
-        let mut wire =
-            Self { addresses: addresses.iter().copied().collect(), known: HashMap::new(), looks: 0 };
+        let addresses = addresses.iter().copied().collect();
+        let mut wire = Self { addresses, known: HashMap::new(), looks: 0, written: 0 };
         let old: Vec<_> = wire.connections(sockets).into_keys().collect();
         wire.known.extend(old.into_iter().map(|ends| (ends, (u32::MAX, 0))));
         wire
@@ -150,8 +155,26 @@ impl Wire {
                 packets.push(into(fin, mine, theirs, &[]));
             }
         }
+        if self.looks.is_multiple_of(SIGNS) {
+            let from = SocketAddr::new(SIGN.ip(), 40_009);
+            packets.push(sll2(LO, 0, IPV4, &udp_packet(from, SIGN, &[])));
+        }
+        self.written += packets.len();
         let packets: Vec<_> = (0..).zip(packets).map(|(nth, packet)| (at + nth * 20_000, packet)).collect();
         stream(link::SLL2, false, true, &packets).split_off(head().len())
+    }
+}
+
+impl Wire {
+    /// What tcpdump says beside the packets after a sign of life: how many it has written.
+    pub(super) fn counts(&self) -> Option<String> {
+        let n = self.written;
+        let line = || {
+            format!(
+                "tcpdump: {n} packets captured, {n} packets received by filter, 0 packets dropped by kernel\n"
+            )
+        };
+        self.looks.is_multiple_of(SIGNS).then(line)
     }
 }
 

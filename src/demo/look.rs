@@ -78,9 +78,10 @@ fn own(host: &Host, to: SocketAddr) -> Option<Knock> {
 }
 
 fn line(look: &Look, knock: Option<Knock>) -> String {
+    // Without an end of its own: what is made up here sends no packets that could be found by it.
     let late = || {
         let timeout = look.timeout();
-        format!("fail no-answer {} local=0.0.0.0:40000\tno answer in {timeout}", timeout.as_ms())
+        format!("fail no-answer {}\tno answer in {timeout}", timeout.as_ms())
     };
     let refused = || "fail refused 0 local=0.0.0.0:40000\trefused".to_owned();
     let open = |more: &str| format!("ok 1 {more}");
@@ -90,19 +91,19 @@ fn line(look: &Look, knock: Option<Knock>) -> String {
         (ProbeTarget::Ping, Some(Knock::Refused | Knock::Dark)) => {
             format!("fail no-answer {}\tno answer in {}", look.timeout().as_ms(), look.timeout())
         }
-        (ProbeTarget::Tcp { .. }, Some(Knock::Open)) => open("local=127.0.0.1:40000 connected=0\topen"),
+        (ProbeTarget::Tcp { .. }, Some(Knock::Open)) => open("connected=0\topen"),
         (ProbeTarget::Tls { .. } | ProbeTarget::Http { tls: true, .. }, Some(Knock::Open)) => {
             open("connected=0\topen; TLS not looked at: no openssl and no curl here")
         }
         (ProbeTarget::Http { tls: false, .. }, Some(Knock::Open)) => {
             let said =
                 format!("200; connected after {0}, answer after {1}, all after {1}", Span::ZERO, Span::ms(1));
-            open(&format!("local=127.0.0.1:40000 connected=0 answered=1 status=200\t{said}"))
+            open(&format!("connected=0 answered=1 status=200\t{said}"))
         }
         (ProbeTarget::Postgres { .. }, Some(Knock::Open)) => {
-            open("local=127.0.0.1:40000 connected=0\topen; login not looked at: no psql here")
+            open("connected=0\topen; login not looked at: no psql here")
         }
-        (ProbeTarget::Dns { .. }, Some(Knock::Open)) => open("local=127.0.0.1:40000 answered=1\t1 record"),
+        (ProbeTarget::Dns { .. }, Some(Knock::Open)) => open("answered=1\t1 record"),
         (_, Some(Knock::Refused)) => refused(),
         (_, Some(Knock::Dark)) => late(),
         (_, None) => "broken 0\tit was not resolved here".to_owned(),

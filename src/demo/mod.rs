@@ -19,6 +19,7 @@ mod files; // package files that go from host to host
 mod folder; // keys and configuration, private, removed at the end
 mod ground; // addresses and ports
 mod left; // what is left on a host after a batch
+mod logs; // lines of its journal and of nginx
 mod look; // what a host sees of its customers
 mod model; // one host
 mod script; // the steps of stage, apply and rollback

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::archive::{Archive, Row};
 use super::files::Carried;
 use super::left::{self, Account};
+use super::logs::Journal;
 use super::timer::Deadman;
 use super::work::Batch;
 use super::{apt, capture, facts, look};
@@ -98,6 +99,7 @@ pub(super) struct Host {
     pub carried: Vec<Carried>,
     /// What rollbacks pinned out.
     pub pins: Vec<Pin>,
+    pub journal: Journal,
 }
 
 /// A call of the helper, as it came over ssh.
@@ -174,6 +176,7 @@ impl Host {
             lost: BTreeSet::new(),
             carried: Vec::new(),
             pins: Vec::new(),
+            journal: Journal::default(),
         };
         for row in archive.of_host(&host.profile.rows) {
             let Some(version) = row.from.clone() else { continue };
@@ -304,7 +307,7 @@ impl Host {
                 Ok((Vec::new(), None))
             }
             Verb::Left => only(self.left_over()),
-            Verb::Logs(_) => refused(RefusalCode::NoTool, "perl is not installed"),
+            Verb::Logs(_) => Ok((Vec::new(), None)),
             Verb::Capture(_) if !capture::is_there() => {
                 refused(RefusalCode::NoTool, "tcpdump is not installed")
             }
@@ -550,6 +553,7 @@ impl Host {
         let newest = self.kernels().pop().unwrap_or_default();
         self.kernel = self.boots_next.take().unwrap_or(newest);
         self.reboot_asked.clear();
+        self.journal.say("kernel", format!("Linux version {}", self.kernel));
         self.reload_network();
     }
 
@@ -558,6 +562,7 @@ impl Host {
         if self.profile.by_hand {
             self.addresses.clear();
         }
+        self.journal.say("systemd", "Reloaded networking.service - Raise network interfaces.".to_owned());
     }
 }
 

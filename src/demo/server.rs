@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 
 use super::capture::{self, Wire};
 use super::door;
+use super::logs::{self, Follower};
 use super::look;
 use super::model::{Call, Caller, Host, Reply, Then};
 use super::wire::{self, Line};
@@ -54,6 +55,14 @@ impl Tasks {
         let tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.iter().filter(|task| !task.is_finished()).count()
     }
+}
+
+/// What goes on until nobody reads it any more.
+enum Stream {
+    /// Packets of these addresses.
+    Packets(Vec<IpAddr>),
+    /// Lines of the journal and of these files.
+    Logs(Vec<String>),
 }
 
 /// One host: its model and all that goes on around it.
@@ -204,13 +213,43 @@ impl Server {
         (bytes, String::new(), status)
     }
 
-    /// Where a command line asks for a capture that can be: of which addresses, and what it begins with.
-    async fn capture(self: &Arc<Self>, line: &str) -> Option<(Vec<IpAddr>, Vec<u8>)> {
+    /// Where a command line asks for a stream that can be: of what, and what it begins with.
+    async fn stream(self: &Arc<Self>, line: &str) -> Option<(Stream, Vec<u8>)> {
         let Line::Helper { nonce, caller: Caller::Root, words } = wire::line(line) else { return None };
         let call = wire::call(Caller::Root, &words, &[]).ok()?;
-        let Verb::Capture(addresses) = &call.verb else { return None };
-        let head = wire::begun(&nonce, Caller::Root, &self.ask(&call).await)?;
-        Some((addresses.clone(), head))
+        let (stream, kind, first) = match &call.verb {
+            Verb::Capture(addresses) => (Stream::Packets(addresses.clone()), "pcap", capture::head()),
+            Verb::Logs(files) => (Stream::Logs(files.clone()), "log", Vec::new()),
+            _ => return None,
+        };
+        let mut head = wire::begun(&nonce, Caller::Root, &self.ask(&call).await, kind)?;
+        head.extend(first);
+        Some((stream, head))
+    }
+
+    /// Writes lines of logs until the input ends, or nobody reads.
+    async fn write_logs(
+        self: &Arc<Self>,
+        files: &[String],
+        mut read: ChannelReadHalf,
+        write: &ChannelWriteHalf<Msg>,
+    ) {
+        let mut follower = Follower::new(&self.model(), files);
+        let mut looks = tokio::time::interval(logs::LOOK);
+        loop {
+            tokio::select! {
+                message = read.wait() => match message {
+                    None | Some(ChannelMsg::Eof | ChannelMsg::Close) => return,
+                    Some(_) => {}
+                },
+                _ = looks.tick() => {
+                    let bytes = follower.look(&self.model(), self.clock.now());
+                    if !bytes.is_empty() && write.data_bytes(bytes).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
     }
 
     /// Writes packets until the input ends, or nobody reads.
@@ -233,6 +272,11 @@ impl Server {
                     let has = self.model().addresses.clone();
                     let bytes = wire.look(&capture::sockets(), &has, at.unwrap_or_default());
                     if !bytes.is_empty() && write.data_bytes(bytes).await.is_err() {
+                        return;
+                    }
+                    if let Some(counts) = wire.counts()
+                        && write.extended_data_bytes(1, counts.into_bytes()).await.is_err()
+                    {
                         return;
                     }
                 }
@@ -380,9 +424,12 @@ impl server::Handler for Visitor {
         let line = line.to_owned();
         self.server.connections.spawn(async move {
             let (mut read, write) = channel.split();
-            if let Some((addresses, head)) = host.capture(&line).await {
-                let _sent = write.data_bytes([head, capture::head()].concat()).await;
-                host.write_packets(&addresses, read, &write).await;
+            if let Some((stream, head)) = host.stream(&line).await {
+                let _sent = write.data_bytes(head).await;
+                match stream {
+                    Stream::Packets(addresses) => host.write_packets(&addresses, read, &write).await,
+                    Stream::Logs(files) => host.write_logs(&files, read, &write).await,
+                }
                 let _sent = write.exit_status(0).await;
                 let _sent = write.close().await;
                 return;

@@ -1,9 +1,14 @@
 //! The engineer of the story, for a demo without anybody at the keys: under the clock they go on
 //! where the list differs from test. What follows shows why the gate was there.
 
+use crate::core::event::Cause;
 use crate::core::gate::{self, GateState};
+use crate::core::state::Phase;
 use crate::core::{Intent, State, pilot, schedule};
 use crate::types::{Span, Time};
+
+/// How long somebody looks on where customers are dark.
+const LOOKS_ON: Span = Span::secs(25);
 
 /// What the engineer does next: as the pilot, but a held gate that can be waived is waived.
 pub fn story(state: &State, now: Time) -> Option<Intent> {
@@ -11,7 +16,18 @@ pub fn story(state: &State, now: Time) -> Option<Intent> {
     if intent != Intent::End {
         return Some(intent);
     }
-    Some(waiver(state, now).unwrap_or(intent))
+    if let Some(waiver) = waiver(state, now) {
+        return Some(waiver);
+    }
+    (!looks_on(state, now)).then_some(intent)
+}
+
+/// Whether they look on for a while where customers are dark and nobody rolls back.
+fn looks_on(state: &State, now: Time) -> bool {
+    let alarms = state.alarms.raised.iter();
+    let dark = alarms.filter(|(cause, _)| matches!(cause, Cause::Customer(_))).map(|(_, alarm)| alarm.since);
+    let back = state.in_order().any(|batch| batch.phase == Phase::Back);
+    !back && dark.min().is_some_and(|since| now < since + LOOKS_ON)
 }
 
 fn waiver(state: &State, now: Time) -> Option<Intent> {

@@ -60,7 +60,10 @@ pub(super) fn text(entries: &[Entry], auto_rollback: &str, now: Time) -> String 
         if let Some(group) = entry.group {
             text.push_str(&format!("group   = \"{group}\"\n"));
         }
-        text.push_str(&format!("console = \"https://kvm.example/{}\"\n", entry.name));
+        text.push_str(&format!(
+            "console = \"https://kvm.example/{}\"\nlogs    = [\"/var/log/nginx/error.log\"]\n",
+            entry.name
+        ));
         for customer in &entry.customers {
             text.push_str(&format!(
                 "\n[[customer]]\nname    = \"{}\"\nhost    = \"{}\"\nweight  = {}\naddress = \"{}\"\n\

@@ -85,15 +85,15 @@ pub(super) fn frames(nonce: &Nonce, caller: Caller, reply: &Reply) -> (Vec<u8>, 
     }
 }
 
-/// The beginning of an answer that a stream follows; `None` where it was refused.
-pub(super) fn begun(nonce: &Nonce, caller: Caller, reply: &Reply) -> Option<Vec<u8>> {
+/// The beginning of an answer that a stream of this kind follows; `None` where it was refused.
+pub(super) fn begun(nonce: &Nonce, caller: Caller, reply: &Reply, kind: &str) -> Option<Vec<u8>> {
     if let End::Refused(_) = reply.end {
         return None;
     }
     let (mut out, _) = frames(nonce, caller, reply);
     let done = format!("@{nonce} done 0\n");
     out.truncate(out.len().saturating_sub(done.len()));
-    out.extend(format!("@{nonce} stream pcap\n").into_bytes());
+    out.extend(format!("@{nonce} stream {kind}\n").into_bytes());
     Some(out)
 }
 

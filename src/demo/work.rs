@@ -161,6 +161,10 @@ impl Host {
                 self.etc.insert(path.clone(), format!("{} {version}", id.name));
             }
         }
+        let units = self.archive.release(id, &version).map(|(row, _)| row.units.clone());
+        for unit in units.into_iter().flatten() {
+            self.journal.say("systemd", format!("Restarted {unit}."));
+        }
         let auto = self.installed.get(id).is_none_or(|here| here.auto);
         let held = self.installed.get(id).is_some_and(|here| here.held);
         self.installed.insert(id.clone(), Here { version, auto, held });
@@ -202,6 +206,9 @@ impl Host {
         let gone = before.addresses.iter().filter(|address| !self.addresses.contains(address));
         batch.restored = gone.copied().collect();
         self.addresses.extend(&batch.restored);
+        for address in &batch.restored {
+            self.journal.say("holdpoint", format!("{address} is back on eth0"));
+        }
     }
 
     /// What an apply or a rollback is found to have come to, in the order in which the helper says it.

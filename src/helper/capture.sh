@@ -23,7 +23,8 @@ hp_ssh_end() {
         # shellcheck disable=SC2086
         set -- $hp_said
         if [ "$#" = 4 ]; then
-            echo "$3 $4"
+            # Without the interface that an address of one link has behind it.
+            echo "${3%%%*} $4"
             return
         fi
         hp_pid=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$hp_pid/status" 2>/dev/null)
@@ -31,7 +32,8 @@ hp_ssh_end() {
     done
 }
 
-# hp_capture_filter ADDRESS...: what is of interest, without what the capture itself sends home.
+# hp_capture_filter ADDRESS...: what is of interest, and the signs of life, without what the capture itself sends
+# home.
 hp_capture_filter() {
     hp_filter=
     hp_six=
@@ -45,10 +47,32 @@ hp_capture_filter() {
     hp_own_address=${hp_own% *}
     hp_own_port=${hp_own#* }
     if [ -n "$hp_own" ] && hp_is_address "$hp_own_address" && hp_is_number "$hp_own_port"; then
-        echo "($hp_filter) and not (tcp port $hp_own_port and host $hp_own_address)"
+        hp_own="(tcp port $hp_own_port and host $hp_own_address)"
     else
-        echo "($hp_filter) and not tcp port 22"
+        hp_own="tcp port 22"
     fi
+    echo "(($hp_filter) and not $hp_own) or (udp dst port 9 and dst host 127.0.0.1)"
+}
+
+# hp_capture_signs PID: every two seconds a datagram to nobody, which the capture sees, and then tcpdump says how
+# many packets it has written, and how many the kernel dropped: until then the cockpit has them all, or knows
+# that it has not. Without perl there are the counts alone. Ends with tcpdump.
+hp_capture_signs() {
+    if command -v perl >/dev/null 2>&1; then
+        # shellcheck disable=SC2016
+        exec perl -e '
+            use Socket;
+            my $there = socket(my $to, PF_INET, SOCK_DGRAM, 0);
+            my $at = pack_sockaddr_in(9, INADDR_LOOPBACK);
+            while (kill 0 => $ARGV[0]) {
+                select undef, undef, undef, 1.9;
+                send $to, "", 0, $at if $there;
+                select undef, undef, undef, 0.1;
+                kill USR1 => $ARGV[0] or last;
+            }
+        ' "$1"
+    fi
+    while sleep 2 && kill -USR1 "$1"; do :; done
 }
 
 hp_capture_clock() { date +%s%N; }
@@ -92,10 +116,7 @@ hp_verb_capture() {
     } >/dev/null 2>&1 &
     hp_waiter=$!
     exec 4<&-
-    # Every few seconds it says what the kernel dropped.
-    {
-        while sleep 5 && kill -USR1 "$hp_tcpdump"; do :; done
-    } >/dev/null 2>&1 </dev/null &
+    hp_capture_signs "$hp_tcpdump" >/dev/null 2>&1 </dev/null &
     hp_ticker=$!
     wait "$hp_tcpdump"
     hp_status=$?

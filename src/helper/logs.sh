@@ -18,65 +18,113 @@ hp_log_path() {
 # file's place in the list and the text; in capitals where it tells of an error. In between `c` with seconds, place (`-` for the journal), lines, lines
 # that tell of errors, lines left out: every EVERY seconds, where there were any. MOST: so many lines of one
 # source pass in a second, and four times as many that tell of errors. `e`: a source that can't be followed.
+# Files are read and nothing else is: what is read from a pipe or a device is gone for whom it is meant. A file that
+# is replaced, cut off or made later is followed by its name. Who reads nothing for two minutes is gone.
 hp_follow() {
     # shellcheck disable=SC2016
-    perl -e '
+    env -i "PATH=$PATH" LC_ALL=C perl -e '
         use strict;
+        use Fcntl qw(O_RDONLY O_NONBLOCK O_NOCTTY);
         my ($each_time, $most, @files) = @ARGV;
         my $errors = qr/\[(?:error|crit|alert|emerg|fatal|panic)\]|\b(?:ERROR|CRITICAL|FATAL|PANIC|EMERG)\b/;
         $| = 1;
-        my @of;
-        sub follow {
-            my ($place, @words) = @_;
-            my $pid = open(my $from, "-|") // return;
-            if (!$pid) {
-                open STDIN, "<", "/dev/null";
-                open STDERR, ">", "/dev/null";
-                exec { $words[0] } @words;
-                exit 127;
-            }
-            push @of, { place => $place, from => $from, pid => $pid, rest => "", lines => 0, errors => 0, out => 0,
-                passed => [0, 0] };
+        my $journal = { place => "-", rest => "", lines => 0, errors => 0, out => 0, passed => [0, 0] };
+        my @of = map { { %$journal, place => $_, path => $files[$_], passed => [0, 0] } } 0 .. $#files;
+        my $followed = open(my $entries, "-|");
+        if (defined $followed && !$followed) {
+            open STDIN, "<", "/dev/null";
+            open STDERR, ">", "/dev/null";
+            exec "journalctl", "-f", "-n", "0", "-q", "-a", "-o", "json",
+                "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT";
+            exit 127;
         }
-        follow("-", "journalctl", "-f", "-n", "0", "-q", "-a", "-o", "json",
-            "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT");
-        for my $n (0 .. $#files) { follow($n, "tail", "-n", "0", "-F", "--", $files[$n]) }
+        sub over { kill TERM => $followed if $followed; exit 0 }
+        $SIG{$_} = \&over for qw(PIPE TERM HUP INT ALRM);
         sub say_line {
             my ($of, $line) = @_;
+            my $is_entry = $of->{place} eq "-";
+            $line = substr $line, 0, $is_entry ? 60000 : 8192;
             $of->{lines}++;
-            my $bad = $of->{place} eq "-" ? $line =~ /"PRIORITY"\s*:\s*"[0-3]"/ : $line =~ $errors;
+            my $bad = $is_entry ? $line =~ /"PRIORITY"\s*:\s*"[0-3]"/ : $line =~ $errors;
             $of->{errors}++ if $bad;
             # An error passes where others do not any more.
             if ($of->{passed}[$bad ? 1 : 0]++ >= ($bad ? 4 * $most : $most)) { $of->{out}++; return }
-            print $of->{place} eq "-" ? ($bad ? "J" : "j") . " $line\n" : ($bad ? "F" : "f") . " $of->{place} $line\n";
+            print $is_entry ? ($bad ? "J" : "j") . " $line\n" : ($bad ? "F" : "f") . " $of->{place} $line\n";
         }
-        my ($told, $second) = (time, time);
-        while (@of) {
+        sub take {
+            my ($of, $some) = @_;
+            if ($of->{skip}) { $some =~ s/^[^\n]*\n// or return; $of->{skip} = 0 }
+            my @lines = split /\n/, $of->{rest} . $some, -1;
+            $of->{rest} = pop @lines // "";
+            say_line($of, $_) for @lines;
+            # A line without an end is not waited for, and its rest is no line.
+            if (length $of->{rest} > 65536) { say_line($of, $of->{rest}); @$of{qw(rest skip)} = ("", 1) }
+        }
+        # What a file has, up to so much; whether there may be more.
+        sub drain {
+            my ($of) = @_;
+            for (1 .. 16) {
+                my $read = sysread $of->{from}, my $some, 65536;
+                return 0 unless $read;
+                $of->{at} += $read;
+                take($of, $some);
+            }
+            return 1;
+        }
+        sub unfollowed { my ($of) = @_; print "e $of->{place}\n" unless $of->{said}++ }
+        # One round of a file; whether there may be more.
+        sub look {
+            my ($of, $first) = @_;
+            my @is = stat $of->{path};
+            my $same = $of->{from} && @is && "$is[0] $is[1]" eq $of->{which};
+            if ($same && $is[7] < $of->{at}) {
+                sysseek $of->{from}, 0, 0;
+                @$of{qw(at rest skip)} = (0, "", 0);
+            }
+            return 1 if $of->{from} && drain($of);
+            return 0 if $same || !@is;
+            if ($of->{from}) {
+                # Another one is there now: of the old one nothing more comes.
+                say_line($of, $of->{rest}) if length $of->{rest};
+                close delete $of->{from};
+                @$of{qw(rest skip)} = ("", 0);
+            }
+            if (!-f _) { unfollowed($of); return 0 }
+            sysopen(my $from, $of->{path}, O_RDONLY | O_NONBLOCK | O_NOCTTY) or do { unfollowed($of); return 0 };
+            @is = stat $from;
+            return 0 unless -f _;
+            @$of{qw(from which at said)} = ($from, "$is[0] $is[1]", 0, 0);
+            # What was written before is not asked for.
+            $of->{at} = sysseek($from, 0, 2) + 0 if $first;
+            return !$first;
+        }
+        look($_, 1) for @of;
+        my ($told, $second, $more) = (time, time, 0);
+        while (1) {
+            alarm 120;
             my $bits = "";
             vec($bits, fileno STDIN, 1) = 1;
-            vec($bits, fileno $_->{from}, 1) = 1 for @of;
-            my $ready = select(my $got = $bits, undef, undef, 1);
+            vec($bits, fileno $entries, 1) = 1 if $entries;
+            my $ready = select(my $got = $bits, undef, undef, $more ? 0 : @of ? 0.25 : 1);
             next if $ready < 0;
             last if vec($got, fileno STDIN, 1) && !sysread STDIN, my $junk, 4096;
             my $now = time;
-            if ($now != $second) { $second = $now; $_->{passed} = [0, 0] for @of }
-            for my $of (grep { vec $got, fileno $_->{from}, 1 } @of) {
-                my $read = sysread $of->{from}, my $some, 65536;
-                if (!$read) { $of->{over} = 1; print "e $of->{place}\n"; next }
-                $of->{rest} .= $some;
-                while ($of->{rest} =~ s/^([^\n]*)\n//) { say_line($of, substr($1, 0, 8192)) }
-                # A line without an end is not waited for.
-                if (length $of->{rest} > 65536) { say_line($of, substr($of->{rest}, 0, 8192)); $of->{rest} = "" }
+            if ($now != $second) { $second = $now; $_->{passed} = [0, 0] for $journal, @of }
+            if ($entries && vec $got, fileno $entries, 1) {
+                if (sysread $entries, my $some, 65536) { take($journal, $some) }
+                else { close $entries; $entries = $followed = undef; unfollowed($journal) }
             }
-            @of = grep { !$_->{over} } @of;
+            $more = 0;
+            for my $of (@of) { $more = 1 if look($of, 0) }
+            last unless $entries || @of;
             next if $now - $told < $each_time;
-            for my $of (grep { $_->{lines} } @of) {
+            for my $of (grep { $_->{lines} } $journal, @of) {
                 print join(" ", "c", $now - $told, @$of{qw(place lines errors out)}), "\n";
                 @$of{qw(lines errors out)} = (0, 0, 0);
             }
             $told = $now;
         }
-        kill "TERM", map { $_->{pid} } @of;
+        over();
     ' -- "$@"
 }
 

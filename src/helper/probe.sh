@@ -33,9 +33,10 @@ hp_probe_none() {
 }
 
 # The program is perl's standard input, the words are its arguments; nothing of the caller's environment reaches
-# it but where its home is (psql looks there for a password). It ends by itself long before timeout ends it.
+# it but where its home is (psql looks there for a password). It ends by itself before timeout ends it: twice the
+# longest time of an attempt, and two seconds.
 hp_probe_perl() {
-    timeout -k 1 90 env -i "PATH=$PATH" "HOME=${HOME-/}" LC_ALL=C perl - "$@" <<'HP_PERL'
+    timeout -k 1 130 env -i "PATH=$PATH" "HOME=${HOME-/}" LC_ALL=C perl - "$@" <<'HP_PERL'
 use strict;
 use warnings;
 use Socket qw(:DEFAULT inet_pton inet_ntop pack_sockaddr_in6 unpack_sockaddr_in6 SOCK_DGRAM IPPROTO_UDP);
@@ -520,6 +521,8 @@ my $until = now() + 2 * $slowest + 2000;
 $| = 1;
 my (%running, @lines);
 my $next = 0;
+# Whoever ends this ends what it began.
+$SIG{$_} = sub { kill 'KILL', map { -$_->{pid} } values %running; POSIX::_exit(1) } for qw(TERM HUP INT);
 
 while ($next < @attempts || %running) {
     while ($next < @attempts && keys %running < $at_once && now() < $until) {
@@ -533,6 +536,7 @@ while ($next < @attempts || %running) {
             # Nothing that hears of its end holds the caller's connection open.
             open STDIN, '<', '/dev/null';
             open STDOUT, '>', '/dev/null';
+            $SIG{$_} = 'DEFAULT' for qw(TERM HUP INT);
             setpgrp 0, 0;
             ($began, $timeout) = (now(), $ms);
             my ($word, $words) = $make->(@words);

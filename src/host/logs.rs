@@ -7,21 +7,25 @@ use serde::Deserialize;
 
 use super::act::Clock;
 use super::ask::Asker;
-use super::frame::{End, Parser, RefusalCode};
+use super::stream::{Head, Kind, Tries};
 use super::verb::Verb;
 use super::{Chunk, OutputStream, Source};
 use crate::conductor::shell::Outbox;
 use crate::core::Sample;
-use crate::core::effect::is_final;
 use crate::core::event::{Failure, FailureKind, LogEvent, LogLine, LogSource};
 use crate::types::{HostName, Nonce, Seq, Span, Untrusted};
 
-/// Between two tries: longer each time, up to the last. A host that boots is away for seconds.
-const WAITS: [u64; 5] = [1, 2, 5, 10, 20];
-/// Before a host that has no helper, or lacks what it needs, is asked again, in seconds.
-const REFUSED: u64 = 60;
 /// The longest line that is kept, in bytes: the helper cuts the text at 8 KiB, and JSON escapes it.
 const LONGEST: usize = 64 * 1024;
+
+/// The stream of the verb `logs`.
+static KIND: Kind = Kind {
+    word: "log",
+    what: "what follows its logs",
+    needs: "logs",
+    to: "to follow logs",
+    no_tool: "its logs can't be followed",
+};
 
 /// One host's logs, over all streams.
 pub(super) struct Task {
@@ -36,13 +40,14 @@ impl Task {
     pub(super) async fn run(self, files: Vec<String>) -> Untrusted {
         let verb = Verb::Logs(files.clone());
         let mut told: Option<Untrusted> = None;
-        let mut waits = WAITS.iter();
+        let mut tries = Tries::default();
         loop {
             let failure = match self.asker.stream(&verb).await {
                 Ok((stream, nonce)) => {
                     let (failure, began) = self.follow(stream, nonce, &files).await;
                     if began {
-                        (waits, told) = (WAITS.iter(), None);
+                        tries.began();
+                        told = None;
                     }
                     failure
                 }
@@ -53,12 +58,8 @@ impl Task {
                 told = Some(failure.what.clone());
                 self.tell(LogEvent::Unseen { host: self.host(), why: failure.what.clone() }).await;
             }
-            let wait = match failure.kind {
-                kind if is_final(kind) => return failure.what,
-                FailureKind::NotEnrolled | FailureKind::Refused => REFUSED,
-                _ => *waits.next().unwrap_or(&WAITS[WAITS.len() - 1]),
-            };
-            tokio::time::sleep(Duration::from_secs(wait)).await;
+            let Some(wait) = tries.after(&failure) else { return failure.what };
+            tokio::time::sleep(wait).await;
         }
     }
 
@@ -72,36 +73,47 @@ impl Task {
 
     /// Follows one stream to its end: why it ended, and whether it ever began.
     async fn follow(&self, mut stream: OutputStream, nonce: Nonce, files: &[String]) -> (Failure, bool) {
-        let mut lines = Lines::default();
+        let host = self.host();
+        let failed = |kind, what: String| Failure::new(kind, format!("{host}: {what}"));
+        let (mut lines, mut head) = (Lines::default(), Head::new(&KIND, nonce));
         let mut began = false;
-        let mark = format!("@{nonce} stream log");
-        let mut head = Vec::new();
-        while let Some(Chunk { source, bytes, .. }) = stream.next().await {
+        let late = tokio::time::Instant::now() + Duration::from(Verb::Logs(Vec::new()).timeout());
+        loop {
+            let chunk = tokio::select! {
+                chunk = stream.next() => chunk,
+                () = tokio::time::sleep_until(late), if !began => {
+                    let what = "what follows its logs did not begin in time".to_owned();
+                    return (failed(FailureKind::TimedOut, what), began);
+                }
+            };
+            let Some(Chunk { source, bytes, left_out }) = chunk else { break };
             if source == Source::Stderr {
                 continue;
             }
-            for line in lines.take(&bytes) {
-                if began {
-                    self.said(&line, files).await;
-                } else if line == mark.as_bytes() {
-                    began = true;
-                    self.tell(LogEvent::Following { host: self.host() }).await;
-                } else if head.len() < LONGEST {
-                    head.extend(line);
-                    head.push(b'\n');
-                }
+            if left_out > 0 {
+                lines.skip();
+            }
+            let rest = match began {
+                true => bytes,
+                false => match head.push(&bytes) {
+                    Ok(None) => continue,
+                    Ok(Some((_, rest))) => {
+                        began = true;
+                        self.tell(LogEvent::Following { host: self.host() }).await;
+                        rest
+                    }
+                    Err((kind, what)) => return (failed(kind, what), began),
+                },
+            };
+            for line in lines.take(&rest) {
+                self.said(&line, files).await;
             }
         }
-        let host = self.host();
-        let failed = |kind, what: String| Failure::new(kind, format!("{host}: {what}"));
-        let failure = match (stream.end().await, began) {
+        let failure = match (stream.end().await, head.finish()) {
             (Err(error), _) => super::ask::failure(&host, &error),
-            (Ok(status), true) => {
-                failed(FailureKind::Failed, format!("what followed its logs ended: {status}"))
-            }
-            (Ok(_), false) => {
-                let (kind, what) = never_began(nonce, &head);
-                failed(kind, what)
+            (Ok(_), Some((kind, what))) => failed(kind, what),
+            (Ok(status), None) => {
+                failed(FailureKind::Failed, format!("what follows its logs ended: {status}"))
             }
         };
         (failure, began)
@@ -133,33 +145,21 @@ impl Task {
     }
 }
 
-/// Why a stream ended before it began.
-fn never_began(nonce: Nonce, head: &[u8]) -> (FailureKind, String) {
-    let mut parser = Parser::new(nonce);
-    match parser.push(head).and_then(|()| parser.finish()).map(|answer| answer.end) {
-        Ok(End::Refused(refusal)) => {
-            let words = refusal.words.shown();
-            let what = match refusal.code {
-                RefusalCode::NoTool => format!("{words}: its logs can't be followed"),
-                RefusalCode::NeedsRoot => format!("logs need root: {words}"),
-                _ => format!("its helper refused to follow logs: {words}"),
-            };
-            (FailureKind::Refused, what)
-        }
-        Ok(End::Done(status)) => {
-            (FailureKind::Failed, format!("what was to follow its logs ended with {status}"))
-        }
-        Err(error) => (FailureKind::Unreachable, format!("its logs are not followed: {error}")),
-    }
-}
-
 /// Whole lines out of bytes as they come.
 #[derive(Default)]
 struct Lines {
     rest: Vec<u8>,
+    /// What comes next is the end of a line whose beginning was left out.
+    torn: bool,
 }
 
 impl Lines {
+    /// Something is missing here: what stands before it and after it are no line.
+    fn skip(&mut self) {
+        self.rest.clear();
+        self.torn = true;
+    }
+
     fn take(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -168,7 +168,10 @@ impl Lines {
             let text = whole.unwrap_or(piece);
             self.rest.extend_from_slice(&text[..text.len().min(room)]);
             if whole.is_some() {
-                lines.push(std::mem::take(&mut self.rest));
+                let line = std::mem::take(&mut self.rest);
+                if !std::mem::take(&mut self.torn) {
+                    lines.push(line);
+                }
             }
         }
         lines
@@ -316,18 +319,11 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_why() {
-        let nonce: Nonce = "abcdefgh".parse().unwrap();
-        let head = format!(
-            "\n@abcdefgh hello {} -\n@abcdefgh refuse no-tool perl is not installed\n",
-            crate::helper::VERSION
-        );
-        let (kind, what) = never_began(nonce.clone(), head.as_bytes());
-        assert_eq!(
-            (kind, what.as_str()),
-            (FailureKind::Refused, "perl is not installed: its logs can't be followed")
-        );
-        assert_eq!(never_began(nonce, b"motd\n").0, FailureKind::Unreachable);
+    fn what_was_torn_is_no_line() {
+        let mut lines = Lines::default();
+        assert_eq!(lines.take(b"one\ntw"), [b"one"]);
+        lines.skip();
+        assert_eq!(lines.take(b"ree\nfour\n"), [b"four"]);
     }
 
     proptest! {

@@ -29,7 +29,8 @@ mod ended; // an operation that has ended, as the answer of its effect
 mod error; // what can go wrong between here and a host
 mod output; // long output as a stream that never stalls a connection
 mod prompt; // questions that a connection asks the operator
-mod stop; // how a command learns that nobody waits for it
+mod stop;
+mod stream; // a verb whose answer goes on, up to where the stream begins // how a command learns that nobody waits for it
 
 pub use command::{CommandError, ExecOutput, ExitStatus, RemoteCommand};
 pub use error::{HostError, KeyPrint, Reach};

@@ -2,8 +2,10 @@
 //! one question.
 //!
 //! What the plan wants judged keeps the plan's pace. What only explains is looked at seldom while what it
-//! explains is fine, promptly once it fails, and never takes a host more than a third of the time: its own
-//! work goes before. A place that can't be asked is no failure of any target.
+//! explains is fine, and then takes a host no more than a third of the time: its own work goes before. Once it
+//! fails it is looked at at once and every few seconds, and a slow host is left alone for as long as it needed, up
+//! to a few seconds. Time that an attempt waits for an answer is no work. There is one question at a time, so
+//! nothing piles up. A place that can't be asked is no failure of any target.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -27,12 +29,14 @@ use crate::types::{HostName, Span, Untrusted};
 const TOGETHER: Span = Span::ms(250);
 /// The first questions are spread over this time.
 const SPREAD: Span = Span::secs(1);
-/// What explains a failure is made no more often.
-const QUICK: Span = Span::secs(2);
+/// What explains a failure is made no more often, and no more seldom.
+const QUICK: (Span, Span) = (Span::secs(2), Span::secs(5));
 /// Attempts in one question that only explains.
 const SOME: usize = 24;
 /// Between questions that only explain, at least, and at most however long the last took.
 const PAUSE: (Span, Span) = (Span::ms(300), Span::secs(10));
+/// The most before a question that explains a failure.
+const SHORT_PAUSE: Span = Span::secs(3);
 /// How long a place is left alone that can't be asked, and one that must not be asked again and again: its
 /// key is wrong, or it refuses the login.
 const LEFT_ALONE: (Span, Span) = (Span::secs(2), Span::secs(60));
@@ -107,7 +111,8 @@ where
         .map(|(nth, ((place, prompt), tasks))| {
             let first = began + Span::ms(SPREAD.as_ms() * nth as u64 / count as u64).into();
             let tasks = tasks.into_iter().map(|task| Kept { task, begun: None }).collect();
-            let group = Group { place, prompt, tasks, places, board };
+            let rested = Rested { all: first, failing: first };
+            let group = Group { place, prompt, tasks, places, board, rested };
             group.watch(first, &report)
         })
         .collect();
@@ -127,6 +132,14 @@ struct Group<'p, P> {
     tasks: Vec<Kept>,
     places: &'p P,
     board: &'p Board,
+    rested: Rested,
+}
+
+/// From when on a place may be asked again.
+struct Rested {
+    all: Instant,
+    /// For what explains a failure.
+    failing: Instant,
 }
 
 impl<P: Places> Group<'_, P> {
@@ -160,7 +173,8 @@ impl<P: Places> Group<'_, P> {
                 .map(|(_, which)| which)
                 .collect();
             let rest = self.ask(&chosen, now, report).await;
-            tokio::time::sleep(rest.into()).await;
+            let now = Instant::now();
+            self.rested = Rested { all: now + rest.all.into(), failing: now + rest.failing.into() };
         }
     }
 
@@ -168,15 +182,16 @@ impl<P: Places> Group<'_, P> {
     fn due(&self, now: Instant) -> Vec<(Instant, usize)> {
         let failing = self.board.failing();
         let when = |kept: &Kept| {
-            let Some(begun) = kept.begun else { return now };
             let probe = &kept.task.probe;
-            let every = match kept.task.is_prompt() {
+            let (every, rested) = match kept.task.is_prompt() {
                 // A plan can't say "every 0s".
-                true => probe.every.max(Span::ms(1)),
-                false if failing.contains(&kept.task.id) => probe.every.max(QUICK),
-                false => pace(probe, &kept.task.vantage),
+                true => (probe.every.max(Span::ms(1)), self.rested.all),
+                false if failing.contains(&kept.task.id) => {
+                    (probe.every.min(QUICK.1).max(QUICK.0), self.rested.failing)
+                }
+                false => (pace(probe, &kept.task.vantage), self.rested.all),
             };
-            begun + every.into()
+            kept.begun.map_or(now, |begun| begun + every.into()).max(rested)
         };
         let mut due: Vec<_> = self.tasks.iter().enumerate().map(|(at, kept)| (when(kept), at)).collect();
         due.sort_unstable();
@@ -184,7 +199,7 @@ impl<P: Places> Group<'_, P> {
     }
 
     /// Asks for these and reports them; says how long the place is then left alone.
-    async fn ask<R, F>(&mut self, chosen: &[usize], now: Instant, report: &R) -> Span
+    async fn ask<R, F>(&mut self, chosen: &[usize], now: Instant, report: &R) -> Rest
     where
         R: Fn(Subject, Vantage, Attempt) -> F,
         F: Future<Output = ()>,
@@ -230,13 +245,30 @@ impl<P: Places> Group<'_, P> {
             }
         }
         let took = crate::probe::since(now);
+        // One that waits for an answer in vain keeps nobody at work.
+        let in_vain = |(which, attempt): &(usize, Attempt)| {
+            let timeout = self.tasks.get(*which)?.task.probe.timeout;
+            matches!(attempt.outcome, ProbeOutcome::Fail { kind: FailKind::NoAnswer | FailKind::Silence, .. })
+                .then_some(timeout)
+        };
+        let waited = made.iter().filter_map(in_vain).max().unwrap_or(Span::ZERO);
+        let work = Span::ms(took.as_ms().saturating_sub(waited.as_ms()));
         for (which, attempt) in made {
             let Some(Kept { task, .. }) = self.tasks.get(which) else { continue };
             report(task.id.clone(), task.vantage.clone(), attempt).await;
         }
-        let pause = Span::ms(took.as_ms().saturating_mul(2)).max(PAUSE.0).min(PAUSE.1);
-        if self.prompt { rest } else { rest.max(pause) }
+        if self.prompt {
+            return Rest { all: rest, failing: rest };
+        }
+        let pause = Span::ms(work.as_ms().saturating_mul(2)).max(PAUSE.0).min(PAUSE.1);
+        Rest { all: rest.max(pause), failing: rest.max(work.max(PAUSE.0).min(SHORT_PAUSE)) }
     }
+}
+
+/// How long a place is left alone: in general, and by what explains a failure.
+struct Rest {
+    all: Span,
+    failing: Span,
 }
 
 /// The other end, where the plan says it.

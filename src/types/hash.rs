@@ -90,6 +90,11 @@ impl Blake3 {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
+    /// The hash of what a hasher was given so far.
+    pub fn so_far(hasher: &blake3::Hasher) -> Self {
+        Self(*hasher.finalize().as_bytes())
+    }
+
     /// The first eight digits: enough to tell two apart on a screen, never to decide by.
     pub fn short(&self) -> String {
         self.to_string()[..8].to_owned()

@@ -556,6 +556,68 @@ async fn what_is_dropped_before_it_begins_is_tried_again_and_then_told() {
     assert_eq!(seen.load(Ordering::SeqCst), 3);
 }
 
+/// What takes connections and never says a word, as the kernel of a frozen host does; and how many it has taken.
+async fn frozen() -> (u16, Arc<AtomicU32>) {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let seen = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&seen);
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            held.push(stream);
+        }
+    });
+    (port, seen)
+}
+
+fn patient(timeout: Span) -> Settings {
+    Settings {
+        local_user: Some("me".into()),
+        known_hosts: Some(Vec::new()),
+        ssh_config: Some("/dev/null".into()),
+        connect_timeout: timeout,
+        ..Settings::default()
+    }
+}
+
+#[tokio::test]
+async fn those_who_wait_for_a_host_that_hangs_share_one_try() {
+    let (port, seen) = frozen().await;
+    let link = link(&format!("127.0.0.1:{port}"), patient(Span::ms(700)));
+    let callers: Vec<_> = (0..5).map(|_| link.clone()).collect();
+    for result in futures_util::future::join_all(callers.iter().map(Link::connect)).await {
+        let error = result.expect_err("it is silent");
+        let words = "the connection is taken, and no key exchange follows within 700ms";
+        assert!(error.to_string().contains(words) && !error.is_final(), "{error}");
+    }
+    assert_eq!(seen.load(Ordering::SeqCst), 1, "five who wait are one try, and it is not repeated");
+    // Who comes later asks anew.
+    link.connect().await.expect_err("still silent");
+    assert_eq!(seen.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_goodbye_does_not_wait_for_a_host_that_hangs() {
+    let (port, seen) = frozen().await;
+    let link = link(&format!("127.0.0.1:{port}"), patient(Span::secs(3_600)));
+    let waiting: Vec<_> = (0..3)
+        .map(|_| {
+            let link = link.clone();
+            tokio::spawn(async move { link.connect().await })
+        })
+        .collect();
+    while seen.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    link.close().await;
+    for waiting in waiting {
+        let error = waiting.await.expect("no panic").expect_err("given up");
+        assert!(matches!(error, HostError::Lost { started: false, .. }), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn this_machine_runs_the_same_words() {
     let target = Target { host: "here".parse().expect("a name"), destination: Destination::Local };

@@ -9,12 +9,14 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::fleet::Fleet;
-use crate::program::{on_plan, start};
+use crate::program::{Ran, on_plan, start};
 
 /// Looked at well before the faults come, so that what is normal is known, in seconds.
 const BEFORE: u64 = 9;
 /// And that long in all: until most attempts that count are from after the faults.
 const IN_ALL: u64 = 24;
+/// And where ssh itself goes: until that is noticed.
+const TO_NOTICE: u64 = 50;
 
 /// Customers of web1, and one of web2, which is a peer.
 const CUSTOMERS: &[(&str, &str, &str)] = &[
@@ -57,6 +59,15 @@ fn address(customer: &str) -> &'static str {
     CUSTOMERS.iter().find(|(name, ..)| *name == customer).expect("a customer").2
 }
 
+/// Looks for so many seconds, and does something to the lab meanwhile; what was seen.
+fn looked(fleet: &Fleet, plan: &str, seconds: u64, meanwhile: impl FnOnce()) -> Ran {
+    let seconds = format!("{seconds}s");
+    let looking = start(fleet, &["probe", plan, "--json", "--for", &seconds]);
+    sleep(Duration::from_secs(BEFORE));
+    meanwhile();
+    looking.end()
+}
+
 /// Looks, puts faults in meanwhile, heals them, and holds every verdict against what it should be. Whoever has
 /// no fault is reached.
 fn round(fleet: &Fleet, plan: &str, faults: &[Fault]) -> Vec<String> {
@@ -67,20 +78,17 @@ fn round(fleet: &Fleet, plan: &str, faults: &[Fault]) -> Vec<String> {
         let web2 = customer == "hooli";
         fault.filter(|fault| !web2 || fault.1 == customer).map_or("reachable", |fault| fault.3)
     };
-    let words = ["probe", plan, "--json", "--for", &format!("{IN_ALL}s")].map(str::to_owned);
-    let looking = start(fleet, &words.each_ref().map(String::as_str));
-    sleep(Duration::from_secs(BEFORE));
     let put = |Fault(name, whose, ..): &Fault, to: &str| {
         fleet.reach(name, to, "web1", (*whose != "*").then(|| address(whose)));
     };
-    faults.iter().for_each(|fault| put(fault, "on"));
-    let ran = looking.end();
+    let ran = looked(fleet, plan, IN_ALL, || faults.iter().for_each(|fault| put(fault, "on")));
     faults.iter().for_each(|fault| put(fault, "off"));
-    judged(&ran.out, &ran.err, expected)
+    judged(&ran, expected)
 }
 
 /// Every verdict that is not as expected, in words.
-fn judged(out: &str, err: &str, expected: impl Fn(&str, &str) -> &'static str) -> Vec<String> {
+fn judged(ran: &Ran, expected: impl Fn(&str, &str) -> &'static str) -> Vec<String> {
+    let Ran { out, err, .. } = ran;
     let seen: Value = serde_json::from_str(out).unwrap_or_else(|error| panic!("{error}:\n{out}{err}"));
     assert_eq!(seen["format"], "holdpoint.probe/1");
     let rows = seen["customers"].as_array().expect("rows");
@@ -144,6 +152,70 @@ fn every_fault_between_a_customer_and_their_service_has_its_own_verdict() {
         let found = round(&fleet, &plan, faults);
         println!("{}: {}", names.join(", "), if found.is_empty() { "as expected" } else { "WRONG" });
         wrong.extend(found.into_iter().map(|row| format!("{}: {row}", names.join(", "))));
+    }
+    assert!(wrong.is_empty(), "{} verdicts are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// What befalls a host: commands of the lab that do it and undo it, and the verdicts on the pages and on the databases of
+/// web1, and on those of web2. A database is asked on its own host, which can't be where ssh is gone.
+struct Blow {
+    name: &'static str,
+    strike: (&'static str, &'static [&'static str]),
+    heal: (&'static str, &'static [&'static str]),
+    web1: (&'static str, &'static str),
+    web2: (&'static str, &'static str),
+}
+
+#[test]
+fn what_befalls_a_host_or_the_operator_is_told_from_what_befalls_a_service() {
+    let Some(fleet) = Fleet::up("blows", &["test1", "web1", "web2"]) else { return };
+    let plan = plan(&fleet);
+    on_plan(&fleet, "enroll", &plan, &[]).must_end(0);
+    let plan = plan.display().to_string();
+    let fine = ("reachable", "reachable");
+    let web1: &[&str] = &["web1"];
+    let blows = [
+        Blow {
+            name: "sshd killed",
+            strike: ("sshd-kill", web1),
+            heal: ("sshd-mend", web1),
+            web1: ("reachable", "unknown"),
+            web2: fine,
+        },
+        Blow {
+            name: "host frozen",
+            strike: ("freeze", web1),
+            heal: ("thaw", web1),
+            web1: ("host-hung", "unknown"),
+            web2: fine,
+        },
+        Blow {
+            name: "cable out",
+            strike: ("cut", web1),
+            heal: ("mend", web1),
+            web1: ("host-down", "unknown"),
+            web2: fine,
+        },
+        Blow {
+            name: "the operator's own network gone",
+            strike: ("operator-cut", &[]),
+            heal: ("operator-mend", &[]),
+            web1: ("vantage-broken", "unknown"),
+            web2: ("vantage-broken", "unknown"),
+        },
+    ];
+    let mut wrong = Vec::new();
+    for Blow { name, strike, heal, web1, web2 } in blows {
+        let ran = looked(&fleet, &plan, TO_NOTICE, || {
+            fleet.lab(strike.0, strike.1);
+        });
+        fleet.lab(heal.0, heal.1);
+        let found = judged(&ran, |customer, target| {
+            let (page, database) = if customer == "hooli" { web2 } else { web1 };
+            if target.starts_with("https") { page } else { database }
+        });
+        println!("{name}: {}", if found.is_empty() { "as expected" } else { "WRONG" });
+        wrong.extend(found.into_iter().map(|row| format!("{name}: {row}")));
     }
     assert!(wrong.is_empty(), "{} verdicts are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -1,6 +1,9 @@
 //! Windows from the rehearsal to their end: one that goes well and is taken back the next morning,
 //! and the story.
 
+use std::fs;
+use std::path::Path;
+
 use crate::fleet::Fleet;
 use crate::journal::Journal;
 use crate::program::{on_plan, plan, rehearsed, run, start};
@@ -95,4 +98,62 @@ fn the_story_ssh_works_customers_are_dark_and_it_is_taken_back() {
     let compared = journal.compared();
     assert_eq!(compared.len(), 1);
     assert!(compared[0].as_array().is_some_and(Vec::is_empty), "{compared:?}");
+}
+
+/// Kernel and network in one batch, as on that night; and an abort line that was agreed on, with a short countdown.
+fn as_on_that_night(plan: &Path) {
+    let text = fs::read_to_string(plan).expect("the plan reads");
+    let text = text.replace("[policy]\n", "[policy]\nalone = []\ncountdown = \"8s\"\n")
+        + "\n[[abort]]\nprobes = \"required\"\nfrom = \"outside\"\nfails = \"3 of 5\"\n";
+    fs::write(plan, text).expect("the plan is written");
+}
+
+#[test]
+fn the_story_with_nobody_there_an_abort_line_rolls_back_and_one_recording_tells_it_all() {
+    let Some(fleet) = Fleet::up("alone", &["test1", "web1"]) else { return };
+    let plan = plan(&fleet, &["web1"], &[&["hp-net-config", "hp-linux-image-amd64"]]);
+    as_on_that_night(&plan);
+    rehearsed(&fleet, &plan).must_say("rolled back to identical");
+    let before = fleet.manifest("web1");
+    let ran = on_plan(&fleet, "run", &plan, &["--headless"]).must_end(10);
+    before.assert_same(&fleet.manifest("web1"), "after the rollback");
+    for address in ["192.0.2.21", "192.0.2.22", "192.0.2.23", "192.0.2.24"] {
+        assert!(fleet.served(address), "{address} is served again");
+    }
+    let journal = ran.journal(&fleet);
+    assert_eq!(journal.outcome(), "rolled-back");
+    assert!(journal.all("batch", "confirmed").is_empty());
+    // In this order: rebooted, dark and said so, the agreed line met, evidence saved, rolled back, served again.
+    let first = |group: &str, kind: &str| {
+        *journal.seqs(group, kind).first().unwrap_or_else(|| panic!("no {group} {kind}:\n{}", ran.out))
+    };
+    let told = [
+        first("batch", "rebooted"),
+        first("alarm", "line-met"),
+        first("alarm", "countdown-started"),
+        first("evidence", "saved"),
+        first("alarm", "fired"),
+        first("batch", "rollback-started"),
+        first("alarm", "cleared"),
+    ];
+    assert!(told.is_sorted(), "{told:?}:\n{}", ran.out);
+    assert_eq!(journal.all("alarm", "fired").len(), 1, "one alarm, one rollback");
+    let said: Vec<&str> =
+        journal.all("alarm", "raised").iter().filter_map(|alarm| alarm["said"].as_str()).collect();
+    let names_it = |said: &&str| {
+        said.contains("which is on no interface of web1") || said.contains("web1 does not have the address")
+    };
+    assert!(said.iter().any(names_it), "{said:#?}");
+    // What proves it is in the recording, and is what the journal says.
+    let recording = ran.recording();
+    let saved = &journal.all("evidence", "saved")[0]["result"]["Ok"];
+    let evidence =
+        fs::read_to_string(recording.join(saved["file"].as_str().expect("a file"))).expect("evidence");
+    for part in ["192.0.2.11/24", "default via", ":443"] {
+        assert!(evidence.contains(part), "{part} in {evidence}");
+    }
+    assert!(!evidence.contains("192.0.2.21/24"), "the address was gone: {evidence}");
+    let packets = fs::read(recording.join("captures/web1.pcapng")).expect("a capture");
+    assert!(packets.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a]), "pcapng begins with a section header");
+    assert!(journal.all("packet", "matched").len() > 3, "probes were found among the packets");
 }

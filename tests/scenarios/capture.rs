@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use holdpoint::capture::{Reader, dropped, frame};
+use holdpoint::capture::{Reader, SIGN, captured, dropped, frame};
 use holdpoint::core::event::{TcpFlags, Way, What};
 use holdpoint::helper;
 use holdpoint::host::frame::RefusalCode;
@@ -19,6 +19,9 @@ const ADDRESS: &str = "192.0.2.32";
 fn verb(addresses: &[&str]) -> Verb {
     Verb::Capture(addresses.iter().map(|text| text.parse().expect("an address")).collect())
 }
+
+/// The end of each filter: the helper's own signs of life.
+const SIGNS: &str = " or (udp dst port 9 and dst host 127.0.0.1)";
 
 /// A tcpdump that writes down its words and runs until it is told not to.
 const STUB: &str = "cat >/usr/sbin/tcpdump <<'EOS'
@@ -36,7 +39,8 @@ EOS
 chmod 755 /usr/sbin/tcpdump";
 
 fn processes(host: &Host) -> String {
-    host.inside.sh("ps -e -o args= | grep -v -e '^ps ' -e grep | grep -e tcpdump -e holdpoint-helper || :")
+    host.inside
+        .sh("ps -e -o args= | grep -v -e '^ps ' -e grep | grep -e tcpdump -e holdpoint-helper -e perl || :")
 }
 
 #[test]
@@ -47,7 +51,9 @@ fn a_capture_lives_as_long_as_its_input_and_says_what_was_dropped() {
     running.wait_for("it begins", |running| running.told().ends_with(b"stream pcap\nPCAP"));
     let (head, _) = running.parts("pcap");
     assert!(head.contains("|1: lo"), "{head}");
-    let filter = "(host 192.0.2.32 or host 2001:db8::32 or (icmp6 and (ip6[40] = 135 or ip6[40] = 136))) and not tcp port 22";
+    let filter = format!(
+        "((host 192.0.2.32 or host 2001:db8::32 or (icmp6 and (ip6[40] = 135 or ip6[40] = 136))) and not tcp port 22){SIGNS}"
+    );
     assert!(head.contains(&format!("|{filter}\n")), "{head}");
     let called = host.inside.sh("cat /tmp/called");
     let words: Vec<&str> = called.lines().collect();
@@ -66,6 +72,24 @@ fn a_capture_lives_as_long_as_its_input_and_says_what_was_dropped() {
 }
 
 #[test]
+fn a_connection_that_is_cut_leaves_nothing() {
+    let Some(host) = host() else { return };
+    host.inside.sh(STUB);
+    let running = Running::begin(&host, &verb(&[ADDRESS]));
+    running.wait_for("it begins", |running| running.told().ends_with(b"stream pcap\nPCAP"));
+    running.wait_for("its signs", |_| processes(&host).contains("perl"));
+    // The shell is gone first, and its input with it.
+    drop(running);
+    for _ in 0..60 {
+        std::thread::sleep(Duration::from_millis(100));
+        if processes(&host).is_empty() {
+            break;
+        }
+    }
+    assert_eq!(processes(&host), "", "nothing is left");
+}
+
+#[test]
 fn the_cockpits_own_connection_is_left_out() {
     let Some(host) = host() else { return };
     host.inside.sh(STUB);
@@ -75,10 +99,13 @@ fn the_cockpits_own_connection_is_left_out() {
         helper::PATH
     );
     let told = host.inside.sh(&script);
-    assert!(told.contains("|(host 192.0.2.32) and not (tcp port 2222 and host 192.0.2.10)\n"), "{told}");
+    let wanted = format!("|((host 192.0.2.32) and not (tcp port 2222 and host 192.0.2.10)){SIGNS}\n");
+    assert!(told.contains(&wanted), "{told}");
     // What is no address there never comes near a filter.
+    let scoped = script.replace("192.0.2.10 2222", "fe80::1%eth0 2222");
+    assert!(host.inside.sh(&scoped).contains("not (tcp port 2222 and host fe80::1))"));
     let bent = script.replace("192.0.2.10 2222", "x;y 2222");
-    assert!(host.inside.sh(&bent).contains("|(host 192.0.2.32) and not tcp port 22\n"));
+    assert!(host.inside.sh(&bent).contains(&format!("|((host 192.0.2.32) and not tcp port 22){SIGNS}\n")));
 }
 
 #[test]
@@ -111,7 +138,7 @@ fn the_real_tcpdump_shows_who_was_asked_and_what_came() {
         "bash -c 'exec 3<>/dev/tcp/{ADDRESS}/9' 2>/dev/null || :; bash -c 'exec 3<>/dev/tcp/{ADDRESS}/22' 2>/dev/null || :;
          bash -c 'exec 3<>/dev/tcp/127.0.0.1/9' 2>/dev/null || :"
     ));
-    let packets = |running: &Running| {
+    let all = |running: &Running| {
         let mut found = Vec::new();
         let told = running.told();
         let begun = told.windows(12).any(|here| here == b"stream pcap\n");
@@ -124,7 +151,18 @@ fn the_real_tcpdump_shows_who_was_asked_and_what_came() {
         }
         found
     };
+    let is_sign = |what: What| matches!(what, What::Udp { dst, .. } if dst == SIGN);
+    let packets = |running: &Running| -> Vec<_> {
+        all(running).into_iter().filter(|frame| !is_sign(frame.seen.what)).collect()
+    };
     running.wait_for("two packets", |running| packets(running).len() >= 2);
+    // On a wire with nothing on it: signs of life, and counts that have them in.
+    running.wait_for("two signs, and their counts", |running| {
+        let came = all(running);
+        let signs = came.iter().filter(|frame| is_sign(frame.seen.what)).count();
+        let counted = running.errors().lines().filter_map(captured).max();
+        signs >= 2 && counted.is_some_and(|counted| counted >= 4 && counted <= came.len() as u64)
+    });
     let ended = running.end();
     let found = packets(&ended);
     assert_eq!(found.len(), 2, "{found:?}");

@@ -29,7 +29,7 @@ fn counted(all: &[String], place: &str) -> [u32; 2] {
 }
 
 fn following(host: &Host) -> String {
-    host.inside.sh("ps -e -o args= | grep -v -e '^ps ' -e grep | grep -e 'tail -n 0' -e 'journalctl -f' || :")
+    host.inside.sh("ps -e -o comm= | grep -x -e perl -e journalctl || :")
 }
 
 #[test]
@@ -39,11 +39,11 @@ fn lines_come_as_they_are_written_counted_by_what_they_tell_and_end_with_the_inp
     let running = Running::begin(&host, &verb());
     running.wait_for("it begins", |running| String::from_utf8_lossy(&running.told()).contains("stream log"));
     // Who follows is there a moment after that.
-    running.wait_for("two are followed", |_| following(&host).matches("tail -n 0").count() == 2);
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    running.wait_for("it follows", |_| following(&host).contains("perl"));
+    std::thread::sleep(std::time::Duration::from_millis(500));
     host.inside.sh(&format!(
         "cd /var/log; echo 'a line; $(id) `id`' >>'{FILE}'; echo '[error] broken' >>'{FILE}'; mv '{FILE}' gone; \
-         echo 'FATAL after it was turned over' >>'{FILE}'; seq 1 300 >>other.log"
+         sleep 1; echo 'FATAL after it was turned over' >>'{FILE}'; seq 1 300 >>other.log"
     ));
     running.wait_for("all is counted", |running| {
         let all = lines(running);
@@ -59,11 +59,64 @@ fn lines_come_as_they_are_written_counted_by_what_they_tell_and_end_with_the_inp
     let passed = all.iter().filter(|line| line.starts_with("f 0 ")).count();
     assert!((50..300).contains(&passed), "{passed} of 300 passed");
     running.end();
-    let left = (0..50).any(|_| {
+    assert_eq!(left(&host), "");
+}
+
+/// What still follows something, once it has had time to end.
+fn left(host: &Host) -> String {
+    for _ in 0..50 {
         std::thread::sleep(std::time::Duration::from_millis(100));
-        following(&host).is_empty()
+        if following(host).is_empty() {
+            break;
+        }
+    }
+    following(host)
+}
+
+#[test]
+fn only_files_are_read_by_their_names_whatever_becomes_of_them() {
+    let Some(host) = host() else { return };
+    let paths = ["a", "pipe", "dir", "later", "link", "zero", "gone/x"];
+    host.inside.sh(
+        "mkdir -p /var/log/odd/dir; cd /var/log/odd; echo old >a; mkfifo pipe; ln -s a link; ln -s /dev/zero zero; \
+         (echo for the other one >pipe) >/dev/null 2>&1 </dev/null & :",
+    );
+    let running =
+        Running::begin(&host, &Verb::Logs(paths.iter().map(|name| format!("/var/log/odd/{name}")).collect()));
+    running.wait_for("what is no file is named", |running| {
+        running.told().windows(12).any(|here| here == b"\ne 1\ne 2\ne 5\n")
     });
-    assert!(left, "{}", following(&host));
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    host.inside.sh(
+        "cd /var/log/odd; echo one >>a; printf 'no end' >>a; echo first >later; sleep 0.5; echo ' and FATAL' >>a; \
+         mv a a.1; printf 'end of the old' >>a.1; sleep 0.7; echo 'a new file' >a; sleep 0.7; : >a; echo cut >>a; sleep 0.7; \
+         head -c 3000000 /dev/zero >>a; echo >>a; printf 'bin\\0\\377\\n' >>a; mkdir gone; echo made >gone/x",
+    );
+    let wanted: [&[u8]; 8] = [
+        b"f 0 one",
+        b"F 0 no end and FATAL",
+        b"f 3 first",
+        b"f 0 end of the old",
+        b"f 4 a new file",
+        b"f 0 cut",
+        b"f 0 bin\0\xff",
+        b"f 6 made",
+    ];
+    let has = |running: &Running, line: &[u8]| {
+        let line = [b"\n", line, b"\n"].concat();
+        running.told().windows(line.len()).any(|here| here == line)
+    };
+    running.wait_for("all of it", |running| wanted.iter().all(|line| has(running, line)));
+    // A line of megabytes is one line, and short.
+    running.wait_for("all is counted", |running| counted(&lines(running), "0")[0] == 7);
+    assert!(running.told().len() < 64 * 1024, "{}", running.told().len());
+    assert!(!has(&running, b"f 0 old"));
+    // Nobody has taken what was meant for another.
+    assert_eq!(host.inside.sh("cat /var/log/odd/pipe").trim(), "for the other one");
+    // A connection that is cut: nobody reads, and the shell is gone.
+    drop(running);
+    host.inside.sh("echo more >>/var/log/odd/a");
+    assert_eq!(left(&host), "");
 }
 
 #[test]

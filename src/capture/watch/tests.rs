@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use proptest::prelude::*;
 
 use super::*;
+use crate::capture::SIGN;
 use crate::capture::builder::*;
 use crate::core::event::{Flow, ProbeId, TcpFlags, Vantage};
 
@@ -36,6 +37,19 @@ fn sees(watch: &mut Watch, moment: u64, src: &str, dst: &str, flags: u8) {
     watch.push(&bytes[24..], moment, |_, _| {}).unwrap();
 }
 
+/// A sign of life: the helper's datagram, and tcpdump's counts after it.
+fn lives(watch: &mut Watch, moment: u64) {
+    let packet = udp_packet(at("127.0.0.1:40009"), SIGN, &[]);
+    let bytes = stream(link::SLL2, false, true, &[(moment + AHEAD, sll2(1, 0, 0x0800, &packet))]);
+    watch.push(&bytes[24..], moment, |_, _| panic!("a sign is nobody's packet")).unwrap();
+    counts(watch, moment);
+}
+
+/// tcpdump has counted what has come in.
+fn counts(watch: &mut Watch, moment: u64) {
+    watch.counted(Some(watch.life.count()), watch.dropped, moment);
+}
+
 fn attempt(local: &str, began: u64, ended: u64) -> Attempted {
     Attempted {
         probe: ProbeId { customer: "globex".parse().unwrap(), index: 0 },
@@ -48,7 +62,14 @@ fn attempt(local: &str, began: u64, ended: u64) -> Attempted {
     }
 }
 
+/// What is matched by then, where the capture has shown that it lives just before.
 fn matched(watch: &mut Watch, now: u64) -> Vec<Flow> {
+    lives(watch, now);
+    silent(watch, now)
+}
+
+/// The same, where it has shown nothing.
+fn silent(watch: &mut Watch, now: u64) -> Vec<Flow> {
     let events = watch.found(now).events;
     let flow = |event| match event {
         PacketEvent::Matched { flow, .. } => Some(*flow),
@@ -88,7 +109,7 @@ fn nothing_there_is_said_only_where_the_capture_ran_all_the_while() {
     assert_eq!(matched(&mut whole, ended + SEC), [Flow::default()]);
     type Bend = fn(&mut Watch);
     let bends: [(&str, Bend); 3] = [
-        ("the kernel dropped some", |watch| watch.dropped(3, NOW + 11 * SEC)),
+        ("the kernel dropped some", |watch| watch.counted(None, 3, NOW + 11 * SEC)),
         ("it was lost", Watch::end),
         ("it was lost and is back", |watch| {
             watch.end();
@@ -100,6 +121,9 @@ fn nothing_there_is_said_only_where_the_capture_ran_all_the_while() {
         direct(&mut watch);
         bend(&mut watch);
         watch.attempted(lost());
+        if watch.reader.link().is_none() {
+            watch.push(&stream(link::SLL2, false, true, &[]), NOW + 12 * SEC, |_, _| {}).unwrap();
+        }
         assert_eq!(matched(&mut watch, ended + SEC), [], "{what}");
         assert_eq!(matched(&mut watch, ended + 20 * SEC), [], "{what}");
     }
@@ -116,12 +140,69 @@ fn a_capture_that_lags_is_waited_for() {
         let bytes = stream(link::SLL2, false, true, &[(NOW + 9 * SEC + AHEAD, packet)]);
         watch.push(&bytes[24..], now, |_, _| {}).unwrap();
     };
-    for n in 1..4 {
+    for n in 1..40 {
         old(&mut watch, ended + n * SEC);
-        assert_eq!(matched(&mut watch, ended + n * SEC), []);
+        counts(&mut watch, ended + n * SEC);
+        assert_eq!(silent(&mut watch, ended + n * SEC), []);
     }
     sees(&mut watch, began + 1, "198.51.100.7:51034", SERVER, S);
-    assert_eq!(matched(&mut watch, ended + 5 * SEC).len(), 1);
+    assert_eq!(matched(&mut watch, ended + 41 * SEC).len(), 1);
+}
+
+#[test]
+fn nothing_is_told_of_an_attempt_before_a_sign_of_life_from_after_its_end() {
+    let (began, ended) = (NOW + 10 * SEC, NOW + 13 * SEC);
+    let lost = || attempt("0.0.0.0:51034", began, ended);
+    let none = [Flow { by_time: true, ..Flow::default() }];
+    // Nothing at all has come: that is no silence on the wire.
+    let mut watch = watch();
+    watch.attempted(lost());
+    for n in 1..30 {
+        assert_eq!(silent(&mut watch, ended + n * SEC), [], "{n} s");
+    }
+    // A packet from later, of whomever, and nobody has counted what was dropped.
+    sees(&mut watch, ended + 30 * SEC, "203.0.113.9:9", "192.0.2.32:443", A);
+    assert_eq!(silent(&mut watch, ended + 31 * SEC), []);
+    // The counts are of before that packet.
+    watch.counted(Some(0), 0, ended + 31 * SEC);
+    assert_eq!(silent(&mut watch, ended + 31 * SEC), []);
+    watch.counted(Some(1), 0, ended + 32 * SEC);
+    assert_eq!(silent(&mut watch, ended + 32 * SEC).len(), 1);
+    // The sign was under way for long: it is from before the end.
+    watch.attempted(attempt("0.0.0.0:51035", began + 60 * SEC, ended + 60 * SEC));
+    let packet = sll2(1, 0, 0x0800, &udp_packet(at("127.0.0.1:40009"), SIGN, &[]));
+    let sign = stream(link::SLL2, false, true, &[(ended + 59 * SEC + AHEAD, packet)]);
+    watch.push(&sign[24..], ended + 75 * SEC, |_, _| {}).unwrap();
+    counts(&mut watch, ended + 75 * SEC);
+    assert_eq!(silent(&mut watch, ended + 75 * SEC), []);
+    assert_eq!(matched(&mut watch, ended + 76 * SEC), none);
+    // What was dropped in between may have been it.
+    watch.attempted(attempt("0.0.0.0:51036", began + 90 * SEC, ended + 90 * SEC));
+    watch.counted(None, 1, ended + 92 * SEC);
+    assert_eq!(matched(&mut watch, ended + 93 * SEC), []);
+    // And it is not waited for without end.
+    watch.attempted(attempt("0.0.0.0:51037", began + 100 * SEC, ended + 100 * SEC));
+    assert_eq!(silent(&mut watch, ended + 170 * SEC), []);
+    assert_eq!(matched(&mut watch, ended + 171 * SEC), []);
+}
+
+#[test]
+fn the_clock_is_told_best_by_what_came_quickest() {
+    let mut watch = Watch::new("web1".parse().unwrap(), [at(SERVER).ip()]);
+    // What the host said of its clock was under way for four seconds.
+    watch.begin(Interfaces::default(), Some(NOW + AHEAD - 4 * SEC), NOW);
+    watch.push(&stream(link::SLL2, false, true, &[]), NOW, |_, _| {}).unwrap();
+    watch.attempted(attempt("0.0.0.0:51034", NOW + 5 * SEC, NOW + 8 * SEC));
+    // From before the attempt's end, and not late: by that clock it would be from after it.
+    lives(&mut watch, NOW + 6 * SEC);
+    assert_eq!(silent(&mut watch, NOW + 10 * SEC), []);
+    assert_eq!(matched(&mut watch, NOW + 11 * SEC).len(), 1);
+    // A host that tells nothing of its clock: the packets do.
+    let mut watch = Watch::new("web1".parse().unwrap(), [at(SERVER).ip()]);
+    watch.begin(Interfaces::default(), None, NOW);
+    watch.push(&stream(link::SLL2, false, true, &[]), NOW, |_, _| {}).unwrap();
+    lives(&mut watch, NOW + SEC);
+    assert_eq!(watch.offset(), i64::try_from(AHEAD).unwrap());
 }
 
 #[test]
@@ -144,6 +225,28 @@ fn behind_a_translated_address_it_is_found_by_address_and_time_and_said_so() {
     sees(&mut watch, began + 40 * SEC, "203.0.113.1:1026", SERVER, S);
     watch.attempted(attempt("10.0.0.5:51037", began + 40 * SEC, began + 43 * SEC));
     assert_eq!(matched(&mut watch, began + 45 * SEC), [Flow::default()]);
+}
+
+/// What somebody else's attempt was taken for by time stays its owner's: the cockpit's own is never said to be
+/// missing for that.
+#[test]
+fn what_was_taken_by_time_is_found_by_its_own_port_all_the_same() {
+    let mut watch = watch();
+    let began = NOW + 10 * SEC;
+    // The cockpit's ports come as they are.
+    sees(&mut watch, began, "198.51.100.7:51000", SERVER, S);
+    watch.attempted(attempt("0.0.0.0:51000", began, began + SEC));
+    assert!(!matched(&mut watch, began + 3 * SEC)[0].by_time);
+    // A peer behind a translated address is done with before the cockpit's attempt is.
+    sees(&mut watch, began + 20 * SEC, "198.51.100.7:51001", SERVER, S);
+    let peer = Vantage::Peer("web2".parse().unwrap());
+    let other = attempt("10.0.0.5:40000", began + 20 * SEC, began + 21 * SEC);
+    watch.attempted(Attempted { vantage: peer, ..other });
+    watch.attempted(attempt("0.0.0.0:51001", began + 20 * SEC, began + 23 * SEC));
+    let found = matched(&mut watch, began + 22 * SEC);
+    assert_eq!((found.len(), found[0].asked, found[0].by_time), (1, 1, true));
+    let found = matched(&mut watch, began + 24 * SEC);
+    assert_eq!((found.len(), found[0].asked, found[0].by_time), (1, 1, false));
 }
 
 #[test]
@@ -170,8 +273,8 @@ fn rows_are_few_and_the_rest_counted_and_tallies_come_every_five_seconds() {
         ("web1", Some("eth0".to_owned()))
     );
     assert_eq!((row.sign(), row.seen.length), ('<', 40));
-    watch.dropped(7, NOW + 3 * SEC);
-    watch.dropped(9, NOW + 4 * SEC);
+    watch.counted(Some(40), 7, NOW + 3 * SEC);
+    watch.counted(Some(40), 9, NOW + 4 * SEC);
     let events = watch.found(NOW + 5 * SEC).events;
     let [PacketEvent::Tallied { over, tallies, dropped, .. }] = events.as_slice() else {
         panic!("{events:?}")
@@ -180,8 +283,15 @@ fn rows_are_few_and_the_rest_counted_and_tallies_come_every_five_seconds() {
     // Also where nothing passed by; but not where nobody looks.
     let quiet = watch.found(NOW + 10 * SEC).events;
     assert!(
-        matches!(quiet.as_slice(), [PacketEvent::Tallied { tallies, dropped: 0, .. }] if tallies.is_empty())
+        matches!(quiet.as_slice(), [PacketEvent::Tallied { tallies, dropped: 0, whole: None, .. }] if tallies.is_empty())
     );
+    // How far it is known: from the drops on, until the sign.
+    lives(&mut watch, NOW + 14 * SEC);
+    let events = watch.found(NOW + 15 * SEC).events;
+    let [PacketEvent::Tallied { whole: Some(Whole { since, until }), .. }] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    assert_eq!((*since, *until), (time(NOW + 4 * SEC), time(NOW + 14 * SEC)));
     watch.end();
     assert_eq!(watch.found(NOW + 20 * SEC), Found::default());
 }

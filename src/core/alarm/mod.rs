@@ -10,7 +10,7 @@ mod witness;
 use std::collections::BTreeMap;
 
 use super::event::{AlarmEvent, Cause, Event, ProbeId, ProbeOutcome, Purpose, Vantage};
-use super::state::{Alarm, Batch, Health, Host, Phase, ProbeState, Reach, Series, State};
+use super::state::{Alarm, Batch, Health, Host, Logs, Phase, ProbeState, Reach, Series, State};
 use super::vantage::vantage_broken;
 use super::{effect, fence, verdict};
 use crate::plan::{Limit, VantageKind};
@@ -19,7 +19,9 @@ use crate::types::{CustomerName, HostName, Span, Time, Untrusted};
 /// A host that does not answer for so long has stopped answering: a network that is restarted, or a
 /// connection that is made anew, takes seconds.
 const GRACE: Span = Span::secs(15);
-/// More alarms than that within [`FLOOD`] are shown as one.
+/// A host counts the lines of its logs for so long before it tells.
+const COUNTED: Span = Span::secs(5);
+/// More alarms than that within ten minutes are shown as one.
 pub const MANY: usize = 10;
 /// See [`MANY`].
 const FLOOD: Span = Span::mins(10);
@@ -104,7 +106,21 @@ fn conditions(state: &State, now: Time) -> BTreeMap<Cause, Said> {
             all.insert(Cause::Unit { host: batch.host.clone(), unit: unit.clone() }, Said::Words(words));
         }
     }
+    for (host, logs) in state.logs.iter().filter(|(host, logs)| errors(state, host, logs, now)) {
+        let words = format!("{host}: {}", logs.words(now));
+        all.insert(Cause::Logs(host.clone()), Said::Words(words));
+    }
     all
+}
+
+/// Whether a host's logs tell of many errors that no work there is expected to cause: restarts do, and the
+/// counts of a stretch are told at its end.
+fn errors(state: &State, host: &HostName, logs: &Logs, now: Time) -> bool {
+    let disturbed = state.batches_of(host).filter_map(|batch| batch.disturbed).max();
+    let from = disturbed.map(|at| at + COUNTED);
+    logs.many_errors(from, now)
+        && fence::of(state, host).is_none()
+        && !state.batches_of(host).any(|batch| disturbs(batch.phase))
 }
 
 /// The probes that decide: required, and made by this version.
@@ -246,6 +262,7 @@ fn is_over(state: &State, cause: &Cause, now: Time) -> bool {
             verdict::broken(state, vantage, now).is_none()
                 && seen.any(|(probe, series)| passes(probe, series, Limit { fails: 1, of: 1 }, now))
         }
+        Cause::Logs(host) => state.logs.get(host).is_none_or(|logs| logs.few_errors(now)),
     }
 }
 
@@ -253,7 +270,7 @@ fn is_over(state: &State, cause: &Cause, now: Time) -> bool {
 pub fn host(state: &State, cause: &Cause) -> Option<HostName> {
     match cause {
         Cause::Customer(customer) => host_of(state, customer).cloned(),
-        Cause::Host(host) | Cause::Unit { host, .. } => Some(host.clone()),
+        Cause::Host(host) | Cause::Unit { host, .. } | Cause::Logs(host) => Some(host.clone()),
         Cause::Vantage(_) => None,
     }
 }
@@ -272,12 +289,12 @@ pub(super) fn wants_reading(state: &State, host: &Host) -> bool {
     }
     state.alarms.raised.iter().any(|(cause, alarm)| match cause {
         Cause::Customer(customer) => host_of(state, customer) == Some(&host.name) && after(alarm.since),
-        Cause::Host(_) | Cause::Unit { .. } | Cause::Vantage(_) => false,
+        Cause::Host(_) | Cause::Unit { .. } | Cause::Vantage(_) | Cause::Logs(_) => false,
     })
 }
 
 /// The raised alarms, the most important first: a vantage that is broken, customers by their weight, hosts,
-/// units; what was acknowledged after what was not.
+/// units, logs; what was acknowledged after what was not.
 pub fn ranked(state: &State) -> Vec<(&Cause, &Alarm)> {
     let weight = |cause: &Cause| {
         let customers = state.plan.iter().flat_map(|plan| &plan.customers);
@@ -289,6 +306,7 @@ pub fn ranked(state: &State) -> Vec<(&Cause, &Alarm)> {
             }
             Cause::Host(_) => (2, 0),
             Cause::Unit { .. } => (3, 0),
+            Cause::Logs(_) => (4, 0),
         }
     };
     let mut all: Vec<_> = state.alarms.raised.iter().collect();
@@ -312,6 +330,7 @@ pub fn words(cause: &Cause) -> String {
         Cause::Customer(customer) => format!("customer {customer}"),
         Cause::Host(host) => format!("host {host}"),
         Cause::Unit { host, unit } => format!("{unit} on {host}"),
+        Cause::Logs(host) => format!("errors in the logs of {host}"),
         Cause::Vantage(Vantage::Cockpit) => "the cockpit's own network".to_owned(),
         Cause::Vantage(Vantage::Further(name)) => format!("vantage {name}"),
         Cause::Vantage(Vantage::Inside) => "the view from inside".to_owned(),

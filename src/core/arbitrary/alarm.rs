@@ -12,6 +12,7 @@ fn cause() -> Any<Cause> {
         host().prop_map(Cause::Host),
         (host(), unit()).prop_map(|(host, unit)| Cause::Unit { host, unit }),
         vantage().prop_map(Cause::Vantage),
+        host().prop_map(Cause::Logs),
     ]
     .boxed()
 }

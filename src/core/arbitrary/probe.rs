@@ -10,7 +10,7 @@ use proptest::sample::select;
 use super::{Any, blake3, customer, few, host, interface, result, sha256, span, texts, time, untrusted};
 use crate::core::event::{
     Certificate, EvidenceEvent, EvidenceFile, FailKind, Flow, IcmpError, PacketEvent, PacketRow, Phases,
-    ProbeEvent, ProbeId, ProbeOutcome, Quoted, Seen, Sighting, Tally, TcpFlags, Vantage, Way, What,
+    ProbeEvent, ProbeId, ProbeOutcome, Quoted, Seen, Sighting, Tally, TcpFlags, Vantage, Way, What, Whole,
 };
 
 fn probe() -> Any<ProbeId> {
@@ -179,15 +179,31 @@ pub fn packet_event() -> Any<PacketEvent> {
         came: n[2],
         left: n[3],
     });
+    let whole = (time(), time()).prop_map(|(since, until)| Whole { since, until });
     prop_oneof![
-        (host(), probe(), vantage(), socket(), flow().prop_map(Box::new)).prop_map(
-            |(host, probe, vantage, local, flow)| PacketEvent::Matched { host, probe, vantage, local, flow }
+        (host(), probe(), vantage(), socket(), of(time()), flow().prop_map(Box::new)).prop_map(
+            |(host, probe, vantage, local, ended, flow)| PacketEvent::Matched {
+                host,
+                probe,
+                vantage,
+                local,
+                ended,
+                flow
+            }
         ),
-        (host(), span(), few(tally.boxed()), any::<u64>())
-            .prop_map(|(host, over, tallies, dropped)| PacketEvent::Tallied { host, over, tallies, dropped }),
+        (host(), span(), few(tally.boxed()), any::<u64>(), of(whole)).prop_map(
+            |(host, over, tallies, dropped, whole)| PacketEvent::Tallied {
+                host,
+                over,
+                tallies,
+                dropped,
+                whole
+            }
+        ),
         host().prop_map(|host| PacketEvent::Running { host }),
         (host(), untrusted()).prop_map(|(host, why)| PacketEvent::Unseen { host, why }),
         host().prop_map(|host| PacketEvent::Started { host }),
+        (host(), file(), any::<bool>()).prop_map(|(host, file, over)| PacketEvent::Kept { host, file, over }),
         (host(), any::<u64>(), untrusted()).prop_map(|(host, started, why)| PacketEvent::Ended {
             host,
             started,
@@ -197,17 +213,21 @@ pub fn packet_event() -> Any<PacketEvent> {
     .boxed()
 }
 
+fn file() -> Any<EvidenceFile> {
+    (untrusted(), blake3(), any::<u64>())
+        .prop_map(|(file, blake3, bytes)| EvidenceFile { file, blake3, bytes })
+        .boxed()
+}
+
 /// Any event of evidence.
 pub fn evidence_event() -> Any<EvidenceEvent> {
-    let file = (untrusted(), blake3(), any::<u64>()).prop_map(|(file, blake3, bytes)| EvidenceFile {
-        file,
-        blake3,
-        bytes,
-    });
     prop_oneof![
         (host(), untrusted()).prop_map(|(host, why)| EvidenceEvent::Started { host, why }),
-        (host(), any::<u64>(), result(file.boxed()))
-            .prop_map(|(host, started, result)| EvidenceEvent::Saved { host, started, result }),
+        (host(), any::<u64>(), result(file())).prop_map(|(host, started, result)| EvidenceEvent::Saved {
+            host,
+            started,
+            result
+        }),
     ]
     .boxed()
 }

@@ -23,6 +23,8 @@ pub enum Cause {
     },
     /// A place that one looks from does not work: no outage.
     Vantage(Vantage),
+    /// The logs of a host tell of many more errors than they did before its first change.
+    Logs(HostName),
 }
 
 /// A line at which the agreed default is to roll back.

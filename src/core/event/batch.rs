@@ -295,7 +295,7 @@ impl BatchEvent {
         }
         let applies = matches!(self, Self::ApplyStarted { .. });
         if applies {
-            state.freeze_normal();
+            state.freeze_normal(&host);
         }
         let before = if applies { state.hosts.get(&host).map(|host| host.facts.clone()) } else { None };
         let Some(batch) = state.batch_mut(self.batch()) else { return };

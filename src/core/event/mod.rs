@@ -28,7 +28,7 @@ pub use evidence::{EvidenceEvent, EvidenceFile};
 pub use gate::GateEvent;
 pub use host::{HelperState, HostEvent};
 pub use log::LogEvent;
-pub use packet::{Flow, PacketEvent, Tally};
+pub use packet::{Flow, PacketEvent, Tally, Whole};
 pub use probe::{Certificate, FailKind, Phases, ProbeEvent, ProbeId, ProbeOutcome, Sighting, Vantage};
 pub use rehearsal::RehearsalEvent;
 pub use report::{

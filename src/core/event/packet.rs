@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use super::evidence::EvidenceFile;
 use super::probe::{ProbeId, Vantage};
 use crate::core::state::{State, Work};
 use crate::types::{HostName, IfName, Seq, Span, Time, Untrusted};
@@ -63,6 +64,16 @@ pub struct Tally {
     pub left: u32,
 }
 
+/// How much of what a host saw is known: everything between these moments of the cockpit's clock has come in,
+/// and nothing of it was dropped. What is not there did not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whole {
+    /// From then on.
+    pub since: Time,
+    /// Until then.
+    pub until: Time,
+}
+
 /// Something about captures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -91,6 +102,9 @@ pub enum PacketEvent {
         vantage: Vantage,
         /// The attempt's own end, as it is in its [`super::Sighting`].
         local: SocketAddr,
+        /// When the attempt ended; `None` in older journals.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ended: Option<Time>,
         /// What was seen.
         flow: Box<Flow>,
     },
@@ -104,6 +118,9 @@ pub enum PacketEvent {
         tallies: Vec<Tally>,
         /// Packets that the host's kernel dropped before they were seen.
         dropped: u64,
+        /// How much of it all is known by now; `None` while a capture gives no sign of life.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        whole: Option<Whole>,
     },
     /// A capture is running.
     Running {
@@ -116,6 +133,15 @@ pub enum PacketEvent {
         host: HostName,
         /// Why.
         why: Untrusted,
+    },
+    /// Packets are kept in a file of the recording: this is how much of it, and its hash.
+    Kept {
+        /// Of which host.
+        host: HostName,
+        /// The file, as far as it was written.
+        file: EvidenceFile,
+        /// Nothing more comes into it.
+        over: bool,
     },
 }
 
@@ -131,26 +157,31 @@ impl PacketEvent {
                 let capture = state.captures.entry(host.clone()).or_default();
                 if capture.effect == Some(*started) {
                     (capture.effect, capture.over) = (None, true);
-                    (capture.since, capture.unseen) = (None, Some(why.clone()));
+                    (capture.since, capture.whole, capture.unseen) = (None, None, Some(why.clone()));
                 }
             }
-            Self::Matched { probe, vantage, flow, .. } => state.matched(probe, vantage, flow, at),
-            Self::Tallied { host, tallies, dropped, .. } => {
+            Self::Matched { probe, vantage, ended, flow, .. } => {
+                state.matched(probe, vantage, flow, ended.unwrap_or(at));
+            }
+            Self::Tallied { host, tallies, dropped, whole, .. } => {
                 let capture = state.captures.entry(host.clone()).or_default();
                 for tally in tallies {
                     capture.passed(tally, at);
                 }
                 capture.told = Some(at);
+                capture.whole = *whole;
                 capture.dropped = capture.dropped.saturating_add(*dropped);
                 capture.lossy = if *dropped > 0 { Some(at) } else { capture.lossy };
             }
             Self::Running { host } => {
                 let capture = state.captures.entry(host.clone()).or_default();
-                (capture.since, capture.unseen) = (Some(at), None);
+                (capture.since, capture.whole, capture.unseen) = (Some(at), None, None);
             }
+            // Of the recording, and nothing that decides.
+            Self::Kept { .. } => {}
             Self::Unseen { host, why } => {
                 let capture = state.captures.entry(host.clone()).or_default();
-                (capture.since, capture.unseen) = (None, Some(why.clone()));
+                (capture.since, capture.whole, capture.unseen) = (None, None, Some(why.clone()));
             }
         }
     }

@@ -1,5 +1,5 @@
-//! A host's logs: whether they are followed, and how often lines tell of errors, now and before the
-//! window's first change.
+//! A host's logs: whether they are followed, and how often lines tell of errors, now and before its first
+//! change.
 
 use std::collections::VecDeque;
 
@@ -9,6 +9,8 @@ use crate::types::{Seq, Span, Time, Untrusted};
 const COUNTS: usize = 512;
 /// What "now" is.
 const NEWEST: Span = Span::mins(1);
+/// Fewer within a minute are not many.
+const MANY: u64 = 10;
 /// Followed for less than that, what is usual is not known.
 const ENOUGH: Span = Span::mins(1);
 
@@ -25,7 +27,7 @@ pub struct Logs {
     pub unseen: Option<Untrusted>,
     /// Lines that were left out on the host.
     pub left_out: u64,
-    /// How often there were errors before the window's first change.
+    /// How often there were errors before the host's first change.
     before: Before,
     /// Errors lately: when they were told, and how many.
     lately: VecDeque<(Time, u32)>,
@@ -88,11 +90,17 @@ impl Logs {
     /// Lines that told of errors in the newest minute; `None` while they are not followed that long.
     pub fn errors_now(&self, now: Time) -> Option<u64> {
         self.since.filter(|since| Span::between(*since, now) >= NEWEST)?;
-        let newest = self.lately.iter().rev().take_while(|(at, _)| Span::between(*at, now) < NEWEST);
-        Some(newest.map(|(_, errors)| u64::from(*errors)).sum())
+        Some(self.newest(None, now))
     }
 
-    /// The same for an average minute before the window's first change, in tenths; `None` where they were not
+    /// Lines that told of errors in the newest minute, as far as they were seen and were told after a moment.
+    fn newest(&self, from: Option<Time>, now: Time) -> u64 {
+        let newest = self.lately.iter().rev().take_while(|(at, _)| Span::between(*at, now) < NEWEST);
+        let newest = newest.filter(|(at, _)| from.is_none_or(|from| *at > from));
+        newest.map(|(_, errors)| u64::from(*errors)).sum()
+    }
+
+    /// The same for an average minute before the host's first change, in tenths; `None` where they were not
     /// followed for a minute by then.
     pub fn errors_before(&self, now: Time) -> Option<u64> {
         let going_on = self.since.filter(|_| !self.before.settled).map(|since| Span::between(since, now));
@@ -100,13 +108,41 @@ impl Logs {
         (seen >= ENOUGH).then(|| self.before.errors.saturating_mul(600_000) / seen.as_ms())
     }
 
-    /// Whether there are many more errors now than were usual: at least ten in a minute, and three times as many.
-    pub fn many_errors(&self, now: Time) -> bool {
+    /// Whether there are many more errors now than were usual: at least ten within a minute, and three times as
+    /// many. Those that were told until a moment don't count, and a minute that was not seen to its end can
+    /// have had more, not fewer.
+    pub fn many_errors(&self, from: Option<Time>, now: Time) -> bool {
+        let Some(usual) = self.errors_before(now).filter(|_| self.since.is_some() && self.before.settled)
+        else {
+            return false;
+        };
+        let lately = self.newest(from, now);
+        lately >= MANY && lately.saturating_mul(10) >= usual.saturating_mul(3)
+    }
+
+    /// Whether a whole minute was seen with fewer than half as many errors as would be many: fewer than many
+    /// alone would let an alarm come and go.
+    pub fn few_errors(&self, now: Time) -> bool {
         let (Some(lately), Some(usual)) = (self.errors_now(now), self.errors_before(now)) else {
             return false;
         };
-        self.before.settled && lately >= 10 && lately.saturating_mul(10) >= usual.saturating_mul(3)
+        let lately = lately.saturating_mul(2);
+        lately < MANY || lately.saturating_mul(10) < usual.saturating_mul(3)
     }
+
+    /// "its logs have 48 errors in the last minute, 1.5 a minute before its first change", as far as that is known.
+    pub fn words(&self, now: Time) -> String {
+        let lately = self.newest(None, now);
+        let before = self
+            .errors_before(now)
+            .map_or("not known".to_owned(), |before| format!("{} a minute", tenths(before)));
+        format!("its logs have {lately} errors in the last minute, {before} before its first change")
+    }
+}
+
+/// "1.5"
+pub fn tenths(tenths: u64) -> String {
+    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 #[cfg(test)]
@@ -132,13 +168,13 @@ mod tests {
         for n in 0..30 {
             logs.counted(at(721 + n), 1, 0);
         }
-        assert!(!logs.many_errors(at(751)), "before a change it is what is usual");
+        assert!(!logs.many_errors(None, at(751)), "before a change it is what is usual");
         logs.settle(at(760));
         let usual = logs.errors_before(at(9_999));
         assert_eq!(usual, Some(68), "32 in 280 s");
         logs.counted(at(800), 20, 3);
-        assert_eq!((logs.errors_now(at(801)), logs.many_errors(at(801))), (Some(29), true));
-        assert_eq!((logs.errors_now(at(861)), logs.many_errors(at(861))), (Some(0), false));
+        assert_eq!((logs.errors_now(at(801)), logs.many_errors(None, at(801))), (Some(29), true));
+        assert_eq!((logs.errors_now(at(861)), logs.many_errors(None, at(861))), (Some(0), false));
         assert_eq!(logs.errors_before(at(9_999)), usual, "settled");
         assert_eq!(logs.left_out, 3);
     }
@@ -176,10 +212,43 @@ mod tests {
         logs.followed(at(0));
         logs.settle(at(120));
         logs.counted(at(200), 9, 0);
-        assert!(!logs.many_errors(at(201)));
+        assert!(!logs.many_errors(None, at(201)));
         logs.counted(at(205), 1, 0);
-        assert!(logs.many_errors(at(206)));
+        assert!(logs.many_errors(None, at(206)));
+        assert!(!logs.many_errors(Some(at(200)), at(206)), "what was told until then does not count");
         logs.lost(at(207), &"gone".into());
-        assert!(!logs.many_errors(at(208)), "what is not seen is not known");
+        assert!(!logs.many_errors(None, at(208)), "what is not seen is not known");
+        // Back, and what comes in the first seconds is at least as much in a minute.
+        logs.followed(at(210));
+        assert!(!logs.few_errors(at(210)));
+        logs.counted(at(215), 10, 0);
+        assert!(logs.many_errors(None, at(216)) && logs.errors_now(at(216)).is_none());
+        // Below half of what is many it is over, and once a whole minute was seen.
+        logs.counted(at(260), 5, 0);
+        assert!(!logs.few_errors(at(272)) && !logs.many_errors(None, at(276)), "five are neither");
+        assert!(logs.few_errors(at(330)));
+    }
+
+    #[test]
+    fn lines_of_hosts_own_logs_wait_for_the_next_second_and_operations_do_not() {
+        use crate::core::event::{Event, LogLine, LogSource, Samples};
+        let line = |source| LogLine::new("web1".parse().expect("a host"), source, at(0), "x".into());
+        let (journal, file) = (line(LogSource::Journal), line(LogSource::File("/a.log".into())));
+        let (own, apt) = (
+            line(LogSource::Holdpoint),
+            line(LogSource::Operation("apply-web1-1".parse().expect("an operation"))),
+        );
+        for (lines, left_out, routine) in [
+            (vec![], 0, true),
+            (vec![journal.clone(), file.clone()], 0, true),
+            (vec![file.clone()], 900, true),
+            (vec![file, own], 0, false),
+            (vec![journal, apt], 7, false),
+        ] {
+            let samples = Samples { lines, left_out, ..Samples::default() };
+            let told = format!("{samples:?}");
+            let state = crate::core::state::State::default();
+            assert_eq!(state.is_routine(&Event::Samples(samples)), routine, "{told}");
+        }
     }
 }

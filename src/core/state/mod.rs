@@ -20,15 +20,15 @@ pub use alarm::{Alarm, Alarms, LineState};
 pub use batch::{Batch, Phase};
 pub use batches::Batches;
 pub use deadman::{DeadMan, Unattended};
-pub use logs::Logs;
+pub use logs::{Logs, tenths};
 pub(in crate::core) use probe::RESULTS;
 pub use probe::{Capture, Health, Normal, ProbeState, Series};
 pub use ring::Ring;
 
 use super::change::Rehearsal;
 use super::event::{
-    Event, Failure, Flow, HelperState, HoldScope, LogEvent, LogLine, Outcome, PacketEvent, PacketRow,
-    ProbeEvent, ProbeId, ProbeOutcome, Purpose, Record, Samples, Sighting, Vantage, WindowEvent,
+    Event, Failure, Flow, HelperState, HoldScope, LogEvent, LogLine, LogSource, Outcome, PacketEvent,
+    PacketRow, ProbeEvent, ProbeId, ProbeOutcome, Purpose, Record, Samples, Sighting, Vantage, WindowEvent,
 };
 use super::evidence::Evidence;
 use crate::facts::Facts;
@@ -352,7 +352,8 @@ impl State {
     }
 
     /// Whether an event that was just applied can be shown with the next second: a probe that passes
-    /// as ever. On many hosts they come all the time, and nobody waits for one.
+    /// as ever, rows of packets, lines of a host's own logs. On many hosts they come all the time, and nobody
+    /// waits for one.
     pub fn is_routine(&self, event: &Event) -> bool {
         match event {
             Event::Probe(ProbeEvent::Seen { probe, vantage, .. }) => {
@@ -362,11 +363,15 @@ impl State {
                 self.controls.get(usize::from(*index)).is_some_and(|control| control.as_ever(vantage))
             }
             // They stand beside results, which are shown at once where it matters.
-            Event::Packet(PacketEvent::Tallied { .. }) | Event::Log(LogEvent::Counted { .. }) => true,
+            Event::Packet(PacketEvent::Tallied { .. } | PacketEvent::Kept { .. })
+            | Event::Log(LogEvent::Counted { .. }) => true,
             Event::Log(_) => false,
             Event::Packet(PacketEvent::Matched { flow, .. }) => flow.completed || flow.granted >= flow.asked,
-            // Rows alone: on a host with customers they come all the time.
-            Event::Samples(Samples { lines, left_out: 0, .. }) => lines.is_empty(),
+            // Rows, and lines of hosts' own logs: they come all the time, and in floods.
+            Event::Samples(Samples { lines, .. }) => lines.iter().all(|line| match line.source {
+                LogSource::Journal | LogSource::File(_) => true,
+                LogSource::Operation(_) | LogSource::Holdpoint => false,
+            }),
             Event::Packet(
                 PacketEvent::Running { .. }
                 | PacketEvent::Unseen { .. }
@@ -380,8 +385,7 @@ impl State {
             | Event::Gate(_)
             | Event::Alarm(_)
             | Event::Evidence(_)
-            | Event::Rehearsal(_)
-            | Event::Samples(_) => false,
+            | Event::Rehearsal(_) => false,
         }
     }
 
@@ -466,6 +470,7 @@ impl State {
         self.logs.values_mut().for_each(Logs::forget);
         for capture in self.captures.values_mut() {
             (capture.effect, capture.over, capture.since) = (None, false, None);
+            capture.whole = None;
         }
         self.alarms.forget_countdowns();
         self.evidence.values_mut().for_each(|of| of.asked = None);
@@ -527,15 +532,16 @@ impl State {
         probe.matched(vantage, flow, at);
     }
 
-    /// The first change starts: what each probe was before is settled now.
-    pub(super) fn freeze_normal(&mut self) {
+    /// A change of a host starts. With the window's first what each probe was before is settled, with the
+    /// host's own first how often its logs told of errors.
+    pub(super) fn freeze_normal(&mut self, host: &HostName) {
         for probe in self.probes.values_mut() {
             if !probe.settled {
                 Arc::make_mut(probe).settled = true;
             }
         }
-        if let Some(at) = self.at {
-            self.logs.values_mut().for_each(|logs| logs.settle(at));
+        if let (Some(at), Some(logs)) = (self.at, self.logs.get_mut(host)) {
+            logs.settle(at);
         }
     }
 }

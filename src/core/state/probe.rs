@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::core::event::{Flow, ProbeOutcome, Sighting, Tally, Vantage};
+use crate::core::event::{Flow, ProbeOutcome, Sighting, Tally, Vantage, Whole};
 use crate::plan::Probe;
 use crate::types::{Seq, Sha256, Span, Time, Untrusted};
 
@@ -35,7 +35,7 @@ pub struct Series {
     pub sighting: Option<Arc<Sighting>>,
     /// What it was like before the window's first change, where it passed.
     pub normal: Normal,
-    /// What the host's capture saw of the newest attempt that was found there, and when it said so.
+    /// What the host's capture saw of the newest attempt that was looked for there, and when that ended.
     pub flow: Option<(Time, Arc<Flow>)>,
     /// How long it may be until the next result while nothing is wrong, where that is longer than
     /// between the probe's own.
@@ -75,6 +75,8 @@ pub struct Capture {
     pub unseen: Option<Untrusted>,
     /// When it told something the last time, if only that nothing passed by.
     pub told: Option<Time>,
+    /// How much of what the host saw is known.
+    pub whole: Option<Whole>,
     /// By address what passed by lately, and when that was told.
     pub tallies: BTreeMap<IpAddr, VecDeque<(Time, Tally)>>,
     /// Packets that the host's kernel dropped before they were seen.
@@ -270,7 +272,10 @@ impl ProbeState {
     }
 
     pub(super) fn matched(&mut self, vantage: &Vantage, flow: &Flow, at: Time) {
-        self.series(vantage).flow = Some((at, Arc::new(flow.clone())));
+        let series = self.series(vantage);
+        if series.flow.as_ref().is_none_or(|(before, _)| *before <= at) {
+            series.flow = Some((at, Arc::new(flow.clone())));
+        }
     }
 }
 

@@ -155,6 +155,8 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// One sentence: whose, what, seen from where, and what is so.
     pub said: String,
+    /// The middle of that sentence: seen from where, "outside FAIL 36s, inside ok".
+    pub heading: String,
     /// The end of that sentence alone: what is so.
     pub gist: String,
     /// What it stands on, a line each, and what is missing.
@@ -185,15 +187,17 @@ pub fn judge(state: &State, id: &ProbeId, now: Time) -> Judgement {
     let Some(seen) = Seen::of(state, id, now) else {
         let said = format!("{}#{}: the plan has no such probe", id.customer, id.index);
         let (evidence, gist) = (Vec::new(), "the plan has no such probe".to_owned());
-        return Judgement { verdict: Verdict::Unknown, said, gist, evidence, next: None };
+        let heading = String::new();
+        return Judgement { verdict: Verdict::Unknown, said, heading, gist, evidence, next: None };
     };
     let mut found = found(&seen);
     if found.next.is_none() {
         found.next = next::of(&seen, found.verdict);
     }
     let Found { verdict, gist, next } = found;
-    let said = format!("{} {}: {gist}", seen.name(), seen.heading());
-    Judgement { verdict, said, gist, evidence: seen.evidence(), next }
+    let heading = seen.heading();
+    let said = format!("{} {heading}: {gist}", seen.name());
+    Judgement { verdict, said, heading, gist, evidence: seen.evidence(), next }
 }
 
 /// What the host's wire saw of a probe's own newest attempt, where that is known and not of before it failed.
@@ -252,8 +256,8 @@ pub fn of_customer(state: &State, customer: &CustomerName, now: Time) -> Judgeme
     }
     let mut worst = worst.unwrap_or_else(|| {
         let gist = "no probe tells whether they are served".to_owned();
-        let (said, evidence) = (format!("{customer}: {gist}"), Vec::new());
-        Judgement { verdict: Verdict::Unknown, said, gist, evidence, next: None }
+        let (said, heading, evidence) = (format!("{customer}: {gist}"), String::new(), Vec::new());
+        Judgement { verdict: Verdict::Unknown, said, heading, gist, evidence, next: None }
     });
     if !required {
         worst.evidence.push("none of their probes is required".to_owned());

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use super::sound::{broken, is_local};
 use crate::core::effect;
-use crate::core::event::{FailKind, FailureKind, Flow, ProbeId, ProbeOutcome, Tally, Vantage};
-use crate::core::state::{Health, Host, ProbeState, Reach, Series, State};
+use crate::core::event::{FailKind, FailureKind, Flow, ProbeId, ProbeOutcome, Tally, Vantage, Whole};
+use crate::core::state::{Capture, Health, Host, ProbeState, Reach, Series, State};
 use crate::facts::{Listener, Protocol};
 use crate::plan::{Customer, Probe, ProbeTarget, VantageKind};
 use crate::types::{HostName, Span, Time, Untrusted};
@@ -240,11 +240,35 @@ impl<'a> Seen<'a> {
                 Packets::Unseen("the address that it goes to is not known".to_owned())
             }
             // Silence of a capture is no silence on the wire.
-            (Some(_), _) if !capture.told.is_some_and(|at| Span::between(at, self.now) <= TELLS) => {
+            (Some(_), _) if capture.told.is_none_or(|at| Span::between(at, self.now) > TELLS) => {
                 Packets::Unseen(format!("the capture on {host} tells nothing"))
             }
-            (Some(_), _) => Packets::Passing(self.tally()),
+            (Some(_), _) => match self.tally() {
+                // What is there is there; what is not may still be under way.
+                Some(tally) if tally.came > 0 && tally.left > 0 => Packets::Passing(Some(tally)),
+                tally => match self.why_not_whole(capture) {
+                    Some(why) => Packets::Unseen(why),
+                    None => Packets::Passing(tally),
+                },
+            },
         }
+    }
+
+    /// Why a capture does not yet tell what has not come: a whole attempt since it fails has to lie within what
+    /// is known of the wire; `None` where one does.
+    fn why_not_whole(&self, capture: &Capture) -> Option<String> {
+        let host = self.host();
+        let Some(Whole { since, until }) = capture.whole else {
+            return Some(format!("not known yet: no sign of life of the capture on {host}"));
+        };
+        let probe = &self.probe.probe;
+        let begins = self.since().unwrap_or(self.now - std::time::Duration::from(self.young())).max(since);
+        let attempt = std::time::Duration::from(probe.every + probe.timeout);
+        (until < begins + attempt).then(|| {
+            let behind = Span::between(until, self.now).brief();
+            let until = until.format("%H:%M:%SZ");
+            format!("not known yet: the capture on {host} has told of all until {until}, {behind} ago")
+        })
     }
 
     /// Whether its address is on the host, and when that was read.

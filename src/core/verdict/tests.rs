@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::*;
 use crate::core::event::{
     Certificate, Event, FailKind, Failure, FailureKind, Flow, PacketEvent, Phases, ProbeEvent, ProbeOutcome,
-    Sighting, Tally,
+    Sighting, Tally, Whole,
 };
 use crate::core::fixture;
 use crate::core::state::{Phase, Reach};
@@ -106,7 +106,7 @@ impl Lab {
                 lab.state.saw(probe, &Vantage::Inside, &ok(9), None, at(secs));
             }
         }
-        lab.state.freeze_normal();
+        lab.state.freeze_normal(&"web1".parse().expect("a host"));
         lab.state.probing = Some(1);
         let mut batch = fixture::batch("b1", "web1", 1);
         batch.apply_started = Some(at(-600));
@@ -162,7 +162,8 @@ impl Lab {
         if let Some(flow) = own {
             let (probe, local) = (id("globex", 0), "198.51.100.7:40000".parse().expect("a socket"));
             let (vantage, flow) = (Vantage::Cockpit, Box::new(flow));
-            PacketEvent::Matched { host: host.clone(), probe, vantage, local, flow }.apply(
+            let ended = Some(at(8));
+            PacketEvent::Matched { host: host.clone(), probe, vantage, local, ended, flow }.apply(
                 &mut self.state,
                 1,
                 at(9),
@@ -178,11 +179,9 @@ impl Lab {
         });
         {
             let tallies = tally.into_iter().collect();
-            PacketEvent::Tallied { host, over: Span::secs(2), tallies, dropped: 0 }.apply(
-                &mut self.state,
-                1,
-                at(9),
-            );
+            let whole = Some(Whole { since: at(-300), until: at(8) });
+            let over = Span::secs(2);
+            PacketEvent::Tallied { host, over, tallies, dropped: 0, whole }.apply(&mut self.state, 1, at(9));
         }
         self
     }
@@ -292,4 +291,40 @@ fn a_customer_is_as_bad_as_the_worst_of_what_is_required() {
     assert_eq!(of(&lab).verdict, Verdict::DatabaseDown);
     let nobody = of_customer(&lab.state, &"nobody".parse().expect("a name"), now());
     assert_eq!(nobody.verdict, Verdict::Unknown);
+}
+
+#[test]
+fn a_capture_says_that_nothing_came_once_it_is_known_past_a_whole_attempt() {
+    let words = |whole: Option<(i64, i64)>, tally| {
+        let mut lab = Lab::of(TCP);
+        lab.globex(fail(FailKind::NoAnswer), ok(9)).capture(None, tally);
+        let capture = lab.state.captures.values_mut().next().expect("it captures");
+        capture.whole = whole.map(|(since, until)| Whole { since: at(since), until: at(until) });
+        let judged = lab.judged();
+        (judged.verdict, judged.evidence.join("\n"))
+    };
+    // It fails since second 0, an attempt takes 3 s and comes every 2.
+    for (whole, tally, verdict, why) in [
+        (None, None, Verdict::Unknown, "not known yet: no sign of life"),
+        (
+            Some((-300, -1)),
+            None,
+            Verdict::Unknown,
+            "not known yet: the capture on web1 has told of all until",
+        ),
+        (Some((-300, 4)), None, Verdict::Unknown, "not known yet"),
+        (Some((-300, 5)), None, Verdict::NotArriving, "none for its address"),
+        // Something was dropped meanwhile.
+        (Some((4, 8)), None, Verdict::Unknown, "not known yet"),
+        (Some((3, 8)), None, Verdict::NotArriving, "none for its address"),
+        // What arrives may be answered later.
+        (Some((-300, 4)), Some((0, 0, 3, 0)), Verdict::Unknown, "not known yet"),
+        (Some((-300, 5)), Some((0, 0, 3, 0)), Verdict::DroppedOnHost, "3 to its address, 0 from it"),
+        // What is there is there.
+        (None, Some((0, 0, 3, 3)), Verdict::Unknown, "3 to its address, 3 from it"),
+    ] {
+        let (found, evidence) = words(whole, tally);
+        assert_eq!(found, verdict, "{whole:?} {tally:?}\n{evidence}");
+        assert!(evidence.contains(why), "{whole:?} {tally:?}\n{evidence}");
+    }
 }

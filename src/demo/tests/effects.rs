@@ -263,7 +263,9 @@ async fn hosts_peers_and_further_places_look_at_the_same_targets() {
             let Sample::Seen { probe, vantage, outcome, sighting } = *sample else { panic!("{sample:?}") };
             assert!(wanted.contains(&vantage), "{vantage:?}");
             assert!(matches!(outcome, ProbeOutcome::Ok { .. }), "{vantage:?}: {outcome:?}");
-            assert!(sighting.is_some_and(|seen| seen.local.is_some() && seen.peer.is_some()));
+            // What the demo's hosts say that they saw is no connection whose port packets could be found by.
+            let own = vantage == Vantage::Cockpit;
+            assert!(sighting.is_some_and(|seen| seen.local.is_some() == own && seen.peer.is_some()));
             passed.insert((probe, vantage));
         }
     };

@@ -1,25 +1,40 @@
 //! What is kept of captures: `captures/HOST.pcapng` in the recording, a thread for each host so that no
-//! disk holds up what reads packets. Bounded: a full file becomes `HOST.1.pcapng`, and so on; the oldest
-//! goes.
+//! disk holds up what reads packets. Bounded: a full file becomes `HOST.1.pcapng`, the next one `HOST.2.pcapng`,
+//! and so on; the oldest goes. Of each file the journal has the hash, at its end and now and then before: of a
+//! session that broke off too it can be told that this is the file, and how far.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
 
-use crate::types::HostName;
+use crate::core::event::EvidenceFile;
+use crate::types::{Blake3, HostName, Untrusted};
 
 /// The most of one file, in bytes.
 const FILE: u64 = 32 << 20;
-/// Files of one host.
-const FILES: u32 = 4;
+/// Files of one host, that which is written included.
+const FILES: usize = 4;
 /// Pieces that wait for the disk; what comes meanwhile is left out and said.
 const WAITING: usize = 64;
+/// The folder's name in the recording.
+const FOLDER: &str = "captures";
 
 /// Told in words.
 pub(super) type Say = Box<dyn Fn(&str) + Send>;
+
+/// A file, and whether nothing more comes into it.
+pub(super) type Told = (EvidenceFile, bool);
+
+/// What a thread is given.
+enum Job {
+    Piece(Piece),
+    /// What is there of the file by now is told.
+    Tell,
+}
 
 /// Whole blocks, and what a new file begins with.
 struct Piece {
@@ -31,7 +46,9 @@ struct Piece {
 
 /// Where one host's packets go.
 pub(super) struct Kept {
-    to: SyncSender<Piece>,
+    to: SyncSender<Job>,
+    told: Receiver<Told>,
+    thread: JoinHandle<()>,
     head: Arc<[u8]>,
     anew: bool,
     /// Packets that the disk was too slow for, or that it did not take.
@@ -43,9 +60,12 @@ impl Kept {
     /// `say` is told what was let go, and when the disk fails.
     pub(super) fn new(folder: &Path, host: &HostName, say: Say) -> io::Result<Self> {
         let (to, from) = sync_channel(WAITING);
-        let files = Files { folder: folder.to_owned(), host: host.clone(), open: None, limit: FILE, say };
-        std::thread::Builder::new().name(format!("keep-{host}")).spawn(move || write(files, &from))?;
-        Ok(Self { to, head: Arc::from([]), anew: true, left_out: 0 })
+        let (tell, told) = mpsc::channel();
+        let files =
+            Files { folder: folder.to_owned(), host: host.clone(), open: None, limit: FILE, say, tell };
+        let thread =
+            std::thread::Builder::new().name(format!("keep-{host}")).spawn(move || write(files, &from))?;
+        Ok(Self { to, told, thread, head: Arc::from([]), anew: true, left_out: 0 })
     }
 
     /// A stream begins: what each of its files begins with.
@@ -56,7 +76,7 @@ impl Kept {
     /// Whole blocks of so many packets.
     pub(super) fn keep(&mut self, blocks: Vec<u8>, packets: u64) {
         let piece = Piece { head: Arc::clone(&self.head), blocks, anew: self.anew };
-        match self.to.try_send(piece) {
+        match self.to.try_send(Job::Piece(piece)) {
             Ok(()) => self.anew = false,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.left_out += packets,
         }
@@ -66,66 +86,177 @@ impl Kept {
     pub(super) fn left_out(&mut self) -> u64 {
         std::mem::take(&mut self.left_out)
     }
+
+    /// Has the file under way told. A disk that is behind tells it later.
+    pub(super) fn tell(&self) {
+        let _later = self.to.try_send(Job::Tell);
+    }
+
+    /// What was told since this was asked last.
+    pub(super) fn told(&self) -> Vec<Told> {
+        self.told.try_iter().collect()
+    }
+
+    /// Nothing more comes: waits for the disk, and says what is left to tell.
+    pub(super) fn end(self) -> Vec<Told> {
+        drop(self.to);
+        let _ended_or_not = self.thread.join();
+        self.told.try_iter().collect()
+    }
 }
 
 /// Until nobody sends any more, or the disk fails: then the sender finds the channel closed.
-fn write(mut files: Files, from: &Receiver<Piece>) {
-    for piece in from {
-        if let Err(error) = files.take(&piece) {
-            (files.say)(&format!("packets are not kept any more: {}: {error}", files.path(0).display()));
+fn write(mut files: Files, from: &Receiver<Job>) {
+    for job in from {
+        let done = match job {
+            Job::Piece(piece) => files.take(&piece),
+            Job::Tell => files.tell_open(),
+        };
+        if let Err(error) = done {
+            let path = files.newest();
+            (files.say)(&format!("packets are not kept any more: {}: {error}", path.display()));
             return;
         }
+    }
+    files.end();
+}
+
+/// The file that is written.
+struct Open {
+    file: File,
+    written: u64,
+    hash: blake3::Hasher,
+    /// How much of it was told already.
+    told: u64,
+}
+
+impl Open {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.hash.update(bytes);
+        self.written += bytes.len() as u64;
+        Ok(())
     }
 }
 
 struct Files {
     folder: PathBuf,
     host: HostName,
-    open: Option<(File, u64)>,
+    open: Option<Open>,
     limit: u64,
     say: Say,
+    tell: Sender<Told>,
 }
 
 impl Files {
-    fn path(&self, number: u32) -> PathBuf {
-        let number = if number == 0 { String::new() } else { format!(".{number}") };
-        self.folder.join(format!("{}{number}.pcapng", self.host))
+    fn newest(&self) -> PathBuf {
+        self.folder.join(format!("{}.pcapng", self.host))
+    }
+
+    fn older(&self, number: u32) -> PathBuf {
+        self.folder.join(format!("{}.{number}.pcapng", self.host))
+    }
+
+    /// The numbers of those that are full, the oldest first.
+    fn numbers(&self) -> io::Result<Vec<u32>> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let name = entry?.file_name();
+            let number: Option<u32> = name.to_str().and_then(|name| {
+                name.strip_prefix(self.host.as_str())?
+                    .strip_prefix('.')?
+                    .strip_suffix(".pcapng")?
+                    .parse()
+                    .ok()
+            });
+            all.extend(number);
+        }
+        all.sort_unstable();
+        Ok(all)
     }
 
     fn take(&mut self, piece: &Piece) -> io::Result<()> {
         let size = piece.blocks.len() as u64;
-        let full = self.open.as_ref().is_some_and(|(_, written)| written + size > self.limit);
+        let full = self.open.as_ref().is_some_and(|open| open.written + size > self.limit);
         // An empty file of another stream is as good as none.
         if piece.anew || full || self.open.is_none() {
             self.turn()?;
-            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.path(0))?;
-            let (file, written) = self.open.insert((file, 0));
-            file.write_all(&piece.head)?;
-            *written = piece.head.len() as u64;
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.newest())?;
+            let open = Open { file, written: 0, hash: blake3::Hasher::new(), told: 0 };
+            self.open.insert(open).write(&piece.head)?;
         }
-        if let Some((file, written)) = &mut self.open {
-            file.write_all(&piece.blocks)?;
-            *written += size;
+        match &mut self.open {
+            Some(open) => open.write(&piece.blocks),
+            None => Ok(()),
+        }
+    }
+
+    /// The newest file gets its number, and is told by it; the oldest goes.
+    fn turn(&mut self) -> io::Result<()> {
+        let numbers = self.numbers()?;
+        let next = numbers.last().map_or(1, |last| last.saturating_add(1));
+        let there = match fs::rename(self.newest(), self.older(next)) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        match self.open.take() {
+            Some(open) if there => self.told(&self.older(next), &open.hash, open.written, true),
+            None if there => self.told_again(&self.older(next))?,
+            Some(_) | None => {}
+        }
+        let count = numbers.len() + usize::from(there);
+        for number in numbers.iter().take((count + 1).saturating_sub(FILES)) {
+            fs::remove_file(self.older(*number))?;
+            let size = (self.limit * FILES as u64) >> 20;
+            (self.say)(&format!("the oldest packets were let go: {size} MiB of a host are kept"));
         }
         Ok(())
     }
 
-    /// Each file gets the next number; the oldest goes.
-    fn turn(&mut self) -> io::Result<()> {
-        self.open = None;
-        for number in (0..FILES).rev() {
-            let (path, next) = (self.path(number), self.path(number + 1));
-            let moved = if number + 1 == FILES { fs::remove_file(&path) } else { fs::rename(&path, &next) };
-            match moved {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                Ok(()) if number + 1 == FILES => {
-                    let size = (self.limit * u64::from(FILES)) >> 20;
-                    (self.say)(&format!("the oldest packets were let go: {size} MiB of a host are kept"));
+    /// One that an earlier session left.
+    fn told_again(&self, path: &Path) -> io::Result<()> {
+        if !fs::symlink_metadata(path)?.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
+        let mut file = File::open(path)?;
+        let (mut hash, mut length, mut piece) = (blake3::Hasher::new(), 0, vec![0; 64 << 10]);
+        loop {
+            match file.read(&mut piece)? {
+                0 => break,
+                count => {
+                    hash.update(&piece[..count]);
+                    length += count as u64;
                 }
-                Ok(()) | Err(_) => {}
             }
         }
+        self.told(path, &hash, length, true);
         Ok(())
+    }
+
+    fn told(&self, path: &Path, hash: &blake3::Hasher, bytes: u64, over: bool) {
+        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        let file = Untrusted::new(format!("{FOLDER}/{name}"));
+        // Nobody to tell: the capture is over.
+        let _heard_or_not =
+            self.tell.send((EvidenceFile { file, blake3: Blake3::so_far(hash), bytes }, over));
+    }
+
+    /// So much of the file under way is on the disk.
+    fn tell_open(&mut self) -> io::Result<()> {
+        let Some(open) = self.open.as_mut().filter(|open| open.told < open.written) else { return Ok(()) };
+        open.file.sync_data()?;
+        open.told = open.written;
+        let (hash, bytes) = (open.hash.clone(), open.written);
+        self.told(&self.newest(), &hash, bytes, false);
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        if let Some(open) = self.open.take() {
+            let _synced_or_not = open.file.sync_data();
+            self.told(&self.newest(), &open.hash, open.written, true);
+        }
     }
 }
 
@@ -148,8 +279,9 @@ mod tests {
     fn files_are_bounded_closed_to_others_and_the_oldest_go() {
         let folder = tempfile::tempdir().unwrap();
         let host = "web1".parse().unwrap();
-        let mut files =
-            Files { folder: folder.path().to_owned(), host, open: None, limit: 10, say: Box::new(|_| {}) };
+        let (tell, told) = mpsc::channel();
+        let say: Say = Box::new(|_| {});
+        let mut files = Files { folder: folder.path().to_owned(), host, open: None, limit: 10, say, tell };
         let piece =
             |word: &str, anew| Piece { head: Arc::from(*b"H:"), blocks: word.as_bytes().to_vec(), anew };
         for (word, anew) in [("aaaa", true), ("bbbb", false), ("cccc", false), ("d", true)] {
@@ -157,12 +289,29 @@ mod tests {
         }
         let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
         assert_eq!(names(folder.path()), ["web1.1.pcapng", "web1.2.pcapng", "web1.pcapng"]);
-        assert_eq!((read("web1.pcapng"), read("web1.1.pcapng")), ("H:d".to_owned(), "H:cccc".to_owned()));
-        assert_eq!(read("web1.2.pcapng"), "H:aaaabbbb");
+        assert_eq!((read("web1.pcapng"), read("web1.2.pcapng")), ("H:d".to_owned(), "H:cccc".to_owned()));
+        assert_eq!(read("web1.1.pcapng"), "H:aaaabbbb");
+        // Each by the name that it keeps, with the hash of what is in it.
+        let file = |name: &str, text: &str, over| {
+            let (bytes, blake3) = (text.len() as u64, Blake3::of(text.as_bytes()));
+            (EvidenceFile { file: Untrusted::new(format!("captures/{name}")), blake3, bytes }, over)
+        };
+        let all: Vec<Told> = told.try_iter().collect();
+        assert_eq!(all, [file("web1.1.pcapng", "H:aaaabbbb", true), file("web1.2.pcapng", "H:cccc", true)]);
+        files.tell_open().unwrap();
+        files.tell_open().unwrap();
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [file("web1.pcapng", "H:d", false)], "once");
+        // An earlier session's, of which nothing more is known.
+        files.open = None;
+        files.take(&piece("e", true)).unwrap();
+        files.end();
+        let all: Vec<Told> = told.try_iter().collect();
+        assert_eq!(all, [file("web1.3.pcapng", "H:d", true), file("web1.pcapng", "H:e", true)]);
         for _ in 0..9 {
             files.take(&piece("e", true)).unwrap();
         }
-        assert_eq!(names(folder.path()).len(), FILES as usize);
+        let left = ["web1.10.pcapng", "web1.11.pcapng", "web1.12.pcapng", "web1.pcapng"];
+        assert_eq!(names(folder.path()), left);
         let mode = fs::metadata(folder.path().join("web1.pcapng")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
@@ -170,7 +319,7 @@ mod tests {
     #[test]
     fn a_folder_that_is_gone_loses_packets_and_says_how_many() {
         let folder = tempfile::tempdir().unwrap();
-        let (told, heard) = std::sync::mpsc::channel();
+        let (told, heard) = mpsc::channel();
         let say: Say = Box::new(move |text| drop(told.send(text.to_owned())));
         let mut kept = Kept::new(&folder.path().join("gone"), &"web1".parse().unwrap(), say).unwrap();
         kept.begin(b"head".to_vec());

@@ -11,19 +11,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use self::begun::{Begun, Errors, Head};
-use self::kept::Kept;
+use self::begun::{Begun, Errors, KIND};
+use self::kept::{Kept, Told};
 use super::act::Clock;
 use super::ask::Asker;
+use super::stream::{Head, Tries};
 use super::verb::{MOST_CAPTURED, Verb};
 use super::{Chunk, ExitStatus, OutputStream, Source};
 use crate::capture::pcapng::{About, Writer};
 use crate::capture::{self, Attempted, Watch};
 use crate::conductor::shell::Outbox;
-use crate::core::effect::is_final;
 use crate::core::event::{
     Failure, FailureKind, LogLine, LogSource, PacketEvent, ProbeId, ProbeOutcome, Sighting, Vantage,
 };
@@ -33,19 +33,19 @@ use crate::types::{HostName, Seq, Span, Time, Untrusted};
 
 /// As much of a packet is kept, in bytes: the helper tells tcpdump the same.
 const SNAP: u32 = 128;
-/// Between two tries: longer each time, up to the last. A host that boots is away for seconds.
-const WAITS: [u64; 5] = [1, 2, 5, 10, 20];
-/// Before a host that has no tcpdump, or no helper, is asked again, in seconds.
-const REFUSED: u64 = 60;
 /// What was found is handed on this often while packets come ...
 const BUSY: Duration = Duration::from_millis(100);
 /// ... and this often while none do.
 const IDLE: Duration = Duration::from_secs(1);
+/// The hash of a file that is written is told this often.
+const TELL: Duration = Duration::from_secs(60);
 
 /// What reaches a host's capture from elsewhere in this process.
 enum Word {
     Attempted(Box<Attempted>),
     Marked(Time, Untrusted),
+    /// Nothing more is kept; answered once that is so and told.
+    Enough(oneshot::Sender<()>),
 }
 
 /// The captures that run, for those who have something to tell them. Cheap to clone.
@@ -70,6 +70,22 @@ impl Captures {
     pub fn marked(&self, at: Time, note: &Untrusted) {
         for capture in self.all().values() {
             let _heard_or_not = capture.send(Word::Marked(at, note.clone()));
+        }
+    }
+
+    /// The session ends: what is kept is finished, and its hashes are told to the loop.
+    pub async fn enough(&self) {
+        let asked: Vec<_> = self
+            .all()
+            .values()
+            .filter_map(|capture| {
+                let (done, told) = oneshot::channel();
+                capture.send(Word::Enough(done)).is_ok().then_some(told)
+            })
+            .collect();
+        for told in asked {
+            // One that ends without a word keeps nothing.
+            let _told_or_gone = told.await;
         }
     }
 
@@ -139,7 +155,15 @@ impl Task {
         let words = self.captures.join(&host);
         let kept = self.folder.as_deref().and_then(|folder| self.kept(folder, &host));
         let watch = Watch::new(host, addresses.iter().copied());
-        let mut running = Running { task: &self, words, watch, writer: Writer::default(), kept, said: None };
+        let mut running = Running {
+            task: &self,
+            words,
+            watch,
+            writer: Writer::default(),
+            kept,
+            said: None,
+            tells: Instant::now() + TELL,
+        };
         if addresses.len() > MOST_CAPTURED {
             let more = addresses.len() - MOST_CAPTURED;
             self.say(&format!(
@@ -147,25 +171,21 @@ impl Task {
             ));
         }
         let verb = Verb::Capture(addresses.to_vec());
-        let mut waits = WAITS.iter();
+        let mut tries = Tries::default();
         loop {
             let failure = match self.asker.stream(&verb).await {
                 Ok((stream, nonce)) => {
-                    let (failure, began) = running.follow(stream, Head::new(nonce)).await;
+                    let (failure, began) = running.follow(stream, Head::new(&KIND, nonce)).await;
                     if began {
-                        waits = WAITS.iter();
+                        tries.began();
                     }
                     failure
                 }
                 Err(failure) => failure,
             };
             running.unseen(&failure).await;
-            let wait = match failure.kind {
-                kind if is_final(kind) => return failure.what,
-                FailureKind::NotEnrolled | FailureKind::Refused => REFUSED,
-                _ => *waits.next().unwrap_or(&WAITS[WAITS.len() - 1]),
-            };
-            running.wait(Duration::from_secs(wait)).await;
+            let Some(wait) = tries.after(&failure) else { return failure.what };
+            running.wait(wait).await;
         }
     }
 
@@ -187,6 +207,13 @@ impl Task {
     async fn tell(&self, event: PacketEvent) {
         self.outbox.sample(self.id, Sample::Packet(Box::new(event))).await;
     }
+
+    async fn tell_kept(&self, told: Vec<Told>) {
+        for (file, over) in told {
+            let host = self.asker.host().clone();
+            self.tell(PacketEvent::Kept { host, file, over }).await;
+        }
+    }
 }
 
 fn line(outbox: &Outbox, clock: &Clock, host: &HostName, text: &str) {
@@ -202,11 +229,22 @@ struct Running<'a> {
     kept: Option<Kept>,
     /// Why packets are not seen, as it was told last; none while they are.
     said: Option<Untrusted>,
+    /// When the hash of the file that is written is told next.
+    tells: Instant,
 }
 
 impl Running<'_> {
-    fn word(&mut self, word: Word) {
+    async fn word(&mut self, word: Word, blocks: &mut Blocks) {
         match word {
+            Word::Enough(done) => {
+                blocks.hand_on(self.kept.as_mut());
+                if let Some(kept) = self.kept.take() {
+                    let told = tokio::task::spawn_blocking(|| kept.end()).await.unwrap_or_default();
+                    self.task.tell_kept(told).await;
+                }
+                // Whoever asked may have gone.
+                let _heard_or_not = done.send(());
+            }
             Word::Attempted(attempt) => self.watch.attempted(*attempt),
             Word::Marked(at, note) => {
                 self.writer.mark(&format!("{} {}", at.format("%H:%M:%SZ"), note.shown()))
@@ -220,7 +258,7 @@ impl Running<'_> {
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(until) => break,
-                Some(word) = self.words.recv() => self.word(word),
+                Some(word) = self.words.recv() => self.word(word, &mut Blocks::default()).await,
             }
         }
         self.hand_on().await;
@@ -232,6 +270,13 @@ impl Running<'_> {
         for event in found.events {
             self.task.tell(event).await;
         }
+        let Some(kept) = &self.kept else { return };
+        if Instant::now() >= self.tells {
+            kept.tell();
+            self.tells = Instant::now() + TELL;
+        }
+        let told = kept.told();
+        self.task.tell_kept(told).await;
     }
 
     /// Told once for each reason.
@@ -278,9 +323,9 @@ impl Running<'_> {
                         } else {
                             match head.push(&bytes) {
                                 Ok(None) => continue,
-                                Ok(Some((begun, rest))) => {
+                                Ok(Some((answer, rest))) => {
                                     began = true;
-                                    self.begin(begun, &mut blocks).await;
+                                    self.begin(Begun::read(&answer), &mut blocks).await;
                                     rest
                                 }
                                 Err((kind, what)) => return (failed(kind, what), began),
@@ -296,7 +341,7 @@ impl Running<'_> {
                         return (ended(&host, head.finish(), stream, errors.last()).await, began);
                     }
                 },
-                Some(word) = self.words.recv() => self.word(word),
+                Some(word) = self.words.recv() => self.word(word, &mut blocks).await,
             }
         }
     }
@@ -344,7 +389,7 @@ impl Running<'_> {
     fn said(&mut self, line: &str, blocks: &mut Blocks) {
         let Some(count) = capture::dropped(line) else { return };
         let now = self.task.now();
-        self.watch.dropped(count, now);
+        self.watch.counted(capture::captured(line), count, now);
         if count > 0 && self.kept.is_some() && blocks.about.is_none() {
             let there = now.saturating_add_signed(self.watch.offset());
             self.writer.dropped(there, count, &mut blocks.bytes);

@@ -115,18 +115,92 @@ async fn what_explains_waits_until_what_it_explains_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_explains_takes_a_host_a_third_of_the_time_at_most_and_all_get_their_turn() {
+async fn what_explains_takes_a_host_a_third_of_the_time_at_most_while_all_is_well() {
     let places = Arc::new(Told { takes: Duration::from_secs(3), ..Told::default() });
-    let board = Board::default();
     let tasks: Vec<ProbeTask> =
         (0..60).map(|n| task(n, Vantage::Inside, VantageKind::Outside, Span::secs(1))).collect();
-    for task in &tasks {
-        board.took(&task.id, &ProbeOutcome::fail(FailKind::NoAnswer, "no answer"));
-    }
-    let (asked, seen) = after(90, tasks, &places, &board).await;
+    let (asked, seen) = after(90, tasks, &places, &Board::default()).await;
     assert!((10..=11).contains(&asked.len()), "{asked:?}");
     assert!(asked.iter().all(|(_, n)| *n == SOME), "{asked:?}");
     assert!(seen.len() >= 60 * 3, "{}", seen.len());
+}
+
+/// How old the newest look was at most while the target failed, and how many questions there were at a time.
+async fn oldest(takes: Duration, outcome: ProbeOutcome, every: Span, calm: u16) -> (Duration, usize) {
+    struct Slow {
+        takes: Duration,
+        outcome: ProbeOutcome,
+        now: Mutex<(usize, usize)>,
+    }
+    impl Places for Slow {
+        async fn ask(&self, _: &HostName, looks: Vec<Look>) -> Result<Vec<Looked>, Unasked> {
+            {
+                let mut now = self.now.lock().unwrap();
+                now.0 += 1;
+                now.1 = now.1.max(now.0);
+            }
+            tokio::time::sleep(self.takes).await;
+            self.now.lock().unwrap().0 -= 1;
+            let outcome = self.outcome.clone();
+            let phases = Phases::default();
+            Ok(vec![Looked { outcome, local: None, phases, status: None, certificate: None }; looks.len()])
+        }
+    }
+    let places = Slow { takes, outcome, now: Mutex::default() };
+    let board = Board::default();
+    let tasks: Vec<ProbeTask> =
+        (0..=calm).map(|n| task(n, Vantage::Inside, VantageKind::Outside, every)).collect();
+    let subject = tasks[0].id.clone();
+    let seen = Mutex::new(None);
+    let watching = watch(tasks, &places, &board, async |id, _, _| {
+        if id == subject {
+            *seen.lock().unwrap() = Some(Instant::now());
+        }
+    });
+    let fails = async {
+        let mut most = Duration::ZERO;
+        // It begins to fail at any moment of the calm turn, and fails for a while, again and again.
+        for n in 0..40 {
+            tokio::time::sleep(Duration::from_millis(16_000 + 370 * n)).await;
+            board.took(&subject, &ProbeOutcome::fail(FailKind::NoAnswer, "no answer in 3s"));
+            let mut newest = Instant::now();
+            for _ in 0..600 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                newest = newest.max(seen.lock().unwrap().unwrap_or(newest));
+                most = most.max(newest.elapsed());
+            }
+            board.took(&subject, &ProbeOutcome::Ok { took: Span::ms(1), said: "open".into() });
+        }
+        most
+    };
+    tokio::select! {
+        () = watching => panic!("it has ended"),
+        most = fails => (most, places.now.lock().unwrap().1),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_explains_a_failure_is_never_old_and_questions_do_not_pile_up() {
+    let ok = || ProbeOutcome::Ok { took: Span::ms(1), said: "open".into() };
+    let hangs = || ProbeOutcome::fail(FailKind::Silence, "no answer in 3s");
+    for (takes, outcome, every, calm, limit) in [
+        // A sound host answers within the pace that it is asked at.
+        (100, ok(), 2, 0, 2_200),
+        (100, ok(), 2, 20, 2_800),
+        // Of a probe that the plan makes once a minute as well.
+        (100, ok(), 60, 0, 5_200),
+        // A service that hangs: each look takes its timeout, and the next follows at once.
+        (3_100, hangs(), 2, 0, 6_600),
+        (3_100, hangs(), 2, 20, 6_600),
+        // A slow host is given time between two questions, and not for long.
+        (5_000, ok(), 2, 0, 13_100),
+        (20_000, ok(), 2, 0, 43_100),
+    ] {
+        let takes = Duration::from_millis(takes);
+        let (most, at_a_time) = oldest(takes, outcome.clone(), Span::secs(every), calm).await;
+        assert!(most <= Duration::from_millis(limit), "{most:?} with {takes:?} {outcome:?} {every} {calm}");
+        assert_eq!(at_a_time, 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,8 +15,8 @@ use super::checker::{Broken, Checker, Judge, Seen};
 use super::settings::Settings;
 use super::transport::{self, ProxyChild, address};
 use super::{Connected, auth};
-use crate::host::HostError;
 use crate::host::config::{self, Effective, Proxy};
+use crate::host::{HostError, Reach};
 use crate::types::{HostName, Span, Untrusted};
 
 /// sshd's `MaxSessions` is 10; two are left to others who share the connection's account limits.
@@ -101,12 +101,14 @@ impl Session {
 
 /// Dropping a handle does not disconnect while a channel lives, so say so.
 async fn goodbye(handle: &Handle<Checker>, mut ended: watch::Receiver<()>) {
-    if handle.disconnect(Disconnect::ByApplication, "", "").await.is_ok() {
-        // The session's task has ended once its side of this is dropped.
-        let over = async { while ended.changed().await.is_ok() {} };
-        // A peer that doesn't take the last packet is left behind.
-        let _sent_or_not = tokio::time::timeout(Duration::from_secs(1), over).await;
-    }
+    let said = async {
+        if handle.disconnect(Disconnect::ByApplication, "", "").await.is_ok() {
+            // The session's task has ended once its side of this is dropped.
+            while ended.changed().await.is_ok() {}
+        }
+    };
+    // A peer that doesn't take the last packet is left behind.
+    let _sent_or_not = tokio::time::timeout(Duration::from_secs(1), said).await;
 }
 
 /// How far a connection is taken.
@@ -265,9 +267,11 @@ async fn exchange(
         Ok(Ok(handle)) => Ok(handle),
         Ok(Err(Broken::Refused(refusal))) => Err(*refusal),
         Ok(Err(Broken::Ssh(error))) => Err(of_handshake(&address, error)),
-        Err(_) => Err(HostError::Dropped {
+        // A busy sshd drops; one that takes a connection and is silent hangs, and so would the next try.
+        Err(_) => Err(HostError::Unreachable {
             address: address.clone(),
-            what: format!("no key exchange within {timeout}").into(),
+            reach: Reach::TimedOut,
+            detail: format!("the connection is taken, and no key exchange follows within {timeout}"),
         }),
     };
     match (exchanged, transport.proxy) {
@@ -281,7 +285,9 @@ async fn exchange(
             notes: judge.problems(),
         }),
         // What it said tells more than that no session came of it.
-        (Err(HostError::Dropped { .. }), Some(proxy)) => Err(proxy.failure().await),
+        (Err(HostError::Dropped { .. } | HostError::Unreachable { .. }), Some(proxy)) => {
+            Err(proxy.failure().await)
+        }
         (Err(error), _) => Err(error),
     }
 }

@@ -16,8 +16,9 @@ mod settings;
 mod transport;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::{Mutex, oneshot, watch};
 
 pub use keys::KeyStore;
 pub use settings::{Pacing, Settings};
@@ -81,14 +82,32 @@ struct Inner {
     settings: Arc<Settings>,
     control: Slot,
     streams: Slot,
+    /// Whether goodbye is being said: then nobody connects, or goes on doing so.
+    closing: watch::Sender<bool>,
 }
 
-type Slot = Mutex<Option<Arc<Session>>>;
+/// One of the two connections.
+#[derive(Default)]
+struct Slot {
+    kept: Mutex<Standing>,
+    /// How many tries to connect have ended.
+    tried: AtomicU64,
+}
+
+/// What came of the last try to connect.
+#[derive(Default)]
+enum Standing {
+    #[default]
+    Not,
+    Up(Arc<Session>),
+    Failed(HostError),
+}
 
 impl Link {
     /// A link that has no connection yet.
     pub fn new(target: Target, settings: Arc<Settings>) -> Self {
-        Self(Arc::new(Inner { target, settings, control: Slot::default(), streams: Slot::default() }))
+        let (control, streams) = (Slot::default(), Slot::default());
+        Self(Arc::new(Inner { target, settings, control, streams, closing: watch::Sender::new(false) }))
     }
 
     /// The host that it leads to.
@@ -214,7 +233,10 @@ impl Link {
     pub async fn fresh(&self, timeout: Span) -> Result<(), HostError> {
         let Destination::Ssh(to) = &self.0.target.destination else { return Ok(()) };
         let proof = async {
-            let via = self.0.control.lock().await.as_ref().and_then(|session| session.via().cloned());
+            let via = match &*self.0.control.kept.lock().await {
+                Standing::Up(session) => session.via().cloned(),
+                Standing::Not | Standing::Failed(_) => None,
+            };
             connect::fresh(&self.0.target.host, to, via, &self.0.settings).await
         };
         match tokio::time::timeout(timeout.into(), proof).await {
@@ -223,29 +245,54 @@ impl Link {
         }
     }
 
-    /// Says goodbye on both connections. The next command connects again.
+    /// Says goodbye on both connections. Whoever waits for one waits no longer; the next command connects again.
     pub async fn close(&self) {
+        self.0.closing.send_replace(true);
         for slot in [&self.0.control, &self.0.streams] {
-            let session = slot.lock().await.take();
-            if let Some(session) = session {
+            if let Standing::Up(session) = std::mem::take(&mut *slot.kept.lock().await) {
                 session.close().await;
             }
         }
+        self.0.closing.send_replace(false);
     }
 
     async fn session(&self, lane: Lane, to: &str) -> Result<Arc<Session>, HostError> {
+        let mut closing = self.0.closing.subscribe();
+        tokio::select! {
+            biased;
+            // Its sender lives in this link.
+            _ = closing.wait_for(|closing| *closing) => {
+                let what = "the connection is given up here".into();
+                Err(HostError::Lost { address: to.to_owned(), what, started: false })
+            }
+            session = self.made(lane, to) => session,
+        }
+    }
+
+    /// The connection, made if it does not stand. Those who ask while a try is under way share what comes of it: on a
+    /// host that hangs each would wait for the tries of all before it.
+    async fn made(&self, lane: Lane, to: &str) -> Result<Arc<Session>, HostError> {
         let slot = match lane {
             Lane::Control => &self.0.control,
             Lane::Streams => &self.0.streams,
         };
-        let mut kept = slot.lock().await;
-        if let Some(session) = kept.as_ref().filter(|session| !session.is_used_up()) {
-            return Ok(Arc::clone(session));
+        let tried = slot.tried.load(Ordering::SeqCst);
+        let mut kept = slot.kept.lock().await;
+        match &*kept {
+            Standing::Up(session) if !session.is_used_up() => return Ok(Arc::clone(session)),
+            Standing::Failed(error) if slot.tried.load(Ordering::SeqCst) != tried => {
+                return Err(error.clone());
+            }
+            Standing::Not | Standing::Up(_) | Standing::Failed(_) => {}
         }
-        *kept = None;
-        let session = Arc::new(connect::connect(&self.0.target.host, to, &self.0.settings).await?);
-        *kept = Some(Arc::clone(&session));
-        Ok(session)
+        *kept = Standing::Not;
+        let made = connect::connect(&self.0.target.host, to, &self.0.settings).await.map(Arc::new);
+        *kept = match &made {
+            Ok(session) => Standing::Up(Arc::clone(session)),
+            Err(error) => Standing::Failed(error.clone()),
+        };
+        slot.tried.fetch_add(1, Ordering::SeqCst);
+        made
     }
 }
 

@@ -110,7 +110,8 @@ impl Sample {
                 Box::new(Flow { asked: if dark { 3 } else { 1 }, granted, completed, ..Flow::default() });
             let (host, local) = (customer.host.clone(), "203.0.113.5:51034".parse().expect("an end"));
             if host.as_str() != "web1" {
-                let matched = PacketEvent::Matched { host, probe, vantage: Vantage::Cockpit, local, flow };
+                let (vantage, ended) = (Vantage::Cockpit, None);
+                let matched = PacketEvent::Matched { host, probe, vantage, local, ended, flow };
                 sample.say(id, Said::Packet(Box::new(matched)));
             }
         }
@@ -195,6 +196,7 @@ impl Sample {
                     probe: probe.clone(),
                     vantage: Vantage::Cockpit,
                     local: "198.51.100.7:40110".parse().expect("a socket"),
+                    ended: None,
                     flow: Box::new(flow),
                 })),
             );

@@ -15,8 +15,8 @@ pub(super) fn is_counted(state: &State, line: Line) -> bool {
     line::countdowns(state).iter().any(|(_, other, _)| *other == line)
 }
 
-/// What an alarm says now, in full and in fewer words.
-fn fact(state: &State, cause: &Cause, alarm: &Alarm, now: Time) -> (String, String) {
+/// What an alarm says now, in full; and in fewer and fewer words, where it can be said so.
+fn fact(state: &State, cause: &Cause, alarm: &Alarm, now: Time) -> (String, Vec<String>) {
     match cause {
         Cause::Customer(customer) => {
             let judged = verdict::of_customer(state, customer, now);
@@ -25,9 +25,24 @@ fn fact(state: &State, cause: &Cause, alarm: &Alarm, now: Time) -> (String, Stri
                 (Some((since, _)), _) => format!("FAIL {since}: {}", judged.gist),
                 (None, verdict) => format!("{}: {}", verdict.word(), judged.gist),
             };
-            (judged.said, format!("{customer} {brief}"))
+            let mut fewer = vec![format!("{customer} {brief}"), format!("{customer}: {}", judged.gist)];
+            if !judged.heading.is_empty() {
+                fewer.insert(0, format!("{customer} {}: {}", judged.heading, judged.gist));
+            }
+            (judged.said, fewer)
         }
-        Cause::Host(_) | Cause::Unit { .. } | Cause::Vantage(_) => (alarm.said.shown(), String::new()),
+        Cause::Logs(host) => (logs(state, host, alarm, now), Vec::new()),
+        Cause::Host(_) | Cause::Unit { .. } | Cause::Vantage(_) => (alarm.said.shown(), Vec::new()),
+    }
+}
+
+/// How often a host's logs tell of errors now, and since when that is an alarm; while they are not seen, what
+/// was so when it was raised.
+fn logs(state: &State, host: &HostName, alarm: &Alarm, now: Time) -> String {
+    let ago = Span::between(alarm.since, now).brief();
+    match state.logs.get(host) {
+        Some(logs) if logs.since.is_some() => format!("{host}: {}; for {ago}", logs.words(now)),
+        Some(_) | None => format!("{}, {ago} ago; its logs are not seen now", alarm.said.shown()),
     }
 }
 
@@ -67,7 +82,7 @@ pub(super) fn countdowns(view: &View, now: Time) -> Vec<Banner> {
             Some((_, cause, alarm)) => fact(state, cause, alarm, now),
             None => {
                 let why = state.alarms.line(host, line).map_or_else(String::new, |met| met.why.shown());
-                (format!("{host}: {why}"), String::new())
+                (format!("{host}: {why}"), Vec::new())
             }
         };
         let calm = state.plan.as_ref().is_some_and(|plan| line::is_calm(state, plan, host, line, now));
@@ -77,7 +92,8 @@ pub(super) fn countdowns(view: &View, now: Time) -> Vec<Banner> {
             met(state, line)
         );
         let more = More {
-            brief: (brief, format!("{host} ROLLS BACK in {left}")),
+            brief,
+            soon: format!("{host} ROLLS BACK in {left}"),
             cause: first.map(|(_, cause, _)| cause.clone()),
             place: first.map_or((0, 0), |(place, _, _)| (place, state.alarms.raised.len())),
             seen: first.is_some_and(|(_, _, alarm)| alarm.acknowledged.is_some()),
@@ -135,7 +151,8 @@ pub(super) fn others(view: &View, now: Time) -> Vec<Banner> {
                     |host| then(state, &host, now),
                 ),
                 more: Some(More {
-                    brief: (brief, String::new()),
+                    brief,
+                    soon: String::new(),
                     cause: Some((*cause).clone()),
                     place: (place + 1, of),
                     seen: alarm.acknowledged.is_some(),

@@ -37,19 +37,28 @@ pub(super) fn line(theme: &Theme, state: &State, batch: &Batch, now: Time, width
     let wide = width >= 100;
     let watched = watched(state, batch, now);
     let (role, word) = if watched.is_some() { (Role::Busy, "BAKE") } else { (Role::Warn, "OPEN") };
-    let mut text = Text::of(role, format!(" {} {word} ", theme.glyph(role))).add(Role::Strong, batch.label());
+    let mut head = Text::of(role, format!(" {} {word} ", theme.glyph(role))).add(Role::Strong, batch.label());
     if let Some(span) = watched {
-        text.push(Role::Busy, format!("  {} left", left(span)));
+        head.push(Role::Busy, format!("  {} left", left(span)));
     }
-    let (role, what) = confirming(state, batch, watched.is_some(), now, wide);
-    text.push(role, format!("  {what}"));
-    if let (true, Some(at)) = (wide, batch.fires_at()) {
-        text.push(Role::Dim, format!("  else rolls back {}", stamp(at, now)));
-    }
-    text
+    let fires = batch.fires_at().filter(|_| wide);
+    let fires = fires.map_or_else(String::new, |at| format!("  else rolls back {}", stamp(at, now)));
+    // Fewer are named before it is cut off when it rolls back by itself.
+    let with = |named: usize| {
+        let (role, what) = confirming(state, batch, watched.is_some(), now, (wide, named));
+        head.clone().add(role, format!("  {what}")).add(Role::Dim, fires.clone())
+    };
+    let mut texts = (0..=NAMED).rev().map(with);
+    texts.find(|text| text.width() <= width).unwrap_or_else(|| with(0))
 }
 
-fn confirming(state: &State, batch: &Batch, bakes: bool, now: Time, wide: bool) -> (Role, String) {
+fn confirming(
+    state: &State,
+    batch: &Batch,
+    bakes: bool,
+    now: Time,
+    (wide, named): (bool, usize),
+) -> (Role, String) {
     if let Some((at, failure)) = &batch.unconfirmed_since {
         let (when, why) = (at.format("%H:%M:%SZ"), failure.what.shown());
         // What a person said is not said again by itself.
@@ -84,15 +93,21 @@ fn confirming(state: &State, batch: &Batch, bakes: bool, now: Time, wide: bool) 
         let how = if wide { "confirmed by itself at" } else { "confirmed" };
         return (Role::Plain, format!("{how} {} when {probes}", stamp(at, now)));
     }
-    let named: Vec<String> = open
+    let wait = if bakes { "then waits for" } else { "not confirmed: waits for" };
+    let all = open.len();
+    let more = all.saturating_sub(named);
+    let first: Vec<String> = open
         .iter()
-        .take(NAMED)
+        .take(named)
         .map(|(id, probe)| format!("{} {} {}", id.customer, target(&probe.probe.target), word(probe, now)))
         .collect();
-    let more = open.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let wait = if bakes { "then waits for" } else { "not confirmed: waits for" };
-    (Role::Warn, format!("{wait} {}{more}", named.join(", ")))
+    let what = match (first.is_empty(), more) {
+        (true, 1) => "1 required probe".to_owned(),
+        (true, _) => format!("{all} required probes"),
+        (false, 0) => first.join(", "),
+        (false, _) => format!("{} and {more} more", first.join(", ")),
+    };
+    (Role::Warn, format!("{wait} {what}"))
 }
 
 /// What still runs the code of before: the probes have seen that, not the new one.

@@ -37,8 +37,10 @@ pub(in crate::tui) struct Banner {
 /// What an alarm's banner has beside its words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::tui) struct More {
-    /// The fact in fewer words, for where there is little room, and what follows by itself before it.
-    pub(super) brief: (String, String),
+    /// The fact in fewer and fewer words, for where there is little room.
+    pub(super) brief: Vec<String>,
+    /// What follows by itself, where something does.
+    pub(super) soon: String,
     /// What it is about, where it is an alarm that can be acknowledged.
     pub(in crate::tui) cause: Option<Cause>,
     /// Its place among the alarms, and how many there are.
@@ -372,12 +374,15 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, are
     let room = Rect { width: first.width.saturating_sub(tail.len() as u16), ..first };
     let head = format!(" {sign} {word}{gap}");
     let width = usize::from(room.width).saturating_sub(head.chars().count());
-    let fits = banner.fact.chars().count() <= width;
-    let fact = banner.more.as_ref().filter(|more| !fits && !more.brief.0.is_empty());
-    let fact = fact.map_or(&banner.fact, |more| &more.brief.0);
+    let brief = banner.more.iter().flat_map(|more| &more.brief);
+    let all: Vec<&String> = std::iter::once(&banner.fact).chain(brief).collect();
+    let within = |width: usize| {
+        let fits = all.iter().find(|fact| fact.chars().count() <= width);
+        fits.or(all.last()).map_or("", |fact| fact.as_str())
+    };
     if area.height >= 2 {
-        canvas.text(room, &Text::of(role, format!("{head}{fact}")));
-        let soon = banner.more.as_ref().map(|more| &more.brief.1).filter(|soon| !soon.is_empty());
+        canvas.text(room, &Text::of(role, format!("{head}{}", within(width))));
+        let soon = banner.more.as_ref().map(|more| &more.soon).filter(|soon| !soon.is_empty());
         let then = match soon {
             Some(soon) if banner.then.chars().count() + 3 > usize::from(area.width) => {
                 format!("   {soon}   R=sheet   :keep REASON")
@@ -387,8 +392,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, are
         canvas.text(row(area, 1), &Text::of(role, then));
     } else {
         // What happens by itself is seen, whatever else is cut off.
-        let soon = banner.more.as_ref().map_or("", |more| more.brief.1.as_str());
+        let soon = banner.more.as_ref().map_or("", |more| more.soon.as_str());
         let gap = if soon.is_empty() { "" } else { "  " };
+        let fact = within(width.saturating_sub(soon.len() + gap.len()));
         canvas.text(room, &Text::of(role, format!("{head}{soon}{gap}{fact}  {}", banner.then)));
     }
     canvas.text_right(first, &Text::of(role, tail));

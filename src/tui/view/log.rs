@@ -1,13 +1,19 @@
 //! The log: what operations print and what holdpoint says of hosts. Only the lines in sight are
 //! formatted.
 
+use ratatui::layout::Rect;
+
 use super::listing::Listing;
-use super::paint::Text;
+use super::paint::{Text, wrap};
 use crate::core::View;
 use crate::core::event::{LogLine, LogSource};
+use crate::core::state::tenths;
 use crate::tui::theme::Role;
 use crate::tui::ui::{Pane, Ui};
 use crate::types::{HostName, Time, Untrusted};
+
+/// Rows that the whole of one line may take.
+const LONGEST: usize = 4;
 
 /// Lines that the pane shows, the newest first, from a number of pushed lines backwards.
 fn lines<'v>(view: &'v View, ui: &Ui, until: u64) -> impl Iterator<Item = &'v LogLine> + use<'v> {
@@ -26,10 +32,19 @@ pub(in crate::tui) fn count(view: &View, ui: &Ui, until: u64) -> usize {
     lines(view, ui, until).count()
 }
 
-pub(super) fn listing(view: &View, ui: &Ui, now: Time, height: usize) -> Listing {
+pub(super) fn listing(view: &View, ui: &Ui, now: Time, area: Rect) -> Listing {
+    let (width, height) = (usize::from(area.width), usize::from(area.height.saturating_sub(1)).max(1));
     let (until, back) = ui.log.still.unwrap_or((view.state.log.pushed(), 0));
-    let mut rows: Vec<Text> = lines(view, ui, until).skip(back).take(height.max(1)).map(line).collect();
-    rows.reverse();
+    let mut shown: Vec<&LogLine> = lines(view, ui, until).skip(back).take(height).collect();
+    // Where it stands still the newest line is there as a whole.
+    let whole = ui.log.still.and_then(|_| shown.first()).map_or_else(Vec::new, |line| whole(line, width));
+    let whole = &whole[..whole.len().min(height.saturating_sub(1))];
+    shown.truncate(height - whole.len());
+    shown.reverse();
+    let cursor = ui.log.still.and_then(|_| shown.len().checked_sub(1));
+    let host = ui.log.all || ui.host(view).is_none();
+    let mut rows: Vec<Text> = shown.into_iter().map(|shown| line(shown, host, width)).collect();
+    rows.extend(whole.iter().map(|piece| Text::of(Role::Plain, format!("   {piece}"))));
     let of = match (ui.log.all, ui.host(view)) {
         (false, Some(host)) => host.to_string(),
         (true, _) | (false, None) => "all hosts".to_owned(),
@@ -56,7 +71,17 @@ pub(super) fn listing(view: &View, ui: &Ui, now: Time, height: usize) -> Listing
     if rows.is_empty() {
         rows.push(Text::of(Role::Dim, " no lines"));
     }
-    Listing { title, rows, ..Listing::default() }
+    Listing { title, rows, cursor, ..Listing::default() }
+}
+
+/// What a line has no room for on its row: all of it on rows of its own, not more than it needs.
+fn whole(shown: &LogLine, width: usize) -> Vec<String> {
+    if line(shown, false, width).width() <= width {
+        return Vec::new();
+    }
+    let mut pieces = wrap(&shown.text.shown(), width.saturating_sub(4));
+    pieces.truncate(LONGEST);
+    pieces
 }
 
 /// The last part of a path: the whole of it leaves no room for what the line says.
@@ -72,26 +97,87 @@ fn errors(view: &View, host: &HostName, now: Time) -> Option<(Role, String)> {
         return Some((Role::Unknown, format!("  logs not seen: {}", why.shown())));
     }
     let lately = logs.errors_now(now)?;
-    let role = if logs.many_errors(now) { Role::Warn } else { Role::Dim };
+    let role = if logs.many_errors(None, now) { Role::Warn } else { Role::Dim };
     let before = match logs.errors_before(now) {
-        Some(tenths) => format!("{}.{}", tenths / 10, tenths % 10),
+        Some(before) => tenths(before),
         None => "?".to_owned(),
     };
     Some((role, format!("  errors {lately}/min (before {before})")))
 }
 
-fn line(line: &LogLine) -> Text {
+/// A row: with its host where they are of several, with milliseconds where there is room for them.
+fn line(line: &LogLine, host: bool, width: usize) -> Text {
     let by = line.by.as_ref().map(|by| format!("{}: ", by.shown())).unwrap_or_default();
-    let (host, ink, from) = match &line.source {
-        LogSource::Operation(_) => (Role::LogHost, Role::Plain, String::new()),
-        LogSource::Holdpoint => (Role::LogOwn, Role::LogOwn, "holdpoint: ".to_owned()),
-        LogSource::Journal => (Role::LogHost, Role::Plain, by),
-        LogSource::File(path) => (Role::LogHost, Role::Plain, format!("{}: ", file_name(path))),
+    let text = line.text.shown();
+    let (name, ink, from, text) = match &line.source {
+        LogSource::Operation(_) => (Role::LogHost, Role::Plain, String::new(), text.as_str()),
+        LogSource::Holdpoint => (Role::LogOwn, Role::LogOwn, "holdpoint: ".to_owned(), text.as_str()),
+        LogSource::Journal => (Role::LogHost, Role::Plain, by, text.as_str()),
+        LogSource::File(path) => {
+            (Role::LogHost, Role::Plain, format!("{}: ", file_name(path)), unstamped(&text))
+        }
     };
     // A word as well as a colour.
     let (ink, from) = if line.error { (Role::Warn, format!("ERR {from}")) } else { (ink, from) };
-    Text::of(Role::LogTime, format!(" {} ", line.at.format("%H:%M:%S%.3fZ")))
-        .cell(host, line.host.as_str(), 8)
-        .add(Role::Plain, " ")
-        .add(ink, format!("{from}{}", line.text.shown()))
+    let time = if width >= 100 { "%H:%M:%S%.3fZ" } else { "%H:%M:%SZ" };
+    let mut row = Text::of(Role::LogTime, format!(" {} ", line.at.format(time)));
+    if host {
+        row = row.cell(name, line.host.as_str(), 8).add(Role::Plain, " ");
+    }
+    row.add(ink, format!("{from}{text}"))
+}
+
+/// A line of a file without the date and time that it begins with: the row has when it came, and little room.
+fn unstamped(text: &str) -> &str {
+    let is = |pattern: &[u8]| {
+        let fits = |(seen, wanted): (&u8, &u8)| match wanted {
+            b'0' => seen.is_ascii_digit(),
+            b'-' => matches!(seen, b'-' | b'/'),
+            b' ' => matches!(seen, b' ' | b'T'),
+            wanted => seen == wanted,
+        };
+        text.len() > pattern.len() && text.as_bytes().iter().zip(pattern).all(fits)
+    };
+    if !is(b"0000-00-00 00:00:00") {
+        return text;
+    }
+    // Its fraction and its offset.
+    text.split_once(':').and_then(|(_, rest)| rest.split_once(' ')).map_or(text, |(_, rest)| rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_and_time_that_a_line_begins_with_is_left_out() {
+        for (line, rest) in [
+            ("2026/11/21 23:12:44 [error] 612#612: *13 x", "[error] 612#612: *13 x"),
+            ("2026-11-21 23:12:44.123 UTC [7] ERROR:  x", "UTC [7] ERROR:  x"),
+            ("2026-11-21T23:12:44.123456+01:00 web1 x", "web1 x"),
+            ("2026/11/21 23:12:44", "2026/11/21 23:12:44"),
+            ("2026/11/21 23:12:4x y z", "2026/11/21 23:12:4x y z"),
+            ("127.0.0.1 - - [21/Nov/2026:23:12:44 +0000] x", "127.0.0.1 - - [21/Nov/2026:23:12:44 +0000] x"),
+            ("\u{e4}\u{e4}26/11/21 23:12:44 x", "\u{e4}\u{e4}26/11/21 23:12:44 x"),
+            ("", ""),
+        ] {
+            assert_eq!(unstamped(line), rest, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_cut_is_told_as_a_whole_and_bounded() {
+        let said = |text: String| {
+            let at = "2026-11-21T22:00:00Z".parse().expect("a time");
+            let source = LogSource::File("/var/log/nginx/error.log".into());
+            LogLine { error: true, ..LogLine::new("web1".parse().expect("a host"), source, at, text.into()) }
+        };
+        let short = said("2026/11/21 22:00:00 [error] x".to_owned());
+        assert_eq!(line(&short, false, 80).plain(), " 22:00:00Z ERR error.log: [error] x");
+        assert_eq!(line(&short, true, 120).plain(), " 22:00:00.000Z web1     ERR error.log: [error] x");
+        assert_eq!(whole(&short, 80), Vec::<String>::new());
+        let long = format!("2026/11/21 22:00:00 [error] {}", "upstream ".repeat(12));
+        assert_eq!(whole(&said(long.clone()), 80).join(" ").trim(), long.trim());
+        assert_eq!(whole(&said(long.repeat(40)), 80).len(), LONGEST);
+    }
 }

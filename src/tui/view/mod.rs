@@ -144,7 +144,7 @@ fn listing(theme: &Theme, pane: Pane, view: &View, ui: &Ui, now: Time, area: Rec
         Pane::Hosts => hosts::listing(theme, view, ui, now, area),
         Pane::Updates => updates::listing(theme, view, ui, now, width),
         Pane::Probes => probes::listing(theme, view, ui, now, area),
-        Pane::Log => log::listing(view, ui, now, usize::from(area.height.saturating_sub(1))),
+        Pane::Log => log::listing(view, ui, now, area),
         Pane::Markers => markers::listing(view, ui),
         Pane::Gates => gates::listing(theme, view, ui, now, width),
         Pane::Packets => packets::listing(view, ui, now, area),
@@ -187,7 +187,7 @@ fn draw_panes(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, body: Re
     }
     if wide {
         // With the focus it has room for what is seen from elsewhere.
-        let (most, share) = if ui.pane == Pane::Probes { (56, 62) } else { (44, 49) };
+        let (most, share) = if ui.pane == Pane::Probes { (56, 62) } else { (46, 51) };
         let probes_width = most.min(rest.width * share / 100);
         let middle = Rect { width: rest.width - probes_width - 1, ..rest };
         let right = Rect { x: middle.right() + 1, width: probes_width, ..rest };

@@ -96,7 +96,7 @@ pub(super) fn listing(theme: &Theme, view: &View, ui: &Ui, now: Time, area: Rect
             false => Text::new(),
         };
         let rows = list.iter().enumerate().map(row).collect();
-        let foot = Some(foot(view, &list, cursor, now));
+        let foot = Some(foot(view, &list, cursor, now, width));
         return Listing { title, head: Some(columns.head()), rows, cursor, foot, ..Listing::default() };
     }
     // Three spaces, outside 10, ms 4, two spaces, before 6, age 4: 29 beside these two.
@@ -150,7 +150,7 @@ pub(super) fn listing(theme: &Theme, view: &View, ui: &Ui, now: Time, area: Rect
         head: Some(head),
         rows,
         cursor,
-        foot: Some(foot(view, &list, cursor, now)),
+        foot: Some(foot(view, &list, cursor, now, width)),
         ..Listing::default()
     }
 }
@@ -264,7 +264,7 @@ fn result(theme: &Theme, probe: &ProbeState, health: Health, now: Time) -> (Role
 }
 
 /// The reason of the row under the cursor or, with none, of the first that fails; else the sum.
-fn foot(view: &View, list: &[Listed<'_>], cursor: Option<usize>, now: Time) -> Text {
+fn foot(view: &View, list: &[Listed<'_>], cursor: Option<usize>, now: Time, width: usize) -> Text {
     let made = || list.iter().filter(|listed| listed.made);
     if let Some(Listed { id, probe, .. }) = cursor.and_then(|at| list.get(at)) {
         let judged = verdict::judge(&view.state, id, now);
@@ -272,7 +272,9 @@ fn foot(view: &View, list: &[Listed<'_>], cursor: Option<usize>, now: Time) -> T
         if !matches!(judged.verdict, Verdict::Reachable | Verdict::Unknown) {
             let mut text = Text::of(Role::ProbeFail, format!(" {}", judged.gist));
             if let Some(next) = judged.next {
-                text.push(Role::Dim, format!("   y copies: {next}"));
+                let whole = format!("   y copies: {next}");
+                let fits = text.width() + whole.len() <= width;
+                text.push(Role::Dim, if fits { whole } else { "  y=next".to_owned() });
             }
             return text;
         }

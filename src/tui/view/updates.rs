@@ -75,7 +75,7 @@ fn title(state: &State, host: &Host, now: Time) -> Text {
         match &state.rehearsal {
             Some(rehearsal) => {
                 let at = rehearsal.at.format("%m-%d");
-                title.push(Role::Title, format!(", rehearsed on {} {at}", rehearsal.baseline));
+                title.push(Role::Title, format!(", rehearsed {} {at}", rehearsal.baseline));
             }
             None => {
                 let reference = state.plan.as_ref().and_then(|plan| plan.reference());

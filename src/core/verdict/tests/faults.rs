@@ -480,7 +480,8 @@ fn faults() -> Vec<Row> {
             |lab| {
                 lab.globex(fail(K::NoAnswer), ok(9)).capture(Some(flow([3, 0, 0, 0, 0, 0], false)), None);
                 let (host, tallies) = ("web1".parse().expect("a host"), Vec::new());
-                let told = PacketEvent::Tallied { host, over: Span::secs(2), tallies, dropped: 7 };
+                let told =
+                    PacketEvent::Tallied { host, over: Span::secs(2), tallies, dropped: 7, whole: None };
                 told.apply(&mut lab.state, 1, at(9));
             },
             V::Unknown,

@@ -90,7 +90,7 @@ proptest! {
         for (place, (pause, of, from, outcome, sighting)) in seen.into_iter().enumerate() {
             secs += pause;
             if settled == Some(place) {
-                lab.state.freeze_normal();
+                lab.state.freeze_normal(&"web1".parse().expect("a host"));
                 by_hand.iter_mut().for_each(|probe| probe.settled = true);
             }
             let vantage = match from {
