@@ -9,7 +9,7 @@ use holdpoint::core::event::{
     Actor, AlarmEvent, ApplyReport, BatchEvent, Cause, Certificate, Check, EvidenceEvent, EvidenceFile,
     FailKind, Failure, FailureKind, Flow, GateEvent, HelperState, HostEvent, Line, LogEvent, LogLine,
     LogSource, Origin, PacketEvent, PacketRow, Phases, ProbeEvent, ProbeId, ProbeOutcome, Proof, ProofFile,
-    Purpose, RehearsalEvent, Samples, Seen, Sighting, Source, Tally, TcpFlags, Vantage, Way, What,
+    Purpose, RehearsalEvent, Samples, Seen, Sighting, Source, Tally, TcpFlags, Vantage, Way, What, Whole,
     WindowEvent,
 };
 use holdpoint::core::state::Round;
@@ -245,6 +245,7 @@ fn dark() -> Vec<Event> {
             probe: probe(),
             vantage: Vantage::Cockpit,
             local,
+            ended: Some(at(23)),
             flow: Box::new(flow),
         }),
         Event::Packet(PacketEvent::Tallied {
@@ -252,6 +253,7 @@ fn dark() -> Vec<Event> {
             over: Span::secs(5),
             tallies: vec![tally],
             dropped: 2,
+            whole: Some(Whole { since: at(19), until: at(25) }),
         }),
         Event::Samples(Samples {
             lines: vec![error],
