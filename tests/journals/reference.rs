@@ -245,7 +245,7 @@ fn dark() -> Vec<Event> {
             probe: probe(),
             vantage: Vantage::Cockpit,
             local,
-            ended: Some(at(90)),
+            ended: Some(at(23)),
             flow: Box::new(flow),
         }),
         Event::Packet(PacketEvent::Tallied {
@@ -253,7 +253,7 @@ fn dark() -> Vec<Event> {
             over: Span::secs(5),
             tallies: vec![tally],
             dropped: 2,
-            whole: Some(Whole { since: at(60), until: at(94) }),
+            whole: Some(Whole { since: at(19), until: at(25) }),
         }),
         Event::Packet(PacketEvent::Kept {
             host: host(),
