@@ -16,7 +16,7 @@ use crate::core::gate::{self, GateName, GateState, Judgement};
 use crate::core::state::{Batch, Host, Reach, State};
 use crate::core::{Intent, Standing, schedule, snapshot, standing};
 use crate::facts::{Fact, KeptWhy, Updates};
-use crate::plan::Plan;
+use crate::plan::{AutoRollback, Plan};
 use crate::types::{Span, Time, Untrusted};
 
 /// Hosts that have not answered by then are reported as they are.
@@ -140,6 +140,7 @@ impl<'a> Seen<'a> {
             "go": self.go(),
             "hosts": self.state.hosts.values().map(|h| host(h)).collect::<Vec<_>>(),
             "gates": self.judged,
+            "cautions": self.state.plan.iter().filter_map(|plan| by_itself(plan)).collect::<Vec<_>>(),
             "snapshots": snapshot::asked(self.state).then_some("checked-when-staged"),
         })
     }
@@ -163,6 +164,9 @@ impl<'a> Seen<'a> {
         for line in &self.late {
             println!("HOLD  time: {line}");
         }
+        for line in self.state.plan.iter().filter_map(|plan| by_itself(plan)) {
+            println!("CAUTION rollback: {line}");
+        }
         if snapshot::asked(self.state) {
             println!("snapshots: asked by the plan, checked when staged");
         }
@@ -173,6 +177,27 @@ impl<'a> Seen<'a> {
             println!("exit status 20: held, 40: a host could not be read");
         }
     }
+}
+
+/// What is not rolled back by itself when customers fail, where somebody may think that it is: a caution, since
+/// the plan may mean it so. Nothing where lines are agreed on and armed, and where nobody is probed.
+fn by_itself(plan: &Plan) -> Option<String> {
+    let probed = plan.customers.iter().any(|customer| !customer.probes.is_empty());
+    let (lines, by) = match (plan.aborts.is_empty(), plan.policy.auto_rollback) {
+        (false, AutoRollback::Armed) => return None,
+        (true, AutoRollback::Armed) => {
+            ("the plan has no [[abort]]", "at abort-by it is (auto_rollback = \"armed\"), and")
+        }
+        (true, AutoRollback::Ask) => ("the plan has no [[abort]]", "at abort-by somebody is asked, and"),
+        (true, AutoRollback::Off) => ("the plan has no [[abort]]", "nor at abort-by;"),
+        (false, AutoRollback::Ask) => {
+            ("auto_rollback = \"ask\"", "at an [[abort]] and at abort-by somebody is asked, and")
+        }
+        (false, AutoRollback::Off) => ("auto_rollback = \"off\"", "an [[abort]] and abort-by alarm alone;"),
+    };
+    let what = "nothing is rolled back by itself in the cockpit when customers fail";
+    let timer = "each host's own timer rolls back what is not confirmed";
+    probed.then(|| format!("{lines}: {what}; {by} {timer}"))
 }
 
 /// A host that could not be read, or whose updates are not known, has no batches and still holds.
@@ -289,5 +314,36 @@ fn print_host(state: &State, host: &Host) {
     }
     if same > 0 {
         println!("    SAME       {same} more");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::fixture;
+
+    #[test]
+    fn what_is_not_rolled_back_by_itself_is_said() {
+        let acme = "[[customer]]\nname = \"acme\"\nhost = \"web1\"\nweight = 1\naddress = \"192.0.2.1\"\nprobes = [\"tcp:443\"]\n";
+        let line = "[[abort]]\nprobes = \"required\"\n";
+        for (auto, lines, customers, part) in [
+            ("armed", line, acme, None),
+            ("armed", "", acme, Some("no [[abort]]: nothing is rolled back by itself")),
+            ("armed", "", acme, Some("at abort-by it is")),
+            ("armed", "", "", None),
+            ("ask", line, acme, Some("somebody is asked")),
+            ("ask", "", acme, Some("somebody is asked")),
+            ("off", line, acme, Some("alarm alone")),
+            ("off", "", acme, Some("nor at abort-by; each host's own timer")),
+        ] {
+            let plan = fixture::plan(
+                4,
+                &["web1"],
+                &format!("[policy]\nauto_rollback = \"{auto}\"\n{lines}{customers}"),
+            );
+            let said = by_itself(&plan);
+            assert_eq!(said.is_some(), part.is_some(), "{auto} {lines}: {said:?}");
+            assert!(said.iter().zip(part).all(|(said, part)| said.contains(part)), "{auto}: {said:?}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use color_eyre::eyre::Result;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use super::screen;
 use super::session::{self, UsageError};
@@ -28,6 +28,10 @@ pub async fn probe(args: Probe, ssh: Option<&Path>) -> Result<Exit> {
             args.plan.display()
         );
         return Err(UsageError(what).into());
+    }
+    if args.lasts == Span::ZERO {
+        let what = "--for 0s looks at nothing: every probe is unknown until it was made; --for 10s is enough for most";
+        return Err(UsageError(what.to_owned()).into());
     }
     let (settings, _prompt) = screen::settings(ssh);
     let mut looking = session::look(plan, None, Purpose::Probe, &settings)?;
@@ -50,17 +54,24 @@ pub async fn probe(args: Probe, ssh: Option<&Path>) -> Result<Exit> {
             _ = tokio::signal::ctrl_c() => break,
         }
     }
+    // Broken off at once, every probe is listed all the same, as unknown.
+    let opened = looking.handles.views.wait_for(|view| view.state.plan.is_some());
+    let _ = timeout(Duration::from_secs(5), opened).await;
     let state = looking.handles.views.borrow().state.clone();
     let now = clock::now();
     looking.send(Intent::End)?;
     looking.finish().await;
     let rows = rows(&state, now);
     if args.json {
-        let all: Vec<Value> = rows.iter().map(|row| row.json(now)).collect();
+        let mut all: Vec<Value> = rows.iter().map(|row| row.json(&state, now)).collect();
+        all.extend(unprobed(&state).map(unprobed_json));
         let all = json!({ "format": "holdpoint.probe/1", "customers": all });
         println!("{}", Untrusted::json(&all.to_string()));
     } else {
         print(&rows, now);
+        for customer in unprobed(&state) {
+            println!("{}: no probe tells whether they are served", customer.name);
+        }
     }
     Ok(exit(&state, &rows))
 }
@@ -94,12 +105,34 @@ fn rows(state: &State, now: Time) -> Vec<Row<'_>> {
 
 /// Not all reached goes before a host that could not be read: it is what was asked.
 fn exit(state: &State, rows: &[Row<'_>]) -> Exit {
-    if rows.iter().any(|row| row.probe.probe.required && !row.judged.verdict.reached()) {
+    if rows.is_empty() || rows.iter().any(|row| row.probe.probe.required && !row.judged.verdict.reached()) {
         return Exit::NotReached;
     }
     let asked = |row: &Row<'_>| state.hosts.get(&row.customer.host);
     let unread = rows.iter().filter_map(asked).any(|host| !matches!(host.reach, Reach::Up { .. }));
     if unread { Exit::Unreachable } else { Exit::Done }
+}
+
+/// Customers of whom nothing is looked at.
+fn unprobed(state: &State) -> impl Iterator<Item = &Customer> {
+    let customers = state.plan.iter().flat_map(|plan| &plan.customers);
+    customers.filter(|customer| customer.probes.is_empty())
+}
+
+fn unprobed_json(customer: &Customer) -> Value {
+    json!({
+        "customer": customer.name,
+        "host": customer.host,
+        "target": Value::Null,
+        "outside": Value::Null,
+        "inside": Value::Null,
+        "peer": Value::Null,
+        "packets": Value::Null,
+        "verdict": verdict::Verdict::Unknown,
+        "said": format!("{}: no probe tells whether they are served", customer.name),
+        "evidence": [],
+        "next": Value::Null,
+    })
 }
 
 impl Row<'_> {
@@ -117,7 +150,7 @@ impl Row<'_> {
         others.find(|(vantage, _)| matches!(vantage, Vantage::Peer(_))).map(|(_, series)| series)
     }
 
-    fn json(&self, now: Time) -> Value {
+    fn json(&self, state: &State, now: Time) -> Value {
         let seen =
             |series: Option<&Series>| series.map_or(Value::Null, |series| seen_json(self.probe, series, now));
         json!({
@@ -127,7 +160,7 @@ impl Row<'_> {
             "outside": seen(self.outside()),
             "inside": seen(self.inside()),
             "peer": seen(self.peer()),
-            "packets": self.probe.own.flow.as_ref().map(|(_, flow)| flow),
+            "packets": verdict::packets(state, self.id, now),
             "verdict": self.judged.verdict,
             "said": self.judged.said,
             "evidence": self.judged.evidence,

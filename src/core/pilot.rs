@@ -8,7 +8,7 @@ use super::rules::ORDERS;
 use super::state::{Batch, Health, Phase, ProbeState, State};
 use super::{aftermath, alarm, alone, confirm, effect, fence, schedule};
 use crate::plan::{AutoRollback, VantageKind};
-use crate::types::{Span, Time, Untrusted};
+use crate::types::{HostName, Span, Time, Untrusted};
 
 /// A gate that can't be told is waited for this long: packages are being stored, facts read.
 const PATIENCE: Span = Span::mins(15);
@@ -105,11 +105,20 @@ fn agreed(state: &State) -> bool {
 }
 
 fn customers_fail(state: &State, batch: &Batch, now: Time) -> Option<String> {
+    // A place that sees nothing tells of no customer.
+    let seen = |from: VantageKind| from != VantageKind::Outside || !alarm::line::is_blind(state, now);
     let required = state.probes_of(&batch.host).filter(|(_, p)| effect::is_made(&p.probe) && p.required());
+    let required = required.filter(|(_, p)| seen(p.probe.from) && is_told(state, &batch.host, p, now));
     let mut failing: Vec<&str> =
         required.filter(|(_, p)| p.health(now) == Health::Fail).map(|(id, _)| id.customer.as_str()).collect();
     failing.dedup();
     (!failing.is_empty()).then(|| format!("customers can't reach it from outside: {}", failing.join(", ")))
+}
+
+/// Whether it is known by now that its failing is seen by a network that works.
+fn is_told(state: &State, host: &HostName, probe: &ProbeState, now: Time) -> bool {
+    let since = probe.own.failing_since().filter(|_| probe.probe.from == VantageKind::Outside);
+    since.is_none_or(|since| alarm::line::is_seen(state, since, now)) && alarm::is_told(state, host, probe)
 }
 
 fn next_batch(state: &State, now: Time) -> Option<Intent> {

@@ -125,7 +125,7 @@ fn vantages(state: &State, plan: &Plan, probe: &Probe, host: &HostName) -> Vec<V
 
 /// The first other host of the plan that is not known to be down, the baseline last; the first of them all
 /// where every one is.
-fn peer(state: &State, plan: &Plan, host: &HostName) -> Option<HostName> {
+pub(super) fn peer(state: &State, plan: &Plan, host: &HostName) -> Option<HostName> {
     let live = plan.hosts.iter().map(|host| &host.name);
     let others = live.chain(plan.baseline.iter().map(|baseline| &baseline.host)).filter(|name| *name != host);
     let down = |name: &&HostName| {

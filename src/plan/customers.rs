@@ -227,6 +227,13 @@ pub(super) fn controls(top: &Table<'_>) -> Vec<Probe> {
     let read = |table: Table<'_>| {
         let value = table.need("probe", "probe = \"https://status.example/\"");
         let probe = long_form(&table, value.as_ref().and_then(target))?;
+        // What fails on a host itself, its way out included, is what is watched there, and no excuse for it.
+        if let (Some(from), VantageKind::Inside | VantageKind::Peer) = (table.get("from"), probe.from) {
+            let what = "a control tells of the cockpit and of further vantages: a host that sees nothing is an \
+                        outage of its own, not a broken vantage";
+            from.wrong(what, "take from out: a control is made from the cockpit and from each [[vantage]]");
+            return None;
+        }
         match (&probe.target, &value) {
             (ProbeTarget::Http { .. }, _) | (_, None) => Some(probe),
             (other, Some(value)) => {

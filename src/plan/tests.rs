@@ -411,6 +411,14 @@ fn each_error_is_one_at_its_place_and_says_what_would_be_right() {
             "[[control]]\nprobe = \"ping\"".to_owned(),
             "9:9: \"ping\" names no host, and a control has no customer; write a URL",
         ),
+        (
+            "[[control]]\nprobe = \"https://status.example/\"\nfrom = \"inside\"".to_owned(),
+            "10:8: a control tells of the cockpit and of further vantages: a host that sees nothing is an outage",
+        ),
+        (
+            "[[control]]\nprobe = \"https://status.example/\"\nfrom = \"peer\"".to_owned(),
+            "10:8: a control tells of the cockpit and of further vantages: a host that sees nothing is an outage",
+        ),
         (accept("2026-11-20"), "14:9: this acceptance has ended before the window opens"),
         (
             accept("2027-02-29"),

@@ -16,6 +16,8 @@ pub enum Context {
     Gate,
     /// In the rollback sheet.
     Rollback,
+    /// In the sheet that asks whether to roll back.
+    Ask,
     /// In a replay.
     Replay,
 }
@@ -29,6 +31,7 @@ impl Context {
             Self::Panes => "in the panes",
             Self::Gate => "in the gate sheet",
             Self::Rollback => "in the rollback sheet",
+            Self::Ask => "in the sheet that asks",
             Self::Replay => "in a replay",
         }
     }
@@ -44,6 +47,7 @@ pub enum Act {
     Hold,
     Continue,
     Scope,
+    Keep,
     Answer,
     NextGate,
     PrevGate,
@@ -206,6 +210,7 @@ impl Default for Keys {
                 "scope: unconfirmed > host > wave > all",
                 Some("scope"),
             ),
+            line("keep", A::Keep, C::Ask, &[ch('k')], "keep what is applied, with a reason", Some("keep")),
             line("answer", A::Answer, C::Gate, &[ch(' ')], "answer the item", Some("answer")),
             line("next-item", A::Down, C::Gate, &[ch('j'), Key::Down], "the next item", None),
             line("previous-item", A::Up, C::Gate, &[ch('k'), Key::Up], "the item before", None),

@@ -9,7 +9,7 @@ use holdpoint::core::event::{
     Actor, AlarmEvent, ApplyReport, BatchEvent, Cause, Certificate, Check, EvidenceEvent, EvidenceFile,
     FailKind, Failure, FailureKind, Flow, GateEvent, HelperState, HostEvent, Line, LogEvent, LogLine,
     LogSource, Origin, PacketEvent, PacketRow, Phases, ProbeEvent, ProbeId, ProbeOutcome, Proof, ProofFile,
-    Purpose, RehearsalEvent, Samples, Seen, Sighting, Source, Tally, TcpFlags, Vantage, Way, What,
+    Purpose, RehearsalEvent, Samples, Seen, Sighting, Source, Tally, TcpFlags, Vantage, Way, What, Whole,
     WindowEvent,
 };
 use holdpoint::core::state::Round;
@@ -245,6 +245,7 @@ fn dark() -> Vec<Event> {
             probe: probe(),
             vantage: Vantage::Cockpit,
             local,
+            ended: Some(at(90)),
             flow: Box::new(flow),
         }),
         Event::Packet(PacketEvent::Tallied {
@@ -252,6 +253,16 @@ fn dark() -> Vec<Event> {
             over: Span::secs(5),
             tallies: vec![tally],
             dropped: 2,
+            whole: Some(Whole { since: at(60), until: at(94) }),
+        }),
+        Event::Packet(PacketEvent::Kept {
+            host: host(),
+            file: EvidenceFile {
+                file: "captures/web1.pcapng".into(),
+                blake3: Blake3::of(b"y"),
+                bytes: 1_840,
+            },
+            over: false,
         }),
         Event::Samples(Samples {
             lines: vec![error],

@@ -28,7 +28,9 @@ fn window(seed: u64, auto: AutoRollback) -> Sim {
 fn pass(sim: &mut Sim) {
     sim.now = sim.now + Span::secs(2);
     sim.watch();
+    sim.miss();
     sim.input(&Input::Tick);
+    sim.check_countdowns();
     for _ in 0..6 {
         sim.deliver();
     }
@@ -41,9 +43,14 @@ fn phase(sim: &Sim) -> Option<Phase> {
 
 /// Goes on until the line is met on web2; `None` where an apply of this seed fails.
 fn dark(sim: &mut Sim) -> Option<()> {
+    until(sim, |sim| !sim.fold.alarms.lines.is_empty())
+}
+
+/// Goes on, with web2's first batch started, until that is so.
+fn until(sim: &mut Sim, so: impl Fn(&Sim) -> bool) -> Option<()> {
     for _ in 0..400 {
         pass(sim);
-        if !sim.fold.alarms.lines.is_empty() {
+        if so(sim) {
             return Some(());
         }
         let web2 = name("web2");
@@ -145,6 +152,51 @@ fn a_cockpit_that_dies_in_the_countdown_begins_it_anew() {
         }
         let lines = lines(&sim);
         assert_eq!(lines.iter().filter(|word| *word == "fired").count(), 1, "{lines:?}");
-        assert_eq!(lines.iter().filter(|word| *word == "met").count(), 2, "{lines:?}");
+        let of = |what: &str| lines.iter().filter(|word| *word == what).count();
+        assert_eq!((of("met"), of("counts")), (1, 2), "{lines:?}");
+    }
+}
+
+/// The cockpit's own network goes for that long while web2 is watched, and its customers are served: nothing is
+/// rolled back.
+#[test]
+fn a_network_that_goes_for_a_while_rolls_nothing_back() {
+    for (seed, secs) in (0..).zip([6, 10, 14, 18, 24, 60, 120]) {
+        let seeds = (seed..40).step_by(7);
+        let watched = seeds.map(|seed| window(seed, AutoRollback::Armed)).find_map(|mut sim| {
+            sim.hosts.values_mut().for_each(|host| host.breaks = false);
+            until(&mut sim, |sim| phase(sim) == Some(Phase::Verified)).map(|()| sim)
+        });
+        let mut sim = watched.expect("applies fail now and then, not always");
+        sim.cut_off = Some(sim.now);
+        for _ in 0..secs / 2 {
+            pass(&mut sim);
+        }
+        sim.cut_off = None;
+        for _ in 0..60 {
+            pass(&mut sim);
+        }
+        let lines = lines(&sim);
+        assert!(!lines.iter().any(|word| word == "fired"), "{secs} s: {lines:?}\n{}", sim.story.join("\n"));
+        assert!(phase(&sim).is_some_and(|phase| phase != Phase::RollingBack && phase != Phase::Back));
+    }
+}
+
+/// It goes in the countdown of a real outage: what is seen again afterwards counts down anew, and rolls back once.
+#[test]
+fn an_outage_is_told_again_when_the_network_is_back() {
+    for mut sim in met(AutoRollback::Armed) {
+        sim.cut_off = Some(sim.now);
+        for _ in 0..30 {
+            pass(&mut sim);
+        }
+        assert!(!lines(&sim).contains(&"fired".to_owned()), "{}", sim.story.join("\n"));
+        sim.cut_off = None;
+        let back = sim.now;
+        while phase(&sim) != Some(Phase::Back) {
+            assert!(sim.now < back + Span::mins(10), "{}", sim.story.join("\n"));
+            pass(&mut sim);
+        }
+        assert_eq!(lines(&sim).iter().filter(|word| *word == "fired").count(), 1);
     }
 }

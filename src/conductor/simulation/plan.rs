@@ -49,8 +49,8 @@ pub fn plan(dice: &mut Dice, opens: Time) -> Plan {
     let abort = AbortLine {
         probes: AbortProbes::Required,
         from: VantageKind::Outside,
-        // Few attempts fit into the short stories: one that fails meets it.
-        fails: Limit { fails: 1, of: 5 },
+        // Few attempts fit into the short stories, and one may fail as the cockpit's own network goes.
+        fails: Limit { fails: 2, of: 5 },
     };
     let aborts = if dice.once_in(3) { Vec::new() } else { vec![abort] };
     Plan {

@@ -3,10 +3,13 @@
 //! not met any more, since that was agreed. One line rolls a batch back once, and never what another
 //! cockpit holds.
 
-use super::{calm_from, failures, passes, series_of};
-use crate::core::event::{AlarmEvent, BatchEvent, Cause, Event, HoldScope, Line, Vantage, WindowEvent};
-use crate::core::state::{Batch, DeadMan, LineState, Phase, State};
-use crate::core::{effect, evidence, fence, rollback, schedule, verdict};
+use super::witness::{MISSED, in_the_dark};
+use super::{calm_from, disturbed, disturbs, failures, passes, series_of};
+use crate::core::event::{
+    AlarmEvent, BatchEvent, Cause, Event, HoldScope, Line, ProbeId, Vantage, WindowEvent,
+};
+use crate::core::state::{Batch, DeadMan, LineState, Phase, ProbeState, Reach, Series, State};
+use crate::core::{effect, evidence, fence, rollback, schedule, tasks, verdict};
 use crate::plan::{AbortLine, AbortProbes, AutoRollback, Plan, VantageKind};
 use crate::types::{BatchId, HostName, Time, Untrusted};
 
@@ -36,8 +39,14 @@ pub(super) fn due(state: &State, now: Time) -> Vec<Event> {
                 let (host, why) = (host.clone(), Untrusted::new(why));
                 // What the host is like is kept before anything is put back there.
                 events.extend(evidence::wanted(state, &host, &format!("{} met", line.word())));
+                let held = format!("{} met on {host}, and not decided", line.word());
                 events.push(Event::Alarm(AlarmEvent::LineMet { host: host.clone(), line, why, batches }));
-                events.extend(countdown(plan, &host, line, now));
+                match plan.policy.auto_rollback {
+                    AutoRollback::Armed => events.extend(countdown(plan, &host, line, now)),
+                    // Whoever is asked may not be there: silence holds.
+                    AutoRollback::Ask => events.extend(hold(state, held)),
+                    AutoRollback::Off => {}
+                }
             }
         }
     }
@@ -87,17 +96,20 @@ pub fn met(state: &State, plan: &Plan, host: &HostName, line: Line, now: Time) -
             let line = abort(plan, number)?;
             let probes = of_line(state, host, line);
             let mut failing = probes.filter_map(|(id, probe)| {
-                let from = calm_from(state, host, probe);
-                let fails = series_of(probe, line.from).any(|series| {
-                    series.before != Some(false)
-                        && !series.stale(&probe.probe, now)
-                        && failures(series, line.fails, from) >= line.fails.fails as usize
+                let dark = in_the_dark(state, host, probe);
+                let fails = series_of(probe, line.from).any(|(vantage, series)| {
+                    let Some(from) = counts_from(state, host, probe, line.from, vantage, now) else {
+                        return false;
+                    };
+                    let counts = |at: Time| from.is_none_or(|from| at > from) && !dark(at);
+                    !series.stale(&probe.probe, now)
+                        && failures(series, line.fails, counts) >= line.fails.fails as usize
                 });
                 fails.then(|| id.customer.to_string())
             });
             let first = failing.next()?;
             // A place that does not work sees everything fail.
-            if line.from == VantageKind::Outside && blind(state, now) {
+            if line.from == VantageKind::Outside && is_blind(state, now) {
                 return None;
             }
             let mut names = vec![first];
@@ -113,10 +125,80 @@ pub fn met(state: &State, plan: &Plan, host: &HostName, line: Line, now: Time) -
     }
 }
 
-/// Whether the cockpit's own network does not work: what is seen from there is no outage.
-fn blind(state: &State, now: Time) -> bool {
+/// From when on what is seen of a probe from such a place counts against its host, `Some(None)` where all of
+/// it does; `None` where none does, since the place itself is worked on, is not reached or does not work.
+fn counts_from(
+    state: &State,
+    host: &HostName,
+    probe: &ProbeState,
+    from: VantageKind,
+    vantage: Option<&Vantage>,
+    now: Time,
+) -> Option<Option<Time>> {
+    let calm = calm_from(state, host, probe);
+    match from {
+        VantageKind::Inside => Some(calm),
+        // Until it was reached again, the way there could not be told from the host.
+        VantageKind::Outside => Some(calm.max(up_since(state, host))),
+        VantageKind::Peer => {
+            let peer = match vantage {
+                Some(Vantage::Peer(peer)) => peer.clone(),
+                Some(Vantage::Cockpit | Vantage::Further(_) | Vantage::Inside) => return None,
+                None => tasks::peer(state, state.plan.as_ref()?, host)?,
+            };
+            let worked_on = state.batches_of(&peer).any(|batch| disturbs(batch.phase));
+            let broken = verdict::broken(state, &Vantage::Peer(peer.clone()), now).is_some();
+            let up = up_since(state, &peer).filter(|_| !worked_on && !broken)?;
+            Some(calm.max(disturbed(state, &peer)).max(Some(up)))
+        }
+    }
+}
+
+fn up_since(state: &State, host: &HostName) -> Option<Time> {
+    match state.hosts.get(host)?.reach {
+        Reach::Up { since } => Some(since),
+        Reach::Unknown | Reach::Down { .. } => None,
+    }
+}
+
+/// Whether the cockpit's own network does not work, or nothing tells whether it does: what is seen from
+/// there is no outage then.
+pub(in crate::core) fn is_blind(state: &State, now: Time) -> bool {
     state.alarms.raised.contains_key(&Cause::Vantage(Vantage::Cockpit))
         || verdict::broken(state, &Vantage::Cockpit, now).is_some()
+        || cut_off(state)
+}
+
+/// Whether no host is reached by ssh, and nothing has come back from any since they are missed. That may be
+/// the hosts; where it is, their own timers roll them back, and from here nobody could.
+fn cut_off(state: &State) -> bool {
+    let remote = state.hosts.values().filter(|host| !verdict::is_local(state, &host.name));
+    let missed = remote.filter_map(|host| match &host.reach {
+        Reach::Down { since, .. } => Some(*since),
+        Reach::Unknown | Reach::Up { .. } => None,
+    });
+    !verdict::reaches_a_host(state) && missed.min().is_some_and(|since| !came_back(state, since))
+}
+
+/// Whether anything that is looked at from the cockpit has answered since then, if with a refusal.
+fn came_back(state: &State, since: Time) -> bool {
+    let all = state.probes.values().chain(&state.controls);
+    let mut seen = all.filter_map(|probe| probe.from(&Vantage::Cockpit));
+    seen.any(|series: &Series| {
+        let newest = series.last().filter(|(at, _)| *at >= since);
+        newest.is_some() && verdict::silent_since(series).is_none()
+    })
+}
+
+/// Whether it is known by now that what met a line is seen by a network that works. A countdown may be
+/// shorter than the time until a lost one is missed.
+fn is_told(state: &State, plan: &Plan, line: Line, met: &LineState, now: Time) -> bool {
+    !from_outside(plan, line) || is_seen(state, met.since, now)
+}
+
+/// Whether what the cockpit has seen since then is seen by a network that works, as far as can be told.
+pub(in crate::core) fn is_seen(state: &State, since: Time, now: Time) -> bool {
+    now >= since + MISSED || came_back(state, since)
 }
 
 /// Whether a line stands on what is seen from outside.
@@ -136,7 +218,7 @@ fn of_line<'s>(
     state: &'s State,
     host: &'s HostName,
     line: &'s AbortLine,
-) -> impl Iterator<Item = (&'s crate::core::event::ProbeId, &'s crate::core::state::ProbeState)> {
+) -> impl Iterator<Item = (&'s ProbeId, &'s ProbeState)> {
     let all = state.probes_of(host).map(|(id, probe)| (id, probe.as_ref()));
     all.filter(move |(id, probe)| match &line.probes {
         AbortProbes::Required => probe.required() && effect::is_made(&probe.probe),
@@ -150,9 +232,7 @@ pub fn is_calm(state: &State, plan: &Plan, host: &HostName, line: Line, now: Tim
         Line::AbortBy => schedule::abort_by(state).is_some_and(|by| now < by.at),
         Line::Abort(number) => abort(plan, number).is_none_or(|line| {
             of_line(state, host, line).all(|(_, probe)| {
-                let judged = |series: &&crate::core::state::Series| series.before != Some(false);
-                let mut all = series_of(probe, line.from).filter(judged);
-                all.all(|series| passes(probe, series, line.fails, now))
+                series_of(probe, line.from).all(|(_, series)| passes(probe, series, line.fails, now))
             })
         }),
     }
@@ -177,29 +257,43 @@ fn follow(state: &State, plan: &Plan, of: (&HostName, Line), met: &LineState, no
         met.batches.iter().filter_map(|id| state.batches.get(id)).map(AsRef::as_ref).collect();
     let left: Vec<&Batch> = batches.into_iter().filter(|batch| stands(state, batch)).collect();
     // It was met before anybody could tell that it is the cockpit that sees nothing.
-    if left.is_empty() || (from_outside(plan, line) && blind(state, now)) {
+    if left.is_empty() || (from_outside(plan, line) && is_blind(state, now)) {
         return over();
     }
     match met.counts {
         // A clock that was set back would make it longer than was agreed.
         Some((from, _)) if now < from => countdown(plan, host, line, now).into_iter().collect(),
         // Evidence is waited for, in bounded time: a host that can't be asked keeps no rollback waiting.
-        Some((_, until)) if now >= until && evidence::is_over(state, host, met.since, now) => {
+        Some((_, until))
+            if now >= until
+                && evidence::is_over(state, host, met.since, now)
+                && is_told(state, plan, line, met, now) =>
+        {
             fire(state, of, met, &left)
         }
         Some(_) => Vec::new(),
+        // It was met before another process picked the window up, and nobody has decided: it begins anew.
+        None if met.open() && plan.policy.auto_rollback == AutoRollback::Armed => {
+            let evidence = evidence::wanted(state, host, &format!("{} met, picked up", line.word()));
+            evidence.into_iter().chain(countdown(plan, host, line, now)).collect()
+        }
         None if is_calm(state, plan, host, line, now) => over(),
         None => Vec::new(),
     }
+}
+
+/// Nothing new starts in the window; nothing where that is so already.
+fn hold(state: &State, why: impl AsRef<str>) -> Option<Event> {
+    let held = state.held.iter().any(|held| held.scope == HoldScope::Window);
+    let (scope, why) = (HoldScope::Window, Untrusted::new(why));
+    (!held).then_some(Event::Window(WindowEvent::Held { scope, why }))
 }
 
 /// Nobody kept it: what is unconfirmed there is rolled back, and nothing new starts.
 fn fire(state: &State, (host, line): (&HostName, Line), met: &LineState, batches: &[&Batch]) -> Vec<Event> {
     let why = Untrusted::new(format!("{} met: {}; nobody kept it", line.word(), met.why.raw()));
     let mut events = vec![Event::Alarm(AlarmEvent::Fired { host: host.clone(), line })];
-    if !state.held.iter().any(|held| held.scope == HoldScope::Window) {
-        events.push(Event::Window(WindowEvent::Held { scope: HoldScope::Window, why: why.clone() }));
-    }
+    events.extend(hold(state, why.raw()));
     events.extend(
         batches.iter().map(|batch| {
             Event::Batch(BatchEvent::RollbackQueued { batch: batch.id.clone(), why: why.clone() })
@@ -240,8 +334,12 @@ pub fn undecided(state: &State) -> Vec<&HostName> {
     hosts
 }
 
-/// What stands against confirming a batch: a line that is met for it and not decided.
+/// What stands against confirming a batch: a line that is met for it and not decided. Where a line only
+/// alarms there is nothing to decide, and the probes say whether it is confirmed.
 pub fn against(state: &State, batch: &Batch) -> Option<String> {
+    if state.plan.as_ref()?.policy.auto_rollback == AutoRollback::Off {
+        return None;
+    }
     let (line, _) = open(state, &batch.host).find(|(_, met)| met.batches.contains(&batch.id))?;
     Some(format!("{} is met and not decided: roll back, or :keep REASON", line.word()))
 }

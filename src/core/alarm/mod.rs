@@ -5,6 +5,7 @@
 pub mod line;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 use std::collections::BTreeMap;
 
@@ -145,7 +146,25 @@ fn expected(state: &State, id: &ProbeId, probe: &ProbeState) -> bool {
         return true;
     }
     let from = calm_from(state, host, probe);
-    failures(&probe.own, probe.probe.fails, from) < probe.probe.fails.fails as usize
+    let counts = counted(state, host, probe, from);
+    failures(&probe.own, probe.probe.fails, counts) < probe.probe.fails.fails as usize
+}
+
+/// Whether a failing probe of a host says that its customers fail, and not the place that sees it.
+pub(super) fn is_told(state: &State, host: &HostName, probe: &ProbeState) -> bool {
+    let counts = counted(state, host, probe, None);
+    failures(&probe.own, probe.probe.fails, counts) >= probe.probe.fails.fails as usize
+}
+
+/// Which failures of a probe count against its host: those after a moment that were not seen in the dark.
+fn counted<'s>(
+    state: &'s State,
+    host: &'s HostName,
+    probe: &'s ProbeState,
+    from: Option<Time>,
+) -> impl Fn(Time) -> bool + use<'s> {
+    let dark = witness::in_the_dark(state, host, probe);
+    move |at| from.is_none_or(|from| at > from) && !dark(at)
 }
 
 fn host_of<'s>(state: &'s State, customer: &CustomerName) -> Option<&'s HostName> {
@@ -180,22 +199,26 @@ fn disturbs(phase: Phase) -> bool {
 /// From when on what a probe says of its host counts: when what the work there is expected to cause is over,
 /// and the cockpit's own network was back, the last time that either was so. `None`: neither was.
 fn calm_from(state: &State, host: &HostName, probe: &ProbeState) -> Option<Time> {
-    let last = state.batches_of(host).filter_map(|batch| batch.disturbed).max();
     let back = state.alarms.back.filter(|_| probe.probe.from == VantageKind::Outside);
-    last.map(|last| last + probe.probe.delay).max(back)
+    disturbed(state, host).map(|last| last + probe.probe.delay).max(back)
 }
 
-/// How many of the newest attempts that a limit counts have failed, of those after a moment.
-fn failures(series: &Series, limit: Limit, from: Option<Time>) -> usize {
+/// When work on a host that customers are expected to feel was at its end, the last time.
+fn disturbed(state: &State, host: &HostName) -> Option<Time> {
+    state.batches_of(host).filter_map(|batch| batch.disturbed).max()
+}
+
+/// How many of the newest attempts that a limit counts have failed, of those at a moment that counts.
+fn failures(series: &Series, limit: Limit, counts: impl Fn(Time) -> bool) -> usize {
     let newest = series.results.iter().rev().take(limit.of as usize);
-    let newest = newest.filter(|(at, _)| from.is_none_or(|from| *at > from));
-    newest.filter(|(_, outcome)| matches!(outcome, ProbeOutcome::Fail { .. })).count()
+    let failed = newest.filter(|(_, outcome)| matches!(outcome, ProbeOutcome::Fail { .. }));
+    failed.filter(|(at, _)| counts(*at)).count()
 }
 
 /// Whether the newest attempts that a limit counts all passed, and are not old.
 fn passes(probe: &ProbeState, series: &Series, limit: Limit, now: Time) -> bool {
     let last = series.last().is_some_and(|(_, outcome)| matches!(outcome, ProbeOutcome::Ok { .. }));
-    last && !series.stale(&probe.probe, now) && failures(series, limit, None) == 0
+    last && !series.stale(&probe.probe, now) && failures(series, limit, |_| true) == 0
 }
 
 /// Whether a host that answered before has stopped, and nothing that is under way explains it.
@@ -315,10 +338,12 @@ pub fn words(cause: &Cause) -> String {
     }
 }
 
-/// What was seen of a probe from that kind of place: where it is judged or, elsewhere, all that explain it.
-fn series_of(probe: &ProbeState, from: VantageKind) -> impl Iterator<Item = &Series> {
-    let own = (probe.probe.from == from).then_some(&probe.own);
-    let others =
-        probe.others.iter().filter(move |(vantage, _)| probe.probe.from != from && vantage.kind() == from);
-    own.into_iter().chain(others.map(|(_, series)| series))
+/// What was seen of a probe from that kind of place, and from which: where it is judged or, elsewhere, all
+/// that explain it. What failed before any change says nothing of it; nor does what explains and never passed.
+fn series_of(probe: &ProbeState, from: VantageKind) -> impl Iterator<Item = (Option<&Vantage>, &Series)> {
+    let own = (probe.probe.from == from && probe.own.before != Some(false)).then_some((None, &probe.own));
+    let others = probe.others.iter().filter(move |(vantage, series)| {
+        probe.probe.from != from && vantage.kind() == from && series.before == Some(true)
+    });
+    own.into_iter().chain(others.map(|(vantage, series)| (Some(vantage), series)))
 }

@@ -60,7 +60,8 @@ fn socket() -> Any<SocketAddr> {
     (any::<IpAddr>(), any::<u16>()).prop_map(|(address, port)| SocketAddr::new(address, port)).boxed()
 }
 
-fn sighting() -> Any<Sighting> {
+/// What any attempt may have seen beside how it went.
+pub fn sighting() -> Any<Sighting> {
     let phases = (of(span()), of(span()), of(span()), of(span())).prop_map(
         |(resolved, connected, secured, answered)| Phases { resolved, connected, secured, answered },
     );

@@ -99,7 +99,7 @@ impl HostEvent {
             Self::Greeted { helper, .. } => {
                 host.helper = Some(helper.clone());
                 host.overtaken = (helper.epoch > ours).then(|| host.overtaken.unwrap_or(at));
-                host.reach = Reach::Up { since: at };
+                host.reach.answers(at);
             }
             Self::Learnt { domain, .. } => host.facts.learn(at, (**domain).clone()),
             Self::ReadEnded { failure, .. } => {
@@ -112,7 +112,7 @@ impl HostEvent {
                     None => {
                         host.read_failed = None;
                         host.read_at = Some(at);
-                        host.reach = Reach::Up { since: at };
+                        host.reach.answers(at);
                     }
                 }
             }
@@ -121,7 +121,7 @@ impl HostEvent {
                 let why = Failure { kind: super::FailureKind::Unreachable, what: why.clone() };
                 host.reach = Reach::Down { since: at, why };
             }
-            Self::Back { .. } => host.reach = Reach::Up { since: at },
+            Self::Back { .. } => host.reach.answers(at),
         }
     }
 }

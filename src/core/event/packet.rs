@@ -171,6 +171,7 @@ impl PacketEvent {
                 capture.told = Some(at);
                 capture.whole = *whole;
                 capture.dropped = capture.dropped.saturating_add(*dropped);
+                capture.lossy = if *dropped > 0 { Some(at) } else { capture.lossy };
             }
             Self::Running { host } => {
                 let capture = state.captures.entry(host.clone()).or_default();

@@ -75,9 +75,9 @@ impl Alarms {
         self.moments.push_back(at);
     }
 
-    /// Another process picked the window up: whether a line is met is seen anew there, and nobody is rolled
-    /// back by a countdown that they could not see.
+    /// Another process picked the window up: what was agreed on stays, and nobody is rolled back by a
+    /// countdown that they could not see. It begins anew there.
     pub(in crate::core) fn forget_countdowns(&mut self) {
-        self.lines.retain(|_, met| !met.open());
+        self.lines.values_mut().for_each(|met| met.counts = None);
     }
 }

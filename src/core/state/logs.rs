@@ -64,11 +64,14 @@ impl Logs {
         }
     }
 
+    /// Whoever followed them was last heard of at that moment: nobody followed them after it.
+    pub(in crate::core) fn left(&mut self, at: Time) {
+        self.add_up(at);
+        self.since = None;
+    }
+
     /// Another process picked the recording up: it follows them itself.
-    pub(in crate::core) fn forget(&mut self, at: Option<Time>) {
-        if let Some(at) = at {
-            self.add_up(at);
-        }
+    pub(in crate::core) fn forget(&mut self) {
         (self.effect, self.over, self.since) = (None, false, None);
     }
 
@@ -174,6 +177,33 @@ mod tests {
         assert_eq!((logs.errors_now(at(861)), logs.many_errors(None, at(861))), (Some(0), false));
         assert_eq!(logs.errors_before(at(9_999)), usual, "settled");
         assert_eq!(logs.left_out, 3);
+    }
+
+    /// Nobody followed them between two processes: that was no quiet time.
+    #[test]
+    fn the_time_between_two_processes_is_not_counted_as_quiet() {
+        use crate::core::event::{Actor, Event, LogEvent, Record, WindowEvent};
+        let mut state = crate::core::fixture::window(4, &["web1"], "");
+        let host: crate::types::HostName = "web1".parse().expect("a host");
+        let mut add = |secs: i64, event: Event| {
+            let (actor, session) = (Actor::Holdpoint, "test".to_owned());
+            let record = Record { seq: state.seq + 1, at: at(secs), actor, session, epoch: 1, event };
+            state.apply(&record);
+            state.logs.get(&host).and_then(|logs| logs.errors_before(at(secs)))
+        };
+        let host = || "web1".parse().expect("a host");
+        add(0, Event::Log(LogEvent::FollowStarted { host: host() }));
+        add(0, Event::Log(LogEvent::Following { host: host() }));
+        let (source, over) = (crate::core::event::LogSource::Journal, Span::secs(5));
+        add(
+            60,
+            Event::Log(LogEvent::Counted { host: host(), source, over, lines: 12, errors: 12, left_out: 0 }),
+        );
+        assert_eq!(
+            add(7_200, Event::Window(WindowEvent::Resumed { program: "test".into(), take_over: None })),
+            Some(120),
+            "12 in the minute that was followed"
+        );
     }
 
     #[test]

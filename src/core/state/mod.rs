@@ -28,12 +28,12 @@ pub use ring::Ring;
 use super::change::Rehearsal;
 use super::event::{
     Event, Failure, Flow, HelperState, HoldScope, LogEvent, LogLine, LogSource, Outcome, PacketEvent,
-    PacketRow, ProbeEvent, ProbeId, ProbeOutcome, Purpose, Record, Samples, Sighting, Vantage,
+    PacketRow, ProbeEvent, ProbeId, ProbeOutcome, Purpose, Record, Samples, Sighting, Vantage, WindowEvent,
 };
 use super::evidence::Evidence;
 use crate::facts::Facts;
 use crate::plan::Plan;
-use crate::types::{BatchId, Epoch, HostName, PackageName, Seq, Time, Untrusted};
+use crate::types::{BatchId, CustomerName, Epoch, HostName, PackageName, Seq, Time, Untrusted};
 
 /// Log lines kept in state; older ones stay in the journal.
 const LOG_LINES: usize = 10_000;
@@ -154,6 +154,16 @@ pub enum Reach {
         /// Why.
         why: Failure,
     },
+}
+
+impl Reach {
+    /// It answers; since when, where it did so before.
+    pub(super) fn answers(&mut self, at: Time) {
+        match self {
+            Self::Up { .. } => {}
+            Self::Unknown | Self::Down { .. } => *self = Self::Up { since: at },
+        }
+    }
 }
 
 /// A hold in force.
@@ -281,6 +291,10 @@ impl State {
     /// Takes one committed record in. Never panics, whatever the record says: a recording may come
     /// from elsewhere.
     pub fn apply(&mut self, record: &Record) {
+        // What a process that is gone followed ended with its last record.
+        if let (Event::Window(WindowEvent::Resumed { .. }), Some(at)) = (&record.event, self.at) {
+            self.logs.values_mut().for_each(|logs| logs.left(at));
+        }
         self.seq = record.seq;
         self.at = Some(record.at);
         self.epoch = self.epoch.max(record.epoch);
@@ -329,6 +343,12 @@ impl State {
             let id = |index| ProbeId { customer: customer.name.clone(), index };
             self.probes.range(id(0)..=id(u16::MAX))
         })
+    }
+
+    /// Probes of one customer.
+    pub fn probes_of_customer(&self, customer: &CustomerName) -> impl Iterator<Item = &Arc<ProbeState>> {
+        let id = |index| ProbeId { customer: customer.clone(), index };
+        self.probes.range(id(0)..=id(u16::MAX)).map(|(_, probe)| probe)
     }
 
     /// Whether an event that was just applied can be shown with the next second: a probe that passes
@@ -447,9 +467,7 @@ impl State {
     pub(super) fn forget_pending(&mut self) {
         self.pending.clear();
         self.probing = None;
-        for logs in self.logs.values_mut() {
-            logs.forget(self.at);
-        }
+        self.logs.values_mut().for_each(Logs::forget);
         for capture in self.captures.values_mut() {
             (capture.effect, capture.over, capture.since) = (None, false, None);
             capture.whole = None;

@@ -81,6 +81,8 @@ pub struct Capture {
     pub tallies: BTreeMap<IpAddr, VecDeque<(Time, Tally)>>,
     /// Packets that the host's kernel dropped before they were seen.
     pub dropped: u64,
+    /// When it told of such the last time.
+    pub lossy: Option<Time>,
 }
 
 /// What passed by is kept so long: a router that asks in vain for an address asks once a second, and not in

@@ -1,8 +1,8 @@
 //! What a failure is: the table of what packets, the other vantages and the facts make of each kind.
 
 use super::seen::{Listens, Look, Packets, Seen, alive, counts, look};
-use super::{Found, Verdict};
-use crate::core::event::{FailKind, FailureKind, Flow, Tally};
+use super::{Found, Verdict, place};
+use crate::core::event::{FailKind, FailureKind, Flow, Tally, Vantage};
 use crate::plan::{ProbeTarget, VantageKind};
 
 pub(super) fn judge(seen: &Seen<'_>, kind: FailKind) -> Found {
@@ -46,6 +46,14 @@ fn host(seen: &Seen<'_>, kind: FailKind) -> Option<Found> {
     let made = || seen.state.probes_of(host).filter(|(_, probe)| counts(probe));
     let from_outside = || made().filter(|(_, probe)| probe.probe.from == VantageKind::Outside);
     let looks = || from_outside().map(|(_, p)| (look(&p.own, &p.probe, seen.now), &p.probe.target));
+    // What is seen from anywhere else, since it fails here.
+    let elsewhere = || {
+        made().flat_map(|(_, probe)| {
+            let target = &probe.probe.target;
+            let (others, probed) = (probe.others.iter(), &probe.probe);
+            others.map(move |(vantage, series)| (vantage.clone(), seen.explains(series, probed), target))
+        })
+    };
     match kind {
         FailKind::Silence => {
             // An open port and an echo are the kernel's answers: no process has a part in them.
@@ -53,18 +61,20 @@ fn host(seen: &Seen<'_>, kind: FailKind) -> Option<Found> {
                 (_, ProbeTarget::Ping | ProbeTarget::Tcp { .. }) => false,
                 (look, _) => alive(&look) && look.failed() != Some(FailKind::Silence),
             };
-            (!looks().any(process)).then(|| {
+            let elsewhere = elsewhere().map(|(_, look, target)| (look, target));
+            (!looks().chain(elsewhere).any(process)).then(|| {
                 let gist = format!("connections are taken and no process of {host} answers, ssh neither");
                 Found::new(Verdict::HostHung, gist)
             })
         }
         FailKind::NoAnswer | FailKind::Unreachable => {
-            let peer = made().any(|(_, probe)| {
-                let peers = probe.others.iter().filter(|(v, _)| v.kind() == VantageKind::Peer);
-                peers.into_iter().any(|(_, series)| alive(&look(series, &probe.probe, seen.now)))
-            });
-            if peer {
-                let gist = format!("{host} answers its neighbours: it is cut off between there and here");
+            if let Some((from, ..)) = elsewhere().find(|(_, look, _)| alive(look)) {
+                let who = match &from {
+                    Vantage::Peer(_) => "its neighbours".to_owned(),
+                    Vantage::Inside => "from inside".to_owned(),
+                    Vantage::Cockpit | Vantage::Further(_) => format!("elsewhere, {}", place(&from)),
+                };
+                let gist = format!("{host} answers {who}: it is cut off between there and here");
                 return Some(Found::unknown(gist));
             }
             if looks().any(|(look, _)| alive(&look)) {

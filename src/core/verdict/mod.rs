@@ -8,17 +8,19 @@
 mod failing;
 mod next;
 mod passing;
+mod said;
 mod seen;
+mod sound;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{ProbeId, Vantage};
-use super::state::State;
-use crate::types::{CustomerName, Time};
-pub(super) use seen::broken;
-use seen::{Look, Seen, counts};
+use super::event::{Flow, ProbeId, Vantage};
+use super::state::{ProbeState, State};
+use crate::types::{CustomerName, Time, Untrusted};
+use seen::{Look, Packets, Seen, counts};
+pub(super) use sound::{broken, is_local, is_silent, reaches_a_host, silent_since};
 
 /// What is so, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -118,29 +120,30 @@ impl Verdict {
     }
 
     /// How much of the rest it explains: of several probes of one customer the highest speaks. Lower layers
-    /// explain higher ones; what is not known is worse than slow, since it may be anything.
+    /// explain higher ones; what is not known is worse than slow, since it may be anything. A vantage that does
+    /// not work explains nothing that is seen to be wrong from another.
     fn weight(self) -> u8 {
         match self {
             Self::Reachable => 0,
             Self::PathSlow => 1,
             Self::Slow => 2,
             Self::Unknown => 3,
-            Self::WrongContent => 4,
-            Self::ServiceError => 5,
-            Self::WrongCertificate => 6,
-            Self::TlsRefused => 7,
-            Self::DatabaseDown => 8,
-            Self::ServiceHung => 9,
-            Self::NotListening => 10,
-            Self::ServiceDown => 11,
-            Self::ReplyLost => 12,
-            Self::RejectedByFirewall => 13,
-            Self::DroppedOnHost => 14,
-            Self::ArpUnanswered => 15,
-            Self::NotArriving => 16,
-            Self::HostHung => 17,
-            Self::HostDown => 18,
-            Self::VantageBroken => 19,
+            Self::VantageBroken => 4,
+            Self::WrongContent => 5,
+            Self::ServiceError => 6,
+            Self::WrongCertificate => 7,
+            Self::TlsRefused => 8,
+            Self::DatabaseDown => 9,
+            Self::ServiceHung => 10,
+            Self::NotListening => 11,
+            Self::ServiceDown => 12,
+            Self::ReplyLost => 13,
+            Self::RejectedByFirewall => 14,
+            Self::DroppedOnHost => 15,
+            Self::ArpUnanswered => 16,
+            Self::NotArriving => 17,
+            Self::HostHung => 18,
+            Self::HostDown => 19,
         }
     }
 }
@@ -197,6 +200,14 @@ pub fn judge(state: &State, id: &ProbeId, now: Time) -> Judgement {
     Judgement { verdict, said, heading, gist, evidence: seen.evidence(), next }
 }
 
+/// What the host's wire saw of a probe's own newest attempt, where that is known and not of before it failed.
+pub fn packets<'s>(state: &'s State, id: &'s ProbeId, now: Time) -> Option<&'s Flow> {
+    match Seen::of(state, id, now)?.packets() {
+        Packets::Own(flow) => Some(flow),
+        Packets::Passing(_) | Packets::Unseen(_) => None,
+    }
+}
+
 fn found(seen: &Seen<'_>) -> Found {
     if !counts(seen.probe) {
         return Found::unknown("this version makes no probe of that kind");
@@ -251,6 +262,11 @@ pub fn of_customer(state: &State, customer: &CustomerName, now: Time) -> Judgeme
     if !required {
         worst.evidence.push("none of their probes is required".to_owned());
     }
+    // What the window did not break is none of its business, and said all the same.
+    let failed = made().filter(|(_, probe)| probe.probe.required && !probe.required());
+    let was =
+        |probe: &ProbeState| format!("failed before any change, so not required: {}", probe.probe.target);
+    worst.evidence.extend(failed.map(|(_, probe)| Untrusted::new(was(probe)).shown()));
     worst
 }
 

@@ -2,11 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::place;
+use super::sound::{broken, is_local};
 use crate::core::effect;
 use crate::core::event::{FailKind, FailureKind, Flow, ProbeId, ProbeOutcome, Tally, Vantage, Whole};
 use crate::core::state::{Capture, Health, Host, ProbeState, Reach, Series, State};
-use crate::core::vantage::vantage_broken;
 use crate::facts::{Listener, Protocol};
 use crate::plan::{Customer, Probe, ProbeTarget, VantageKind};
 use crate::types::{HostName, Span, Time, Untrusted};
@@ -143,14 +142,15 @@ impl<'a> Seen<'a> {
     }
 
     pub(super) fn inside(&self) -> Look<'a> {
-        self.probe.from(&Vantage::Inside).map_or(Look::Nothing, |series| self.explains(series))
+        let inside = self.probe.from(&Vantage::Inside);
+        inside.map_or(Look::Nothing, |series| self.explains(series, &self.probe.probe))
     }
 
     /// What is seen from elsewhere. What was seen there before it began to fail here explains nothing.
-    fn explains(&self, series: &'a Series) -> Look<'a> {
+    pub(super) fn explains(&self, series: &'a Series, probe: &Probe) -> Look<'a> {
         match (series.last(), self.since()) {
             (Some((at, _)), Some(since)) if *at < since => Look::Stale(*at),
-            (Some(_) | None, _) => look(series, &self.probe.probe, self.now),
+            (Some(_) | None, _) => look(series, probe, self.now),
         }
     }
 
@@ -159,7 +159,7 @@ impl<'a> Seen<'a> {
         let (now, probe) = (self.now, self.probe);
         let peers = probe.others.iter().filter(|(vantage, _)| vantage.kind() == VantageKind::Peer);
         let own = (probe.probe.from == VantageKind::Peer).then_some(&probe.own);
-        let others = peers.map(|(_, series)| self.explains(series));
+        let others = peers.map(|(_, series)| self.explains(series, &probe.probe));
         others.chain(own.into_iter().map(move |series| look(series, &probe.probe, now)))
     }
 
@@ -213,14 +213,20 @@ impl<'a> Seen<'a> {
             return Packets::Unseen("it is made on the host itself".to_owned());
         }
         let since = self.since();
+        let host = self.host();
+        let capture = self.state.captures.get(host);
+        // Whatever says that something was not there can be one of those.
+        let lossy = capture.and_then(|capture| capture.lossy).filter(|at| self.is_young(*at));
+        if lossy.is_some_and(|at| since.is_none_or(|since| at >= since)) {
+            return Packets::Unseen(format!("the kernel of {host} dropped some before they were seen"));
+        }
         if let Some((at, flow)) = &self.probe.own.flow
             && self.is_young(*at)
             && since.is_none_or(|since| *at >= since)
         {
             return Packets::Own(flow);
         }
-        let host = self.host();
-        let Some(capture) = self.state.captures.get(host) else {
+        let Some(capture) = capture else {
             return Packets::Unseen(format!("nothing captures on {host}"));
         };
         match (capture.since, &capture.unseen) {
@@ -327,8 +333,11 @@ impl<'a> Seen<'a> {
             self.state.probes.range(id(0)..=id(u16::MAX))
         });
         let from = self.probe.probe.from;
+        let reached = |host: &Host| {
+            other(&host.name) && !is_local(self.state, &host.name) && matches!(host.reach, Reach::Up { .. })
+        };
         elsewhere.any(|(_, p)| p.probe.from == from && look(&p.own, &p.probe, self.now).is_ok())
-            || self.state.hosts.values().any(|h| other(&h.name) && matches!(h.reach, Reach::Up { .. }))
+            || self.state.hosts.values().any(|host| reached(host))
     }
 
     fn vantage(&self) -> Vantage {
@@ -346,213 +355,6 @@ impl<'a> Seen<'a> {
             VantageKind::Inside | VantageKind::Peer => None,
         }
     }
-
-    /// The place that it is judged from.
-    pub(super) fn place(&self) -> String {
-        match self.probe.probe.from {
-            VantageKind::Outside => "the cockpit's own network".to_owned(),
-            VantageKind::Inside => format!("what looks on {}", self.host()),
-            VantageKind::Peer => "the peer".to_owned(),
-        }
-    }
-
-    /// Why nothing new is seen.
-    pub(super) fn why_stale(&self) -> String {
-        match (self.state.probing, self.ssh_down(), self.judged_inside()) {
-            (None, _, _) => "nothing is probed".to_owned(),
-            (Some(_), Some((_, _, why)), true) => format!("{} is not reached by ssh: {why}", self.host()),
-            (Some(_), _, _) => "its attempts don't come back".to_owned(),
-        }
-    }
-
-    /// "globex 192.0.2.32:443".
-    pub(super) fn name(&self) -> String {
-        let at = |port: u16| match self.address() {
-            Some(address) => std::net::SocketAddr::new(address, port).to_string(),
-            None => format!("port {port}"),
-        };
-        let what = match &self.probe.probe.target {
-            ProbeTarget::Ping => {
-                format!("ping {}", self.address().map_or_else(|| "-".to_owned(), |a| a.to_string()))
-            }
-            ProbeTarget::Tcp { port } | ProbeTarget::Tls { port, .. } => at(*port),
-            ProbeTarget::Http { host, port, .. } if self.address().is_none() => {
-                format!("{}:{port}", Untrusted::new(host).shown())
-            }
-            ProbeTarget::Http { port, .. } => at(*port),
-            ProbeTarget::Dns { name } => format!("dns {}", Untrusted::new(name).shown()),
-            ProbeTarget::Postgres { database } => format!("postgres {}", Untrusted::new(database).shown()),
-            ProbeTarget::Exec { argv } => {
-                format!("exec {}", Untrusted::new(argv.first().map_or("", String::as_str)).shown())
-            }
-        };
-        format!("{} {what}", self.id.customer)
-    }
-
-    /// "outside FAIL 36s, inside ok".
-    pub(super) fn heading(&self) -> String {
-        let own = match self.probe.probe.from {
-            VantageKind::Outside => "outside",
-            VantageKind::Inside => "inside",
-            VantageKind::Peer => "from a peer",
-        };
-        let own = format!("{own} {}", self.word(self.own()));
-        match self.judged_inside() {
-            true => own,
-            false => format!("{own}, inside {}", self.word(self.inside())),
-        }
-    }
-
-    fn word(&self, look: Look<'_>) -> String {
-        match look {
-            Look::Nothing => "not seen".to_owned(),
-            Look::Stale(at) => format!("not seen for {}", Span::between(at, self.now).brief()),
-            Look::Broken(_) => "not tried".to_owned(),
-            Look::Ok { .. } => "ok".to_owned(),
-            Look::Mending => "ok again".to_owned(),
-            Look::Shaky { .. } => "shaky".to_owned(),
-            Look::Fail { since, .. } => format!("FAIL {}", Span::between(since, self.now).brief()),
-        }
-    }
-
-    /// What was seen, from where, and how old it is; what is missing, and why.
-    pub(super) fn evidence(&self) -> Vec<String> {
-        let mut lines = vec![self.line(self.own_word(), self.own(), Some(&self.probe.own))];
-        if !self.judged_inside() {
-            let inside = self.probe.from(&Vantage::Inside);
-            lines.push(self.line("inside".to_owned(), self.inside(), inside));
-        }
-        for (vantage, series) in self.probe.others.iter().filter(|(v, _)| **v != Vantage::Inside) {
-            lines.push(self.line(place(vantage), look(series, &self.probe.probe, self.now), Some(series)));
-        }
-        if !self.judged_inside() {
-            lines.push(self.packet_line());
-        }
-        if let Some(tally) = self.tally().filter(|tally| tally.arp_asked > 0) {
-            lines.push(format!(
-                "ARP on {}: {} asked, {} answered",
-                self.host(),
-                tally.arp_asked,
-                tally.arp_answered
-            ));
-        }
-        if let (Some((on, at)), Some(address)) = (self.on_host(), self.address()) {
-            let ago = Span::between(at, self.now).brief();
-            let is = if on { "is" } else { "is NOT" };
-            lines.push(format!("facts, {ago} old: {address} {is} on an interface of {}", self.host()));
-        }
-        if let (Some(listens), Some(port)) = (self.listens(), self.port()) {
-            lines.push(match listens {
-                Listens::There => format!("facts: port {port} is listened on there"),
-                Listens::Elsewhere => format!("facts: port {port} is listened on at other addresses alone"),
-                Listens::Nowhere => format!("facts: nobody listens on port {port}"),
-            });
-        }
-        lines.extend(super::passing::differences(self));
-        if let Some((since, _, why)) = self.ssh_down() {
-            let ago = Span::between(since, self.now).brief();
-            lines.push(format!("{} is not reached by ssh for {ago}: {why}", self.host()));
-        }
-        lines
-    }
-
-    fn own_word(&self) -> String {
-        match self.probe.probe.from {
-            VantageKind::Outside => place(&Vantage::Cockpit),
-            VantageKind::Inside => place(&Vantage::Inside),
-            VantageKind::Peer => "peer".to_owned(),
-        }
-    }
-
-    fn line(&self, place: String, look: Look<'_>, series: Option<&Series>) -> String {
-        let age = series.and_then(Series::last).map(|(at, _)| Span::between(*at, self.now).brief());
-        let age = age.map_or_else(String::new, |age| format!(", {age} old"));
-        match look {
-            Look::Nothing => format!("{place}: not seen"),
-            Look::Stale(_) => format!("{place}: nothing new{age}"),
-            Look::Broken(why) => format!("{place}: could not be made: {}{age}", why.shown()),
-            Look::Ok { took } => format!("{place}: ok in {took}{age}"),
-            Look::Mending => format!("{place}: passes again{age}"),
-            Look::Shaky { why, .. } => format!("{place}: failed: {}{age}", why.shown()),
-            Look::Fail { why, since, .. } => {
-                format!("{place}: FAIL since {}: {}{age}", since.format("%H:%M:%SZ"), why.shown())
-            }
-        }
-    }
-
-    fn packet_line(&self) -> String {
-        let host = self.host();
-        match self.packets() {
-            Packets::Unseen(why) => format!("packets are not seen: {why}"),
-            Packets::Own(flow) if *flow == Flow::default() => {
-                format!("packets on {host}: nothing of the newest attempt came in")
-            }
-            Packets::Own(flow) => {
-                let by = |word: &str, name: &Option<crate::types::IfName>| {
-                    name.as_ref().map_or_else(String::new, |name| format!(" {word} {name}"))
-                };
-                format!(
-                    "packets on {host}: {} asked{}, {} granted{}, {} refused, {} prohibited, data {} in {} out",
-                    flow.asked,
-                    by("by", &flow.came_by),
-                    flow.granted,
-                    by("by", &flow.left_by),
-                    flow.refused,
-                    flow.prohibited,
-                    flow.data_in,
-                    flow.data_out
-                )
-            }
-            Packets::Passing(None) => format!("packets on {host}: none for its address"),
-            Packets::Passing(Some(tally)) => format!(
-                "packets on {host}: its own are not told apart; {} to its address, {} from it",
-                tally.came, tally.left
-            ),
-        }
-    }
-}
-
-/// Why nothing that is seen from this vantage says anything about a target: its controls say so or, without
-/// any that was looked at, the hosts that nothing was done to.
-pub(in crate::core) fn broken(state: &State, vantage: &Vantage, now: Time) -> Option<String> {
-    vantage_broken(state, vantage, now).or_else(|| unsound(state, vantage, now))
-}
-
-/// Why nothing that is seen from this vantage says anything about a target. Without controls the hosts that
-/// nothing was done to serve as such: where a probe of theirs passed before, and nothing at all passes from
-/// there now, it is the vantage. A cockpit that still reaches a host by ssh has a network.
-fn unsound(state: &State, vantage: &Vantage, now: Time) -> Option<String> {
-    let customers = || state.plan.iter().flat_map(|plan| &plan.customers);
-    let touched = |id: &ProbeId| {
-        let host = customers().find(|customer| customer.name == id.customer).map(|customer| &customer.host);
-        host.is_none_or(|host| state.batches_of(host).any(|batch| batch.apply_started.is_some()))
-    };
-    let connected = *vantage == Vantage::Cockpit
-        && state.hosts.values().any(|host| matches!(host.reach, Reach::Up { .. }));
-    // A control that passes from there shows that it works.
-    let mut sound = state.controls.iter().filter_map(|control| Some((control, control.from(vantage)?)));
-    if sound.any(|(control, series)| look(series, &control.probe, now).is_ok()) {
-        return None;
-    }
-    let (mut controls, mut why) = (0, None);
-    for (id, probe) in state.probes.iter().filter(|(_, probe)| counts(probe)) {
-        let Some(series) = probe.from(vantage) else { continue };
-        let words = match look(series, &probe.probe, now) {
-            Look::Ok { .. } | Look::Mending | Look::Shaky { .. } => return None,
-            Look::Fail { kind, .. } if connected || answered(kind) => return None,
-            Look::Nothing | Look::Stale(_) => continue,
-            Look::Fail { why, .. } | Look::Broken(why) => why,
-        };
-        if series.before == Some(true) && !touched(id) {
-            controls += 1;
-            why.get_or_insert(words);
-        }
-    }
-    let why = why?.shown();
-    Some(match controls {
-        1 => format!("nothing passes from there, a host that was not touched neither: {why}"),
-        n => format!("nothing passes from there, {n} probes of untouched hosts neither: {why}"),
-    })
 }
 
 /// Whether a probe has a say: this version makes it, or the recording holds results of it.
@@ -561,7 +363,7 @@ pub(super) fn counts(probe: &ProbeState) -> bool {
 }
 
 /// Whether a failure shows that packets came back.
-fn answered(kind: FailKind) -> bool {
+pub(super) fn answered(kind: FailKind) -> bool {
     match kind {
         FailKind::Refused
         | FailKind::Cut

@@ -4,7 +4,7 @@ use super::*;
 use crate::core::command::RollbackScope;
 use crate::core::event::{Flow, PacketEvent, PacketRow, Seen, TcpFlags, Way, What};
 use crate::facts::Replaced;
-use crate::plan::{AbortLine, AbortProbes, Limit, VantageKind};
+use crate::plan::{AbortLine, AbortProbes, AutoRollback, Limit, VantageKind};
 
 impl Sample {
     /// web2 is done, web1 is next of those that are left: NEWER and UNTESTED hold it.
@@ -160,9 +160,19 @@ impl Sample {
 
     /// The same with packets, and with an abort line that the plan agrees on: its countdown runs.
     pub(crate) fn counting() -> Self {
+        Self::met(AutoRollback::Armed)
+    }
+
+    /// The same where the plan says that somebody is asked.
+    pub(crate) fn asking() -> Self {
+        Self::met(AutoRollback::Ask)
+    }
+
+    fn met(auto: AutoRollback) -> Self {
         let mut sample = Self::applying();
-        if let Some(plan) = &mut sample.state.plan {
-            std::sync::Arc::make_mut(plan).aborts.push(AbortLine {
+        if let Some(plan) = sample.state.plan.as_mut().map(std::sync::Arc::make_mut) {
+            plan.policy.auto_rollback = auto;
+            plan.aborts.push(AbortLine {
                 probes: AbortProbes::Required,
                 from: VantageKind::Outside,
                 fails: Limit::USUAL,

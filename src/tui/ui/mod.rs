@@ -6,6 +6,7 @@
 //! typed word. Enter alone, Esc, a paste or a key repeat never change a host.
 
 mod act;
+pub(super) mod ask;
 pub(super) mod gate;
 mod panes;
 pub(super) mod rollback;
@@ -120,6 +121,8 @@ pub struct Ui {
     pub(super) sheets: Vec<Sheet>,
     pub(super) notice: Option<(Time, String)>,
     pub(super) acknowledged: BTreeSet<String>,
+    /// Lines that were asked about, and put off.
+    pub(super) put_off: BTreeSet<ask::Asked>,
     pub(super) present: bool,
     pub(super) pressed: VecDeque<String>,
     pub(super) replay: Option<Position>,
@@ -167,6 +170,7 @@ impl Ui {
             sheets: Vec::new(),
             notice: None,
             acknowledged: BTreeSet::new(),
+            put_off: BTreeSet::new(),
             present: false,
             pressed: VecDeque::new(),
             replay: None,
@@ -253,6 +257,9 @@ impl Ui {
                 text::press(self, view, press)
             }
             None => {
+                if let Some(asked) = self.asked(view) {
+                    return ask::press(self, asked, view, press);
+                }
                 let contexts: &[Context] = if view.live {
                     &[Context::Panes, Context::Screen]
                 } else {

@@ -61,6 +61,16 @@ fn first_of<'s>(state: &'s State, host: &HostName) -> Option<(usize, &'s Cause, 
     of_host.next().map(|(place, (cause, alarm))| (place + 1, cause, alarm))
 }
 
+/// What is so on a host at this moment, where a line is met.
+pub(super) fn so(state: &State, host: &HostName, line: Line, now: Time) -> String {
+    let calm = state.plan.as_ref().is_some_and(|plan| line::is_calm(state, plan, host, line, now));
+    match first_of(state, host) {
+        Some((_, cause, alarm)) => fact(state, cause, alarm, now).0,
+        None if calm => format!("all that the line is about on {host} passes again"),
+        None => format!("no alarm is raised on {host}"),
+    }
+}
+
 /// A countdown for each host where one runs: it is not covered by anything that waits.
 pub(super) fn countdowns(view: &View, now: Time) -> Vec<Banner> {
     let state = &view.state;
@@ -101,7 +111,7 @@ fn left(span: Span) -> String {
 }
 
 /// "abort line 1 met (agreed 11-19)": a line is agreed on by the plan, which is sealed as the window opens.
-fn met(state: &State, line: Line) -> String {
+pub(super) fn met(state: &State, line: Line) -> String {
     match (line, state.opened) {
         (Line::Abort(_), Some(at)) => format!("{} met (agreed {})", line.word(), at.format("%m-%d")),
         (Line::Abort(_), None) => format!("{} met", line.word()),

@@ -125,8 +125,15 @@ pub(super) fn mark(text: &Field, width: usize) -> Paper {
 pub(super) fn help(keys: &Keys, scroll: usize) -> Paper {
     let title = Text::of(Role::SheetTitle, "KEYS AND COMMANDS").add(Role::Dim, "  j k scroll, Esc closes");
     let mut paper = Paper { title, scroll, ..Paper::default() };
-    let contexts =
-        [Context::Always, Context::Screen, Context::Panes, Context::Gate, Context::Rollback, Context::Replay];
+    let contexts = [
+        Context::Always,
+        Context::Screen,
+        Context::Panes,
+        Context::Gate,
+        Context::Rollback,
+        Context::Ask,
+        Context::Replay,
+    ];
     for context in contexts {
         paper.body.push(Text::of(Role::SheetLabel, context.heading()));
         for binding in keys.all().iter().filter(|binding| binding.context == context) {

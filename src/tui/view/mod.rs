@@ -3,6 +3,7 @@
 
 pub(super) mod activity;
 mod alarms;
+mod ask_sheet;
 mod baking;
 pub(super) mod banner;
 mod bar;
@@ -211,7 +212,10 @@ fn draw_panes(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, body: Re
 
 /// What the sheet on top says, where one is open that is a sheet.
 fn paper(theme: &Theme, view: &View, ui: &Ui, now: Time, width: usize) -> Option<Paper> {
-    Some(match ui.sheets.last()? {
+    let Some(sheet) = ui.sheets.last() else {
+        return Some(ask_sheet::paper(view, &ui.asked(view)?, now, width));
+    };
+    Some(match sheet {
         Sheet::Help { scroll } => forms::help(&ui.keys, *scroll),
         Sheet::Gate(sheet) => gate_sheet::paper(theme, view, sheet, now, width),
         Sheet::Rollback(sheet) => rollback_sheet::paper(view, ui, sheet, now, width),
@@ -260,6 +264,7 @@ fn draw_hints(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, area: Re
         Some(Sheet::Waive(_) | Sheet::ByWord(_) | Sheet::Mark(_) | Sheet::Palette(_) | Sheet::Filter(..)) => {
             &[]
         }
+        None if ui.asked(view).is_some() => &[Context::Ask, Context::Screen],
         None if view.live => &[Context::Panes, Context::Screen],
         None => &[Context::Replay, Context::Panes, Context::Screen],
     };
