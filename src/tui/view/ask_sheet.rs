@@ -59,7 +59,7 @@ pub(super) fn paper(view: &View, (host, line, since): &Asked, now: Time, width: 
             .add(Role::KeyName, "k")
             .add(Role::Plain, " = keep, with a reason   ")
             .add(Role::KeyName, "Esc")
-            .add(Role::Plain, " = decide later, stays HELD"),
+            .add(Role::Plain, " = later, stays HELD"),
     );
     paper
 }
