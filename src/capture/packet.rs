@@ -37,31 +37,40 @@ pub struct Frame {
     pub interface: u32,
     /// What it said.
     pub seen: Seen,
+    /// So many of its bytes are heads; what comes after them is somebody's data.
+    pub heads: usize,
 }
+
+/// What was read from somewhere on, and how many bytes its heads take from there.
+type Headed = (What, usize);
 
 /// Reads one frame of that link type; `length` is what it was on the wire.
 pub fn frame(link: u16, length: u32, bytes: &[u8]) -> Frame {
-    let (interface, way, what) = match link {
+    let other = (What::Other { ethertype: 0 }, 0);
+    let after = |long: usize, (what, heads): Headed| (what, long + heads);
+    let (interface, way, (what, heads)) = match link {
         link::SLL2 => match bytes.split_at_checked(20) {
             // Protocol, reserved, index, hardware type, packet type, address length, address.
-            Some((head, body)) => (be32(head, 4), way(u16::from(head[10])), net(be16(head, 0), body)),
-            None => (0, Way::Unknown, What::Other { ethertype: 0 }),
+            Some((head, body)) => {
+                (be32(head, 4), way(u16::from(head[10])), after(20, net(be16(head, 0), body)))
+            }
+            None => (0, Way::Unknown, other),
         },
         link::SLL => match bytes.split_at_checked(16) {
-            Some((head, body)) => (0, way(be16(head, 0)), net(be16(head, 14), body)),
-            None => (0, Way::Unknown, What::Other { ethertype: 0 }),
+            Some((head, body)) => (0, way(be16(head, 0)), after(16, net(be16(head, 14), body))),
+            None => (0, Way::Unknown, other),
         },
         link::ETHERNET => match bytes.split_at_checked(14) {
-            Some((head, body)) => (0, Way::Unknown, net(be16(head, 12), body)),
-            None => (0, Way::Unknown, What::Other { ethertype: 0 }),
+            Some((head, body)) => (0, Way::Unknown, after(14, net(be16(head, 12), body))),
+            None => (0, Way::Unknown, other),
         },
         link::RAW => {
             let ethertype = if bytes.first().is_some_and(|first| first >> 4 == 6) { IPV6 } else { IPV4 };
             (0, Way::Unknown, net(ethertype, bytes))
         }
-        _ => (0, Way::Unknown, What::Other { ethertype: 0 }),
+        _ => (0, Way::Unknown, other),
     };
-    Frame { interface, seen: Seen { way, length, what } }
+    Frame { interface, seen: Seen { way, length, what }, heads: heads.min(bytes.len()) }
 }
 
 /// The kernel's own word for where a packet goes (packet(7), `sll_pkttype`).
@@ -92,13 +101,14 @@ fn v6(bytes: &[u8], at: usize) -> Ipv6Addr {
     Ipv6Addr::from(sixteen)
 }
 
-fn net(mut ethertype: u16, mut bytes: &[u8]) -> What {
+fn net(mut ethertype: u16, mut bytes: &[u8]) -> Headed {
+    let mut tags = 0;
     for _ in 0..NESTED {
         if !VLAN.contains(&ethertype) {
             break;
         }
         let Some((tag, rest)) = bytes.split_at_checked(4) else { break };
-        (ethertype, bytes) = (be16(tag, 2), rest);
+        (ethertype, bytes, tags) = (be16(tag, 2), rest, tags + 4);
     }
     let read = match ethertype {
         IPV4 => ipv4(bytes),
@@ -106,20 +116,18 @@ fn net(mut ethertype: u16, mut bytes: &[u8]) -> What {
         ARP => arp(bytes),
         _ => None,
     };
-    read.unwrap_or(What::Other { ethertype })
+    let (what, heads) = read.unwrap_or((What::Other { ethertype }, 0));
+    (what, tags + heads)
 }
 
 /// ARP for IPv4 over hardware addresses of six bytes: all that is met here.
-fn arp(bytes: &[u8]) -> Option<What> {
+fn arp(bytes: &[u8]) -> Option<Headed> {
     let bytes = bytes.get(..28)?;
-    (be16(bytes, 2) == IPV4 && bytes[4] == 6 && bytes[5] == 4).then(|| What::Arp {
-        asks: be16(bytes, 6) == 1,
-        sender: v4(bytes, 14),
-        target: v4(bytes, 24),
-    })
+    let what = What::Arp { asks: be16(bytes, 6) == 1, sender: v4(bytes, 14), target: v4(bytes, 24) };
+    (be16(bytes, 2) == IPV4 && bytes[4] == 6 && bytes[5] == 4).then_some((what, bytes.len()))
 }
 
-fn ipv4(bytes: &[u8]) -> Option<What> {
+fn ipv4(bytes: &[u8]) -> Option<Headed> {
     let head = bytes.get(..20)?;
     let long = usize::from(head[0] & 15) * 4;
     if head[0] >> 4 != 4 || long < 20 {
@@ -133,13 +141,14 @@ fn ipv4(bytes: &[u8]) -> Option<What> {
     let wire = total.saturating_sub(long);
     let body = if total == 0 { body } else { body.get(..wire).unwrap_or(body) };
     if be16(head, 6) & 0x1fff != 0 {
-        return Some(What::Fragment { src, dst, protocol });
+        return Some((What::Fragment { src, dst, protocol }, long));
     }
     let wire = if total == 0 { body.len() } else { wire };
-    Some(transport(protocol, src, dst, body, wire))
+    let (what, heads) = transport(protocol, src, dst, body, wire);
+    Some((what, long + heads))
 }
 
-fn ipv6(bytes: &[u8]) -> Option<What> {
+fn ipv6(bytes: &[u8]) -> Option<Headed> {
     let head = bytes.get(..40)?;
     if head[0] >> 4 != 6 {
         return None;
@@ -152,7 +161,7 @@ fn ipv6(bytes: &[u8]) -> Option<What> {
         body = body.get(..total).unwrap_or(body);
     }
     let mut wire = if total == 0 { body.len() } else { total };
-    let mut next = head[6];
+    let (mut next, mut before) = (head[6], 40);
     for _ in 0..NESTED {
         let long = match (next, body.get(..2)) {
             // Hop by hop, routing, destination options: eight bytes and as many more eights as they say.
@@ -162,7 +171,7 @@ fn ipv6(bytes: &[u8]) -> Option<What> {
             (44, Some(_)) => {
                 let Some(piece) = body.get(..8) else { break };
                 if be16(piece, 2) & 0xfff8 != 0 {
-                    return Some(What::Fragment { src, dst, protocol: piece[0] });
+                    return Some((What::Fragment { src, dst, protocol: piece[0] }, before + 8));
                 }
                 8
             }
@@ -171,37 +180,39 @@ fn ipv6(bytes: &[u8]) -> Option<What> {
         next = body[0];
         body = body.get(long..).unwrap_or_default();
         wire = wire.saturating_sub(long);
+        before += long;
     }
     if next == ICMP6 && matches!(body.first(), Some(135 | 136)) {
         let asks = body[0] == 135;
         return Some(match body.get(..24) {
-            Some(body) => What::Neighbour { asks, src: from, dst: to, target: v6(body, 8) },
-            None => What::Ip { src, dst, protocol: next },
+            // With the option that tells the hardware address (RFC 4861).
+            Some(body) => (What::Neighbour { asks, src: from, dst: to, target: v6(body, 8) }, before + 32),
+            None => (What::Ip { src, dst, protocol: next }, before),
         });
     }
-    Some(transport(next, src, dst, body, wire))
+    let (what, heads) = transport(next, src, dst, body, wire);
+    Some((what, before + heads))
 }
 
 /// `wire`: how long the body was before it was cut.
-fn transport(protocol: u8, src: IpAddr, dst: IpAddr, body: &[u8], wire: usize) -> What {
+fn transport(protocol: u8, src: IpAddr, dst: IpAddr, body: &[u8], wire: usize) -> Headed {
     let read = match protocol {
         TCP => tcp(src, dst, body, wire),
-        UDP => body.get(..8).map(|head| What::Udp {
-            src: SocketAddr::new(src, be16(head, 0)),
-            dst: SocketAddr::new(dst, be16(head, 2)),
-            data: count(wire.saturating_sub(8)),
+        UDP => body.get(..8).map(|head| {
+            let (src, dst) = (SocketAddr::new(src, be16(head, 0)), SocketAddr::new(dst, be16(head, 2)));
+            (What::Udp { src, dst, data: count(wire.saturating_sub(8)) }, 8)
         }),
         ICMP | ICMP6 => icmp(protocol == ICMP6, src, dst, body),
         _ => None,
     };
-    read.unwrap_or(What::Ip { src, dst, protocol })
+    read.unwrap_or((What::Ip { src, dst, protocol }, 0))
 }
 
 fn count(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-fn tcp(src: IpAddr, dst: IpAddr, body: &[u8], wire: usize) -> Option<What> {
+fn tcp(src: IpAddr, dst: IpAddr, body: &[u8], wire: usize) -> Option<Headed> {
     let head = body.get(..20)?;
     let long = usize::from(head[12] >> 4) * 4;
     if long < 20 {
@@ -213,7 +224,7 @@ fn tcp(src: IpAddr, dst: IpAddr, body: &[u8], wire: usize) -> Option<What> {
         [21, 3, _, 0, 2, _, number, ..] => Some(*number),
         _ => None,
     };
-    Some(What::Tcp {
+    let what = What::Tcp {
         src: SocketAddr::new(src, be16(head, 0)),
         dst: SocketAddr::new(dst, be16(head, 2)),
         flags: TcpFlags(head[13]),
@@ -222,13 +233,14 @@ fn tcp(src: IpAddr, dst: IpAddr, body: &[u8], wire: usize) -> Option<What> {
         window: be16(head, 14),
         data: count(wire.saturating_sub(long)),
         alert,
-    })
+    };
+    Some((what, long))
 }
 
-fn icmp(six: bool, src: IpAddr, dst: IpAddr, body: &[u8]) -> Option<What> {
+fn icmp(six: bool, src: IpAddr, dst: IpAddr, body: &[u8]) -> Option<Headed> {
     let head = body.get(..8)?;
     let code = (head[0], head[1]);
-    let echo = |reply| What::Echo { src, dst, reply, id: be16(head, 4), seq: be16(head, 6) };
+    let echo = |reply| (What::Echo { src, dst, reply, id: be16(head, 4), seq: be16(head, 6) }, 8);
     let why = match (six, code) {
         (false, (8, _)) | (true, (128, _)) => return Some(echo(false)),
         (false, (0, _)) | (true, (129, _)) => return Some(echo(true)),
@@ -242,26 +254,27 @@ fn icmp(six: bool, src: IpAddr, dst: IpAddr, body: &[u8]) -> Option<What> {
         (false, (4 | 5 | 12, _)) | (true, (4, _)) => IcmpError::Other,
         _ => return None,
     };
-    Some(What::Error { src, dst, why, code, about: quoted(six, &body[8..]) })
+    let (about, heads) = quoted(six, &body[8..]).unzip();
+    Some((What::Error { src, dst, why, code, about }, 8 + heads.unwrap_or(0)))
 }
 
 /// The packet within an error: its head and at least eight bytes more (RFC 792).
-fn quoted(six: bool, bytes: &[u8]) -> Option<Quoted> {
-    let (protocol, src, dst, body): (u8, IpAddr, IpAddr, &[u8]) = if six {
+fn quoted(six: bool, bytes: &[u8]) -> Option<(Quoted, usize)> {
+    let (protocol, src, dst, long): (u8, IpAddr, IpAddr, usize) = if six {
         let head = bytes.get(..40)?;
-        (head[6], v6(head, 8).into(), v6(head, 24).into(), &bytes[40..])
+        (head[6], v6(head, 8).into(), v6(head, 24).into(), 40)
     } else {
         let head = bytes.get(..20)?;
         let long = usize::from(head[0] & 15) * 4;
-        (head[9], v4(head, 12).into(), v4(head, 16).into(), bytes.get(long.max(20)..).unwrap_or_default())
+        (head[9], v4(head, 12).into(), v4(head, 16).into(), long.max(20))
     };
-    let (from, to) = match (protocol, body.get(..8)) {
+    let (from, to) = match (protocol, bytes.get(long..long + 8)) {
         (TCP | UDP, Some(head)) => (be16(head, 0), be16(head, 2)),
         // A ping's id in both places.
         (ICMP | ICMP6, Some(head)) => (be16(head, 4), be16(head, 4)),
         _ => (0, 0),
     };
-    Some(Quoted { protocol, src: SocketAddr::new(src, from), dst: SocketAddr::new(dst, to) })
+    Some((Quoted { protocol, src: SocketAddr::new(src, from), dst: SocketAddr::new(dst, to) }, long + 8))
 }
 
 #[cfg(test)]
@@ -308,7 +321,12 @@ mod tests {
             (link::RAW, syn(), 0, Way::Unknown),
         ] {
             let frame = frame(link, 60, &bytes);
-            assert_eq!(frame, Frame { interface, seen: Seen { way, length: 60, what: wanted } }, "{link}");
+            let heads = bytes.len();
+            assert_eq!(
+                frame,
+                Frame { interface, seen: Seen { way, length: 60, what: wanted }, heads },
+                "{link}"
+            );
         }
         assert_eq!(frame(228, 9, &syn()).seen.what, What::Other { ethertype: 0 });
         assert_eq!(
@@ -319,6 +337,35 @@ mod tests {
 
     fn what(bytes: &[u8]) -> What {
         frame(link::RAW, 0, bytes).seen.what
+    }
+
+    #[test]
+    fn heads_end_where_somebodys_data_begins() {
+        let secret = b"GET /?token=secret";
+        let (src, dst) = (at(CLIENT), at(SERVER));
+        let (six_src, six_dst) = (at("[2001:db8::7]:51034"), at("[2001:db8::32]:443"));
+        let heads = |bytes: &[u8]| frame(link::RAW, 0, bytes).heads;
+        for packet in [
+            tcp_packet(src, dst, TcpFlags::ACK, 5, 6, secret),
+            tcp_packet(six_src, six_dst, TcpFlags::ACK, 5, 6, secret),
+            udp_packet(src, dst, secret),
+            icmp_packet(src.ip(), dst.ip(), (8, 0), [0x12, 0x34, 0, 7], secret),
+        ] {
+            let kept = heads(&packet);
+            assert_eq!(&packet[kept..], secret, "{packet:02x?}");
+            // The heads alone say the same.
+            assert_eq!(what(&packet[..kept]), what(&packet), "{packet:02x?}");
+            // What a short frame is filled up with, and what a capture cut off, change nothing.
+            assert_eq!(heads(&[&packet[..], &[0; 9]].concat()), kept);
+            assert_eq!(heads(&packet[..kept]), kept);
+        }
+        // An error quotes a packet: its heads are heads, its data is data.
+        let about = udp_packet(dst, src, secret);
+        let error = icmp_packet(src.ip(), dst.ip(), (3, 13), [0; 4], &about);
+        assert_eq!(&error[heads(&error)..], secret);
+        // Of what is not understood nothing but where it was is kept.
+        assert_eq!(frame(link::SLL2, 9, &sll2(1, 0, 0x88cc, secret)).heads, 20);
+        assert_eq!(frame(228, 9, secret).heads, 0);
     }
 
     #[test]

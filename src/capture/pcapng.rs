@@ -154,18 +154,19 @@ impl Writer {
         out
     }
 
-    /// A packet as it came.
+    /// A packet: its heads. What it carried is somebody's, and is not kept.
     pub fn packet(&mut self, link: u16, raw: &Raw<'_>, out: &mut Vec<u8>) {
         let seen = frame(link, raw.length, raw.bytes);
+        let bytes = raw.bytes.get(..seen.heads).unwrap_or(raw.bytes);
         let number = self.indexes.iter().position(|index| *index == seen.interface);
         let number = number.map_or(0, |at| u32::try_from(at + 1).unwrap_or(0));
-        let kept = u32::try_from(raw.bytes.len()).unwrap_or(u32::MAX);
+        let kept = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let mut block = Block::new(PACKET, out)
             .add(&number.to_le_bytes())
             .add(&moment(raw.at))
             .add(&kept.to_le_bytes())
             .add(&raw.length.to_le_bytes())
-            .padded(raw.bytes);
+            .padded(bytes);
         let way: u32 = match seen.seen.way {
             Way::In => 1,
             Way::Out => 2,

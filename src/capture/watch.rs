@@ -105,7 +105,7 @@ impl Watch {
             let ahead = raw.at.wrapping_sub(now) as i64;
             *offset = Some(offset.map_or(ahead, |offset| offset.max(ahead)));
             life.came(raw.at);
-            let frame @ Frame { interface, seen } = packet::frame(link, raw.length, raw.bytes);
+            let frame @ Frame { interface, seen, heads: _ } = packet::frame(link, raw.length, raw.bytes);
             if life::is_sign(&seen) {
                 return;
             }
