@@ -25,6 +25,7 @@ pub mod fence;
 pub(crate) mod fixture;
 pub mod gate;
 pub mod identity;
+pub mod matrix;
 pub mod pilot;
 pub mod risk;
 pub mod rollback;

@@ -270,6 +270,13 @@ pub fn of_customer(state: &State, customer: &CustomerName, now: Time) -> Judgeme
     worst
 }
 
+/// Whether the router has an answer when it asks for the address of a probe's customer; `None` where nothing
+/// tells.
+pub(super) fn arp(state: &State, id: &ProbeId, now: Time) -> Option<bool> {
+    let seen = Seen::of(state, id, now)?;
+    seen.arp()
+}
+
 /// The customers' word for a vantage.
 fn place(vantage: &Vantage) -> String {
     match vantage {

@@ -208,6 +208,15 @@ impl<'a> Seen<'a> {
         self.tally().is_some_and(|tally| tally.arp_asked > 0 && tally.arp_answered == 0)
     }
 
+    /// Whether its address is answered for: what comes in was sent to a MAC.
+    pub(super) fn arp(&self) -> Option<bool> {
+        let came = matches!(self.packets(), Packets::Own(flow) if flow.asked > 0 || flow.data_in > 0);
+        if self.own().is_ok() || came {
+            return Some(true);
+        }
+        self.arp_unanswered().then_some(false)
+    }
+
     pub(super) fn packets(&self) -> Packets<'a> {
         if self.judged_inside() {
             return Packets::Unseen("it is made on the host itself".to_owned());

@@ -16,13 +16,14 @@ pub enum Pane {
     Markers,
     Gates,
     Packets,
+    Matrix,
     /// The program's own diagnostics: for the operator's terminal alone.
     Diagnostics,
 }
 
 impl Pane {
     /// Every pane, in the order of the keys 1 to 5 and then by name alone.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Hosts,
         Self::Updates,
         Self::Probes,
@@ -30,6 +31,7 @@ impl Pane {
         Self::Markers,
         Self::Gates,
         Self::Packets,
+        Self::Matrix,
         Self::Diagnostics,
     ];
 
@@ -46,6 +48,7 @@ impl Pane {
             Self::Markers => "markers",
             Self::Gates => "gates",
             Self::Packets => "packets",
+            Self::Matrix => "matrix",
             Self::Diagnostics => "diagnostics",
         }
     }
@@ -76,7 +79,13 @@ pub(super) fn go(ui: &mut Ui, act: Act, view: &View, press: Press) {
             ui.packets = back_to(act, back, page, all).map(|back| (until, back));
             return;
         }
-        Pane::Hosts | Pane::Updates | Pane::Probes | Pane::Markers | Pane::Gates | Pane::Diagnostics => {}
+        Pane::Hosts
+        | Pane::Updates
+        | Pane::Probes
+        | Pane::Markers
+        | Pane::Gates
+        | Pane::Matrix
+        | Pane::Diagnostics => {}
     }
     let count = view::rows_in(ui.pane, view, ui, press.now);
     let at = if ui.pane == Pane::Hosts { ui.host_at(view) } else { ui.cursor(ui.pane) };

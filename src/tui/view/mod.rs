@@ -18,6 +18,7 @@ mod listing;
 pub(super) mod log;
 mod markers;
 mod mask;
+mod matrix;
 pub(super) mod packets;
 mod paint;
 mod present;
@@ -149,6 +150,7 @@ fn listing(theme: &Theme, pane: Pane, view: &View, ui: &Ui, now: Time, area: Rec
         Pane::Markers => markers::listing(view, ui),
         Pane::Gates => gates::listing(theme, view, ui, now, width),
         Pane::Packets => packets::listing(view, ui, now, area),
+        Pane::Matrix => matrix::listing(theme, view, ui, now, area),
         Pane::Diagnostics => Listing {
             title: Text::of(Role::Title, "diagnostics"),
             rows: vec![Text::of(Role::Dim, " these are shown on the operator's own terminal alone")],
@@ -163,8 +165,9 @@ fn draw_pane(canvas: &mut Canvas<'_>, pane: Pane, view: &View, ui: &Ui, now: Tim
 }
 
 fn draw_panes(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, body: Rect, wide: bool) {
-    // A row of packets wants the whole width of a small screen.
-    if ui.zoom || ui.pane == Pane::Diagnostics || ui.pane == Pane::Packets && !wide {
+    // A row of packets, or of the matrix, wants the whole width of a small screen.
+    let broad = matches!(ui.pane, Pane::Packets | Pane::Matrix);
+    if ui.zoom || ui.pane == Pane::Diagnostics || broad && !wide {
         draw_pane(canvas, ui.pane, view, ui, now, body);
         return;
     }
@@ -179,8 +182,8 @@ fn draw_panes(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, body: Re
     let wall = Rect { x: left.right(), width: 1, y: upper.y + 1, height: upper.height.saturating_sub(1) };
     canvas.text(row(Rect { x: left.right(), width: 1, ..upper }, 0), &Text::of(Role::Line, "+"));
     canvas.wall(wall, '|', Role::Line);
-    if wide && ui.pane == Pane::Packets {
-        draw_pane(canvas, Pane::Packets, view, ui, now, rest);
+    if wide && broad {
+        draw_pane(canvas, ui.pane, view, ui, now, rest);
         let last = Rect { y: below.bottom(), height: markers, ..body };
         draw_pane(canvas, Pane::Log, view, ui, now, below);
         draw_pane(canvas, Pane::Markers, view, ui, now, last);
@@ -288,7 +291,7 @@ pub(super) fn rows_in(pane: Pane, view: &View, ui: &Ui, now: Time) -> usize {
     match pane {
         Pane::Probes => probes::count(view, ui, now),
         Pane::Log | Pane::Packets | Pane::Diagnostics => 0,
-        Pane::Hosts | Pane::Updates | Pane::Markers | Pane::Gates => {
+        Pane::Hosts | Pane::Updates | Pane::Markers | Pane::Gates | Pane::Matrix => {
             listing(&plain, pane, view, ui, now, Rect::new(0, 0, 120, 36)).rows.len()
         }
     }

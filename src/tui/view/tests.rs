@@ -88,6 +88,7 @@ fn all_views() -> Vec<(&'static str, Sample, &'static str)> {
         ("packets", Sample::captured(), "gjj:pane packets\n"),
         ("packets_still", Sample::captured(), "gjj:pane packets\n/[s]\nk"),
         ("packets_unseen", Sample::captured(), "gjjj:packets host\n"),
+        ("matrix", Sample::captured(), ":pane matrix\n"),
         ("packets_masked", Sample::captured(), "gjj:packets all\nv"),
     ]
 }
