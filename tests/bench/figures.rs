@@ -13,6 +13,7 @@ mod key;
 mod packets;
 mod probes;
 mod sshd;
+mod stream;
 mod timing;
 mod window;
 
@@ -20,7 +21,7 @@ mod window;
 type Figure = fn(&[usize]);
 
 /// The figures by name.
-const FIGURES: [(&str, Figure); 8] = [
+const FIGURES: [(&str, Figure); 9] = [
     ("frame", frame::figure),
     ("fold", fold::figure),
     ("append", append::figure),
@@ -29,9 +30,13 @@ const FIGURES: [(&str, Figure); 8] = [
     ("key", key::figure),
     ("probes", probes::figure),
     ("packets", packets::figure),
+    ("stream", stream::figure),
 ];
 
 fn main() {
+    if std::env::args().nth(1).as_deref() == Some(stream::POUR) {
+        return stream::pour();
+    }
     // Cargo adds --bench.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let sizes: Vec<usize> = words.iter().filter_map(|word| word.parse().ok()).collect();

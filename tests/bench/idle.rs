@@ -28,14 +28,14 @@ const SETTLES: u32 = 180;
 const WATCHED: Duration = Duration::from_secs(30);
 
 /// User and system time of a process, in clock ticks.
-fn ticks(pid: u32) -> Option<u64> {
+pub fn ticks(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name may hold blanks and brackets; the fields 14 and 15 count from behind it.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
 }
 
-fn ticks_a_second() -> Option<f64> {
+pub fn ticks_a_second() -> Option<f64> {
     let output = Command::new("getconf").arg("CLK_TCK").output().ok()?;
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }
@@ -60,11 +60,11 @@ fn records(recording: &Path) -> (u64, u64) {
 
 /// Hosts of several demos, which answer over real ssh, and a customer with a TCP listener for each
 /// but the first, which is the baseline.
-struct World {
+pub struct World {
     /// They end when they are dropped, inside the runtime that they run in.
     fleets: Vec<Fleet>,
     runtime: tokio::runtime::Runtime,
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
 }
 
 impl Drop for World {
@@ -108,7 +108,7 @@ async fn keep(listener: tokio::net::TcpListener) {
 }
 
 impl World {
-    fn start(hosts: usize) -> Self {
+    pub fn start(hosts: usize) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
         let folder = tempfile::tempdir().expect("a folder");
         let mut world = Self { fleets: Vec::new(), runtime, folder };
@@ -147,7 +147,8 @@ impl World {
         plan
     }
 
-    fn cockpit(&self) -> CommandBuilder {
+    /// The cockpit that runs its window, with this ssh configuration.
+    pub fn cockpit(&self, ssh_config: &Path) -> CommandBuilder {
         let file = |name: &str| self.folder.path().join(name);
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_holdpoint"));
         command.env_clear();
@@ -158,7 +159,7 @@ impl World {
             command.env(key, self.folder.path());
         }
         command.arg("-F");
-        command.arg(file("ssh_config"));
+        command.arg(ssh_config);
         command.arg("run");
         command.arg(file("window.toml"));
         command.arg("--recording");
@@ -167,7 +168,7 @@ impl World {
     }
 }
 
-fn name(n: usize) -> String {
+pub fn name(n: usize) -> String {
     format!("idle{n:03}")
 }
 
@@ -203,7 +204,10 @@ fn idle(hosts: usize, rate: f64) {
     let world = World::start(hosts);
     let size = PtySize { rows: 36, cols: 120, pixel_width: 0, pixel_height: 0 };
     let pair = native_pty_system().openpty(size).expect("a pseudo-terminal");
-    let mut child = pair.slave.spawn_command(world.cockpit()).expect("the cockpit starts");
+    let mut child = pair
+        .slave
+        .spawn_command(world.cockpit(&world.folder.path().join("ssh_config")))
+        .expect("the cockpit starts");
     drop(pair.slave);
     let drawn = Arc::new(Drawn::default());
     let mut reader = pair.master.try_clone_reader().expect("a reader");

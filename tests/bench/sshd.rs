@@ -39,6 +39,11 @@ pub fn user() -> String {
 impl Fleet {
     /// Starts that many; none where there is no sshd or no ssh-keygen.
     pub fn start(count: usize) -> Option<Self> {
+        Self::start_with(count, |_| String::new())
+    }
+
+    /// The same, with these lines more in the configuration of each.
+    pub fn start_with(count: usize, more: impl Fn(usize) -> String) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let (host_key, id) = (folder.path().join("host"), folder.path().join("id"));
         if !Path::new(PROGRAM).is_file() || keygen(&host_key).is_none() || keygen(&id).is_none() {
@@ -67,7 +72,7 @@ impl Fleet {
                 user()
             )
             .expect("a string");
-            let child = fleet.spawn(n, *port);
+            let child = fleet.spawn(n, *port, &more(n));
             fleet.children.push(child);
         }
         fleet.write("ssh_config", &config);
@@ -78,12 +83,12 @@ impl Fleet {
         Some(fleet)
     }
 
-    fn spawn(&self, n: usize, port: u16) -> Child {
+    fn spawn(&self, n: usize, port: u16, more: &str) -> Child {
         let dir = self.folder.path().display();
         let text = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {dir}/host\nAuthorizedKeysFile {dir}/authorized_keys\n\
              StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n\
-             PidFile none\nLogLevel ERROR\nSubsystem sftp internal-sftp\nSetEnv SHLVL=2\n"
+             PidFile none\nLogLevel ERROR\nSubsystem sftp internal-sftp\nSetEnv SHLVL=2\n{more}"
         );
         let file = self.write(&format!("sshd_{n}"), &text);
         let mut sshd = Command::new(PROGRAM);
@@ -110,7 +115,7 @@ impl Fleet {
     }
 }
 
-fn name(n: usize) -> String {
+pub fn name(n: usize) -> String {
     format!("bench{n:03}")
 }
 
