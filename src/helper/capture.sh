@@ -62,11 +62,11 @@ hp_capture_signs() {
         # shellcheck disable=SC2016
         exec perl -e '
             use Socket;
-            my $there = socket(my $to, PF_INET, SOCK_DGRAM, 0);
             my $at = pack_sockaddr_in(9, INADDR_LOOPBACK);
             while (kill 0 => $ARGV[0]) {
                 select undef, undef, undef, 1.9;
-                send $to, "", 0, $at if $there;
+                # One that is kept, or never connected, stands among what listens on the host.
+                socket(my $to, PF_INET, SOCK_DGRAM, 0) and connect($to, $at) and send($to, "", 0);
                 select undef, undef, undef, 0.1;
                 kill USR1 => $ARGV[0] or last;
             }

@@ -34,6 +34,8 @@ base_finish() {
 	# A database server as small as it goes: the compiler for its queries alone is 110 MB. The hosts' user logs in
 	# from everywhere with a password, and on the host by being who they are.
 	rm -f "$root"/usr/lib/*/libLLVM*.so*
+	# The linker's cache as any later run of its tool would make it, so that it stays as it was before a window.
+	chroot "$root" ldconfig
 	printf "%s\n" "listen_addresses = '*'" 'jit = off' 'shared_buffers = 16MB' 'max_connections = 20' \
 		>"$root"/etc/postgresql/15/main/conf.d/lab.conf
 	echo 'host all ops 0.0.0.0/0 scram-sha-256' >>"$root"/etc/postgresql/15/main/pg_hba.conf
