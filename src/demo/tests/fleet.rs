@@ -145,6 +145,17 @@ fn report(answer: &Answer) -> OperationReport {
     OperationReport::parse(answer.section("state").expect("a state")).expect("reads")
 }
 
+/// An answer, asked for again where a host that reboots at the end of its work cuts it off.
+async fn answered(asker: &Asker, verb: &Verb) -> Answer {
+    for _ in 0..200 {
+        match asker.ask(verb, 0).await {
+            Ok(answer) => return answer,
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+    panic!("no answer to {verb:?}")
+}
+
 /// Starts an operation and follows it to its end: exit status, result, log, and in how many pieces.
 async fn operate(asker: &Asker, operation: &str, name: &str, work: Work) -> (i32, Answer, String, usize) {
     let kind = work.kind();
@@ -153,7 +164,7 @@ async fn operate(asker: &Asker, operation: &str, name: &str, work: Work) -> (i32
     let (mut offset, mut log, mut pieces) = (0, String::new(), 0);
     loop {
         let read = Verb::Read { operation: id(operation), offset, wait: 20 };
-        let answer = asker.ask(&read, 0).await.expect("reads");
+        let answer = answered(asker, &read).await;
         let lines = &answer.section("log").expect("a log").lines;
         lines.iter().for_each(|line| log.push_str(&format!("{}\n", String::from_utf8_lossy(line))));
         pieces += usize::from(!lines.is_empty());
@@ -165,7 +176,7 @@ async fn operate(asker: &Asker, operation: &str, name: &str, work: Work) -> (i32
             OperationState::Done(_) | OperationState::Unknown if moved => {}
             OperationState::Unknown => panic!("unknown\n{log}"),
             OperationState::Done(exit) => {
-                let result = asker.ask(&Verb::Result(id(operation)), 0).await.expect("a result");
+                let result = answered(asker, &Verb::Result(id(operation))).await;
                 return (exit, result, log, pieces);
             }
         }
