@@ -380,7 +380,9 @@ hp_watch_boot_on() {
             hp_say "this boot ended in $hp_boot_on_target: it goes on from there"
             # What watched ends first: of a unit that is not there any more systemd takes its end for a failure.
             hp_boot_on_tries=0
-            while [ ! -f "$HP_UNIT_FILE" ] && hp_watch_is_alive && [ "$hp_boot_on_tries" -lt 50 ]; do
+            # It has ended for systemd a moment after it has for us.
+            while [ ! -f "$HP_UNIT_FILE" ] && [ "$hp_boot_on_tries" -lt 50 ] &&
+                { hp_watch_is_alive || systemctl -q is-active "$HP_UNIT" 2>/dev/null; }; do
                 hp_boot_on_tries=$((hp_boot_on_tries + 1))
                 sleep 0.1
             done
