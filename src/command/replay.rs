@@ -10,7 +10,7 @@ use super::screen;
 use super::session::{FileError, UsageError};
 use crate::cli::{Exit, Replay as Args};
 use crate::core::View;
-use crate::journal::{End, Entry, Recording, Take};
+use crate::journal::{End, Entry, KeptFiles, Recording, Take};
 use crate::replay::Replay;
 use crate::tui::{self, Position, ReplayAction};
 use crate::types::Span;
@@ -32,6 +32,9 @@ pub async fn replay(args: Args) -> Result<Exit> {
     if unknown > 0 {
         notes.push(format!("{unknown} events of a newer holdpoint are left out"));
     }
+    let (kept, folder) = (KeptFiles::of(journal.known()), args.recording.clone());
+    // Beside the screen: packets can be many, and the first frame waits for none of them.
+    let differing = tokio::task::spawn_blocking(move || kept.differing(&folder));
     let records = journal.known().cloned().collect();
     let mut replay = Replay::new(records)
         .ok_or_else(|| FileError(format!("{} holds no event", args.recording.display())))?;
@@ -50,6 +53,7 @@ pub async fn replay(args: Args) -> Result<Exit> {
     let playing = tokio::spawn(play(replay, frames, wanted, moment));
     tui::run_replay(view, actions, options).await?;
     playing.abort();
+    notes.extend(differing.await?.iter().map(ToString::to_string));
     for note in notes {
         eprintln!("{}: {note}", args.recording.display());
     }

@@ -6,7 +6,7 @@ use color_eyre::eyre::Result;
 
 use super::session::FileError;
 use crate::cli::{Exit, Report, ReportFormat};
-use crate::journal::{End, Recording, Take};
+use crate::journal::{Differs, End, KeptFiles, Recording, Take};
 use crate::types::Untrusted;
 
 pub fn report(args: &Report) -> Result<Exit> {
@@ -15,7 +15,8 @@ pub fn report(args: &Report) -> Result<Exit> {
     }
 }
 
-/// One event a line, as in the journal without its chain: sequence number, time, actor, event.
+/// One event a line, as in the journal without its chain: sequence number, time, actor, event. What the
+/// recording keeps beside the journal is compared with the hashes in it.
 fn json(args: &Report) -> Result<Exit> {
     let journal = Recording::read(&args.recording, Take::SoundPrefix)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
@@ -40,12 +41,23 @@ fn json(args: &Report) -> Result<Exit> {
         writeln!(out, "{}", Untrusted::json(&line.to_string()))?;
     }
     out.flush()?;
+    let differing = KeptFiles::of(journal.known()).differing(&args.recording);
+    for differs in &differing {
+        eprintln!("{differs}");
+    }
     match &journal.end {
-        End::Whole => Ok(Exit::Done),
+        End::Damaged(damage) => return Err(FileError(damage.to_string()).into()),
         End::Torn(torn) => {
             eprintln!("the journal's last line is torn, at byte {}: it is left out", torn.offset);
-            Ok(Exit::Done)
         }
-        End::Damaged(damage) => Err(FileError(damage.to_string()).into()),
+        End::Whole => {}
+    }
+    match differing.iter().filter(|differs| matches!(differs, Differs::Changed { .. })).count() {
+        0 => Ok(Exit::Done),
+        count => {
+            let folder = args.recording.display();
+            let words = "of its files are not as the journal says; the journal itself is sound";
+            Err(FileError(format!("{folder}: {count} {words}")).into())
+        }
     }
 }

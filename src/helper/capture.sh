@@ -66,7 +66,8 @@ hp_capture_signs() {
             while (kill 0 => $ARGV[0]) {
                 select undef, undef, undef, 1.9;
                 # One that is kept, or never connected, stands among what listens on the host.
-                socket(my $to, PF_INET, SOCK_DGRAM, 0) and connect($to, $at) and send($to, "", 0);
+                my $to;
+                socket($to, PF_INET, SOCK_DGRAM, 0) and connect($to, $at) and send($to, "", 0);
                 select undef, undef, undef, 0.1;
                 kill USR1 => $ARGV[0] or last;
             }

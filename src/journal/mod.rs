@@ -5,6 +5,7 @@
 //! may decide anything, reach a host, know a runtime, or ask the machine for the time.
 
 mod file;
+mod files;
 mod find;
 mod format;
 mod holder;
@@ -15,6 +16,7 @@ mod storage;
 mod upcast;
 
 pub use file::{FileLog, Unwritten};
+pub use files::{Differs, KeptFiles};
 pub use find::{Found, find_rehearsal, recordings, rehearsal_in};
 pub use format::{FORMAT, Header, LINE_MAX};
 pub use holder::{Held, Holder, machine};

@@ -20,7 +20,7 @@ use crate::types::{Blake3, Time, Untrusted};
 const JOURNAL: &str = "journal.jsonl";
 const PLAN: &str = "plan.toml";
 const LOCK: &str = "lock";
-const CAPTURES: &str = "captures";
+pub(super) const CAPTURES: &str = "captures";
 const EVIDENCE: &str = "evidence";
 /// Who holds it, where it did not say.
 const NOT_WRITTEN: &str = "it did not write down which";

@@ -267,3 +267,74 @@ fn who_held_it_before_is_known_in_its_own_folder_alone() {
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
 }
+
+#[test]
+fn files_that_were_changed_or_taken_away_afterwards_are_named() {
+    use holdpoint::core::event::{Event, EvidenceEvent, EvidenceFile, PacketEvent};
+    use holdpoint::journal::KeptFiles;
+    let (scratch, folder) = scratch();
+    write(&folder, &header("r", at(0)), vec![note(1)]);
+    let host: holdpoint::types::HostName = "web1".parse().expect("a host");
+    let of = |name: &str, text: &str| EvidenceFile {
+        file: name.into(),
+        blake3: Blake3::of(text.as_bytes()),
+        bytes: text.len() as u64,
+    };
+    let kept = |name: &str, text: &str, over| {
+        Event::Packet(PacketEvent::Kept { host: host.clone(), file: of(name, text), over })
+    };
+    let saved = |name: &str, text: &str| {
+        Event::Evidence(EvidenceEvent::Saved { host: host.clone(), started: 1, result: Ok(of(name, text)) })
+    };
+    let put = |name: &str, text: &str| fs::write(folder.join(name), text).expect("writes");
+    let told = |events: &[Event]| -> Vec<String> {
+        let records = numbered(events.to_vec());
+        KeptFiles::of(&records).differing(&folder).iter().map(ToString::to_string).collect()
+    };
+    let mut events = vec![
+        saved("evidence/a.txt", "routes"),
+        kept("captures/web1.pcapng", "one", false),
+        // The first file is full: it was renamed, and the newest is another.
+        kept("captures/web1.1.pcapng", "one, two", true),
+        kept("captures/web1.pcapng", "thr", false),
+    ];
+    put("evidence/a.txt", "routes");
+    put("captures/web1.1.pcapng", "one, two");
+    put("captures/web1.pcapng", "three, of which the journal does not know all");
+    assert_eq!(told(&events), [""; 0]);
+    // The same name, and what the journal said of another file under it does not count.
+    assert_eq!(told(&events[..3]), [""; 0]);
+    // Nothing more was to come.
+    events.push(kept("captures/web1.pcapng", "thr", true));
+    let words = "captures/web1.pcapng is not the file that was kept: it has 45 bytes, and no more than 3 were written";
+    assert_eq!(told(&events), [words]);
+    put("captures/web1.pcapng", "thr");
+    assert_eq!(told(&events), [""; 0]);
+
+    put("captures/web1.1.pcapng", "one, twO");
+    put("evidence/a.txt", "route");
+    fs::remove_file(folder.join("captures/web1.pcapng")).expect("removes");
+    let (found, was) = (Blake3::of(b"one, twO").short(), Blake3::of(b"one, two").short());
+    let expected = [
+        format!(
+            "captures/web1.1.pcapng is not the file that was kept: its hash is {found}, and {was} was written down"
+        ),
+        "captures/web1.pcapng is not in this folder any more".to_owned(),
+        "evidence/a.txt is not the file that was kept: it has 5 bytes, and 6 were written".to_owned(),
+    ];
+    assert_eq!(told(&events), expected);
+
+    // No name leads out of the folder, and no link is followed.
+    let precious = scratch.path().join("precious");
+    fs::write(&precious, "x").expect("writes");
+    symlink(&precious, folder.join("evidence/b.txt")).expect("links");
+    let outside =
+        [saved("../../precious", "x"), saved("evidence/b.txt", "x"), saved("evidence\u{1b}[2J", "x")];
+    let out = "is not the file that was kept: its name leads out of the recording, and is not followed";
+    let expected = [
+        format!("../../precious {out}"),
+        "evidence\\e[2J is not in this folder any more".to_owned(),
+        format!("evidence/b.txt {out}"),
+    ];
+    assert_eq!(told(&outside), expected);
+}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use holdpoint::core::State;
 use holdpoint::core::event::Outcome;
 use holdpoint::core::state::Phase;
-use holdpoint::journal::{End, Recording, Take};
+use holdpoint::journal::{End, KeptFiles, Recording, Take};
 use holdpoint::replay::Replay;
 use holdpoint::tui::ReplayAction;
 use holdpoint::types::Span;
@@ -43,6 +43,16 @@ fn each_replays_to_its_end() {
             assert!(frames < 100_000, "{} never ends", folder.display());
         }
         assert!(*replay.frame().0.state == state, "{}", folder.display());
+    }
+}
+
+#[test]
+fn what_each_keeps_beside_its_journal_is_what_the_journal_says() {
+    for folder in shipped() {
+        let journal = Recording::read(&folder, Take::Whole).expect("it reads");
+        let kept = KeptFiles::of(journal.known());
+        assert!(kept != KeptFiles::default(), "{}: packets are kept", folder.display());
+        assert_eq!(kept.differing(&folder), [], "{}", folder.display());
     }
 }
 

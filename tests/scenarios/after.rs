@@ -235,6 +235,8 @@ fn unattended_upgrades_are_paused_from_arming_to_every_end() {
     assert!(host.paused());
     host.ask(&host.arm_for("b1", 1));
     assert_eq!(host.over("b1").state, TimerState::RolledBack);
+    // The watcher sees to that once its rollback is told.
+    host.until("the pause ends", |host| !host.exists(PAUSE));
     assert!(!host.paused(), "expired");
 
     // Two at once: the last one ends it.

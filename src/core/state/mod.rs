@@ -7,11 +7,13 @@ mod alarm;
 mod batch;
 mod batches;
 mod deadman;
+mod host;
 mod logs;
+mod pending;
 mod probe;
 mod ring;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -20,20 +22,21 @@ pub use alarm::{Alarm, Alarms, LineState};
 pub use batch::{Batch, Phase};
 pub use batches::Batches;
 pub use deadman::{DeadMan, Unattended};
+pub use host::{Host, Reach};
 pub use logs::{Logs, tenths};
+pub use pending::{Pending, Work};
 pub(in crate::core) use probe::RESULTS;
 pub use probe::{Capture, Health, Normal, ProbeState, Series};
 pub use ring::Ring;
 
 use super::change::Rehearsal;
 use super::event::{
-    Event, Failure, Flow, HelperState, HoldScope, LogEvent, LogLine, LogSource, Outcome, PacketEvent,
-    PacketRow, ProbeEvent, ProbeId, ProbeOutcome, Purpose, Record, Samples, Sighting, Vantage, WindowEvent,
+    Event, Flow, HoldScope, LogEvent, LogLine, LogSource, Outcome, PacketEvent, PacketRow, ProbeEvent,
+    ProbeId, ProbeOutcome, Purpose, Record, Samples, Sighting, Vantage, WindowEvent,
 };
 use super::evidence::Evidence;
-use crate::facts::Facts;
 use crate::plan::Plan;
-use crate::types::{BatchId, CustomerName, Epoch, HostName, PackageName, Seq, Time, Untrusted};
+use crate::types::{BatchId, CustomerName, Epoch, HostName, Seq, Time, Untrusted};
 
 /// Log lines kept in state; older ones stay in the journal.
 const LOG_LINES: usize = 10_000;
@@ -105,67 +108,6 @@ pub struct State {
     pub ended: Option<(Time, Outcome)>,
 }
 
-/// One host.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Host {
-    /// Its name.
-    pub name: HostName,
-    /// Whether it is the baseline.
-    pub baseline: bool,
-    /// Its weight.
-    pub weight: u64,
-    /// Whether the cockpit reaches it.
-    pub reach: Reach,
-    /// Its helper, once it greeted.
-    pub helper: Option<HelperState>,
-    /// Since when its epoch is known to be higher than ours: another cockpit holds it.
-    pub overtaken: Option<Time>,
-    /// What it said about itself.
-    pub facts: Facts,
-    /// The effect that is reading it.
-    pub reading: Option<Seq>,
-    /// When it was last read to the end.
-    pub read_at: Option<Time>,
-    /// Why it could not be read the last time it was tried.
-    pub read_failed: Option<(Time, Failure)>,
-    /// Packages put off to the next window.
-    pub left: BTreeSet<PackageName>,
-    /// Whether its pending changes were cut into batches.
-    pub planned: bool,
-    /// The highest number that a batch of it ever had: a number is never used twice, since it
-    /// names a folder on the host.
-    pub last_number: u32,
-}
-
-/// Whether the cockpit reaches a host.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Reach {
-    /// Never tried.
-    Unknown,
-    /// It answers.
-    Up {
-        /// Since when.
-        since: Time,
-    },
-    /// It does not.
-    Down {
-        /// Since when.
-        since: Time,
-        /// Why.
-        why: Failure,
-    },
-}
-
-impl Reach {
-    /// It answers; since when, where it did so before.
-    pub(super) fn answers(&mut self, at: Time) {
-        match self {
-            Self::Up { .. } => {}
-            Self::Unknown | Self::Down { .. } => *self = Self::Up { since: at },
-        }
-    }
-}
-
 /// A hold in force.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Held {
@@ -205,38 +147,6 @@ pub struct Marker {
     pub at: Time,
     /// The note.
     pub note: Untrusted,
-}
-
-/// An effect that was started and has not answered.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Pending {
-    /// On which host; `None` for probing.
-    pub host: Option<HostName>,
-    /// For which batch, if for one.
-    pub batch: Option<BatchId>,
-    /// What is done.
-    pub work: Work,
-    /// Since when.
-    pub since: Time,
-}
-
-/// What an effect does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "named as the events that start them")]
-pub enum Work {
-    Read,
-    Stage,
-    Apply,
-    Reboot,
-    Verify,
-    Rollback,
-    Inspect,
-    Probe,
-    Timer,
-    Confirm,
-    Capture,
-    Evidence,
-    Logs,
 }
 
 /// The round of a rehearsal: apply, roll back, apply again.
@@ -399,22 +309,7 @@ impl State {
         self.opened = Some(at);
         self.rehearsal = rehearsal.cloned().map(Arc::new);
         for (name, _) in plan.reached() {
-            let host = Host {
-                name: name.clone(),
-                baseline: plan.baseline.as_ref().is_some_and(|baseline| baseline.host == *name),
-                weight: plan.weight(name),
-                reach: Reach::Unknown,
-                helper: None,
-                overtaken: None,
-                facts: Facts::default(),
-                reading: None,
-                read_at: None,
-                read_failed: None,
-                left: BTreeSet::new(),
-                planned: false,
-                last_number: 0,
-            };
-            self.hosts.insert(name.clone(), Arc::new(host));
+            self.hosts.insert(name.clone(), Arc::new(Host::new(name, plan)));
         }
         for customer in &plan.customers {
             for (index, probe) in customer.probes.iter().enumerate() {
@@ -445,44 +340,6 @@ impl State {
 
     pub(super) fn drop_batch(&mut self, id: &BatchId) {
         self.batches.remove(id);
-    }
-
-    pub(super) fn await_answer(&mut self, id: Seq, host: &HostName, batch: Option<&BatchId>, work: Work) {
-        let Some(since) = self.at else { return };
-        let pending = Pending { host: Some(host.clone()), batch: batch.cloned(), work, since };
-        self.pending.insert(id, pending);
-    }
-
-    pub(super) fn await_watch(&mut self, id: Seq, work: Work) {
-        let Some(since) = self.at else { return };
-        self.pending.insert(id, Pending { host: None, batch: None, work, since });
-    }
-
-    pub(super) fn answered(&mut self, id: Seq) {
-        self.pending.remove(&id);
-    }
-
-    /// After another process picked the recording up nobody waits for anything: reads and probes
-    /// are simply made again, and a batch in the middle of work is inspected.
-    pub(super) fn forget_pending(&mut self) {
-        self.pending.clear();
-        self.probing = None;
-        self.logs.values_mut().for_each(Logs::forget);
-        for capture in self.captures.values_mut() {
-            (capture.effect, capture.over, capture.since) = (None, false, None);
-            capture.whole = None;
-        }
-        self.alarms.forget_countdowns();
-        self.evidence.values_mut().for_each(|of| of.asked = None);
-        let names: Vec<HostName> = self.hosts.keys().cloned().collect();
-        for name in names {
-            if let Some(host) = self.host_mut(&name) {
-                host.reading = None;
-                host.reach = Reach::Unknown;
-                // Whoever picks a window up asks every host anew, also one that refused before.
-                host.read_failed = None;
-            }
-        }
     }
 
     /// The rollback of a batch did not come off: what was applied before it on that host is not taken

@@ -1,0 +1,90 @@
+//! One host: what it is in the plan, whether it is reached, and what it said about itself.
+
+use std::collections::BTreeSet;
+
+use crate::core::event::{Failure, HelperState};
+use crate::facts::Facts;
+use crate::plan::Plan;
+use crate::types::{HostName, PackageName, Seq, Time};
+
+/// One host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Host {
+    /// Its name.
+    pub name: HostName,
+    /// Whether it is the baseline.
+    pub baseline: bool,
+    /// Its weight.
+    pub weight: u64,
+    /// Whether the cockpit reaches it.
+    pub reach: Reach,
+    /// Its helper, once it greeted.
+    pub helper: Option<HelperState>,
+    /// Since when its epoch is known to be higher than ours: another cockpit holds it.
+    pub overtaken: Option<Time>,
+    /// What it said about itself.
+    pub facts: Facts,
+    /// The effect that is reading it.
+    pub reading: Option<Seq>,
+    /// When it was last read to the end.
+    pub read_at: Option<Time>,
+    /// Why it could not be read the last time it was tried.
+    pub read_failed: Option<(Time, Failure)>,
+    /// Packages put off to the next window.
+    pub left: BTreeSet<PackageName>,
+    /// Whether its pending changes were cut into batches.
+    pub planned: bool,
+    /// The highest number that a batch of it ever had: a number is never used twice, since it
+    /// names a folder on the host.
+    pub last_number: u32,
+}
+
+impl Host {
+    /// One of the plan, of which nothing is known yet.
+    pub(super) fn new(name: &HostName, plan: &Plan) -> Self {
+        Self {
+            name: name.clone(),
+            baseline: plan.baseline.as_ref().is_some_and(|baseline| baseline.host == *name),
+            weight: plan.weight(name),
+            reach: Reach::Unknown,
+            helper: None,
+            overtaken: None,
+            facts: Facts::default(),
+            reading: None,
+            read_at: None,
+            read_failed: None,
+            left: BTreeSet::new(),
+            planned: false,
+            last_number: 0,
+        }
+    }
+}
+
+/// Whether the cockpit reaches a host.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reach {
+    /// Never tried.
+    Unknown,
+    /// It answers.
+    Up {
+        /// Since when.
+        since: Time,
+    },
+    /// It does not.
+    Down {
+        /// Since when.
+        since: Time,
+        /// Why.
+        why: Failure,
+    },
+}
+
+impl Reach {
+    /// It answers; since when, where it did so before.
+    pub(in crate::core) fn answers(&mut self, at: Time) {
+        match self {
+            Self::Up { .. } => {}
+            Self::Unknown | Self::Down { .. } => *self = Self::Up { since: at },
+        }
+    }
+}
