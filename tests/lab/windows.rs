@@ -3,10 +3,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
 
 use crate::fleet::Fleet;
 use crate::journal::Journal;
-use crate::program::{on_plan, plan, rehearsed, run, start};
+use crate::program::{on_plan, plan, plan_within, rehearsed, run, start};
 
 #[test]
 fn what_was_rehearsed_is_applied_and_all_of_it_taken_back() {
@@ -100,10 +102,10 @@ fn the_story_ssh_works_customers_are_dark_and_it_is_taken_back() {
     assert!(compared[0].as_array().is_some_and(Vec::is_empty), "{compared:?}");
 }
 
-/// Kernel and network in one batch, as on that night; and an abort line that was agreed on, with a short countdown.
-fn as_on_that_night(plan: &Path) {
+/// An abort line that was agreed on, with a short countdown, and further words for the policy.
+fn with_a_line(plan: &Path, policy: &str) {
     let text = fs::read_to_string(plan).expect("the plan reads");
-    let text = text.replace("[policy]\n", "[policy]\nalone = []\ncountdown = \"8s\"\n")
+    let text = text.replace("[policy]\n", &format!("[policy]\n{policy}countdown = \"8s\"\n"))
         + "\n[[abort]]\nprobes = \"required\"\nfrom = \"outside\"\nfails = \"3 of 5\"\n";
     fs::write(plan, text).expect("the plan is written");
 }
@@ -112,7 +114,8 @@ fn as_on_that_night(plan: &Path) {
 fn the_story_with_nobody_there_an_abort_line_rolls_back_and_one_recording_tells_it_all() {
     let Some(fleet) = Fleet::up("alone", &["test1", "web1"]) else { return };
     let plan = plan(&fleet, &["web1"], &[&["hp-net-config", "hp-linux-image-amd64"]]);
-    as_on_that_night(&plan);
+    // Kernel and network in one batch, as on that night.
+    with_a_line(&plan, "alone = []\n");
     rehearsed(&fleet, &plan).must_say("rolled back to identical");
     let before = fleet.manifest("web1");
     let ran = on_plan(&fleet, "run", &plan, &["--headless"]).must_end(10);
@@ -156,4 +159,31 @@ fn the_story_with_nobody_there_an_abort_line_rolls_back_and_one_recording_tells_
     let packets = fs::read(recording.join("captures/web1.pcapng")).expect("a capture");
     assert!(packets.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a]), "pcapng begins with a section header");
     assert!(journal.all("packet", "matched").len() > 3, "probes were found among the packets");
+}
+
+#[test]
+fn the_operators_own_network_goes_in_the_bake_and_nothing_is_rolled_back_for_it() {
+    let Some(fleet) = Fleet::up("blind", &["test1", "web1"]) else { return };
+    let plan = plan_within(&fleet, &["web1"], &[&["hp-less"]], "8m");
+    with_a_line(&plan, "");
+    let text = fs::read_to_string(&plan).expect("the plan reads");
+    fs::write(&plan, text.replace("bake = \"5s\"", "bake = \"40s\"")).expect("the plan is written");
+    rehearsed(&fleet, &plan);
+    let plan = plan.display().to_string();
+    let mut window = start(&fleet, &["run", &plan, "--headless"]);
+    window.until("web1 batch 1: verified");
+    sleep(Duration::from_secs(5));
+    fleet.lab("operator-cut", &[]);
+    // Longer than every line, countdown and patience with a single host.
+    sleep(Duration::from_secs(110));
+    fleet.lab("operator-mend", &[]);
+    let ran = window.end().must_end(0);
+    let journal = ran.journal(&fleet);
+    assert_eq!(journal.outcome(), "done", "{}", ran.out);
+    for (group, kind) in [("alarm", "fired"), ("batch", "rollback-queued"), ("batch", "rollback-started")] {
+        assert!(journal.all(group, kind).is_empty(), "{group} {kind}:\n{}", ran.out);
+    }
+    let fails = journal.all("probe", "seen").into_iter().filter(|seen| seen["outcome"]["fail"].is_object());
+    assert!(fails.count() >= 5, "the probes saw nothing meanwhile");
+    assert_eq!(fleet.version("web1", "hp-less"), "590-2");
 }
