@@ -28,8 +28,8 @@ impl Keyboard {
                 if send.send(read).is_err() || failed {
                     return;
                 }
-                // What came in one piece was parsed as one; the terminal has nothing more of it.
-                while let Ok(true) = event::poll(Duration::ZERO) {
+                // What came in one piece was parsed as one. Not zero: then nothing parsed is looked for.
+                while let Ok(true) = event::poll(Duration::from_millis(1)) {
                     if send.send(event::read()).is_err() {
                         return;
                     }

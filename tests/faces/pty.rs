@@ -32,7 +32,7 @@ pub struct Terminal {
     child: Box<dyn portable_pty::Child + Send + Sync>,
     /// Its own; where it is, nothing may be left in it at the end.
     home: Option<tempfile::TempDir>,
-    _pty: Box<dyn portable_pty::MasterPty + Send>,
+    pty: Box<dyn portable_pty::MasterPty + Send>,
 }
 
 impl Terminal {
@@ -71,7 +71,7 @@ impl Terminal {
         });
         let cells = |n: u16| std::num::NonZero::new(n).expect("a terminal has cells");
         let screen = vt100::Parser::new(cells(rows), cells(cols), 0);
-        Self { screen, bytes, keys, child, home: None, _pty: pty.master }
+        Self { screen, bytes, keys, child, home: None, pty: pty.master }
     }
 
     fn take(&mut self, wait: Duration) -> bool {
@@ -105,6 +105,13 @@ impl Terminal {
         while let Some(left) = pause.left() {
             self.take(left);
         }
+    }
+
+    /// Gives it another size, as a window manager does.
+    pub fn resize(&mut self, cols: u16, rows: u16) {
+        let cells = |n: u16| std::num::NonZero::new(n).expect("a terminal has cells");
+        self.screen.screen_mut().set_size(cells(rows), cells(cols));
+        self.pty.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).expect("resized");
     }
 
     /// Keys as a person types them, one after another: a busy screen must not make them a burst.

@@ -49,3 +49,21 @@ fn a_recording_is_replayed_on_the_same_screen() {
     terminal.press(":quit\r");
     assert_eq!(terminal.end(), 0);
 }
+
+#[test]
+fn the_first_key_after_a_resize_counts() {
+    let story = concat!(env!("CARGO_MANIFEST_DIR"), "/recordings/story");
+    let mut terminal = Terminal::open(120, 36, &["replay", story, "--at", "97%"]);
+    terminal.wait_for("web1");
+    for (cols, rows) in [(80, 24), (120, 36)] {
+        terminal.resize(cols, rows);
+        terminal.rest(Duration::from_secs(1));
+        terminal.press("?");
+        terminal.wait_for("KEYS AND COMMANDS");
+        terminal.press("\u{1b}");
+        terminal.rest(Duration::from_millis(500));
+        assert!(!terminal.text().contains("KEYS AND COMMANDS"), "{}", terminal.text());
+    }
+    terminal.press(":quit\r");
+    assert_eq!(terminal.end(), 0);
+}
