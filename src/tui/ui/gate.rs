@@ -79,6 +79,18 @@ impl GateSheet {
         }
         items
     }
+
+    /// The first item that asks something and is not answered.
+    fn first_open(&self, view: &View, batch: &Batch, now: Time) -> Option<usize> {
+        let open = |item: &Item| !item.met && item.question != Question::Seen;
+        self.items(view, batch, now).iter().position(open)
+    }
+
+    /// Says why GO does not count. Where that is an open item, it is the one under the cursor now, and so in sight.
+    fn refuse(&mut self, why: &str, view: &View, batch: &Batch, now: Time) {
+        self.note = Some(format!("GO does not count: {why}"));
+        self.item = self.first_open(view, batch, now).unwrap_or(self.item);
+    }
 }
 
 fn unrehearsed(batch: &Batch) -> usize {
@@ -136,11 +148,7 @@ pub(in crate::tui) fn blocked(
     if let Some(first) = earlier.into_iter().find(|other| schedule::waits(other.phase)) {
         return Some(format!("{} comes first", first.label()));
     }
-    let open = |item: &Item| !item.met && item.question != Question::Seen;
-    if sheet.items(view, batch, now).iter().any(open) {
-        return Some("an item is open".to_owned());
-    }
-    None
+    sheet.first_open(view, batch, now).map(|_| "an item is open".to_owned())
 }
 
 /// Opens the sheet of the batch that is next, at its first held or unknown gate.
@@ -176,14 +184,14 @@ pub(super) fn press(ui: &mut Ui, view: &View, press: Press) -> Option<Action> {
     let count = judgements.len().max(1);
     match (press.key, act) {
         (Key::Char(c @ ('G' | 'O')), _) => match against {
-            Some(why) => sheet.note = Some(format!("GO does not count: {why}")),
+            Some(why) => sheet.refuse(&why, view, batch, press.now),
             None => sheet.note = type_letter(&mut sheet.word, c, WORD, press).map(str::to_owned),
         },
         (Key::Backspace, _) => {
             sheet.word.pop();
         }
         (Key::Enter, _) => match against {
-            Some(why) => sheet.note = Some(format!("GO does not count: {why}")),
+            Some(why) => sheet.refuse(&why, view, batch, press.now),
             None if sheet.word != WORD => sheet.note = Some("type GO, then Enter".to_owned()),
             None if press.faster_than(PASTED) => {
                 sheet.word.clear();
@@ -217,7 +225,8 @@ fn answer(sheet: &mut GateSheet, view: &View, batch: &Batch, press: Press) {
     let items = sheet.items(view, batch, press.now);
     let asks = |item: &&Item| item.question != Question::Seen;
     let here = items.get(sheet.item).filter(asks);
-    let Some(item) = here.or_else(|| items.iter().filter(asks).find(|item| !item.met)) else {
+    let open = sheet.first_open(view, batch, press.now).and_then(|at| items.get(at));
+    let Some(item) = here.or(open) else {
         sheet.note = Some("no item asks anything".to_owned());
         return;
     };

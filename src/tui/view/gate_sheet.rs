@@ -155,6 +155,9 @@ fn items(paper: &mut Paper, theme: &Theme, view: &View, sheet: &GateSheet, batch
             (Question::Seen, false) => ("[!]", Role::Warn),
             (_, false) => ("[ ]", Role::Strong),
         };
+        if at == sheet.item {
+            paper.cursor = Some(paper.body.len());
+        }
         let here = if at == sheet.item { theme.glyph(Role::Cursor) } else { " " };
         let mut line = Text::of(Role::KeyName, here).add(ink, format!("{mark} {}", item.text));
         if let (Question::Unrehearsed, Some(field)) = (item.question, sheet.typing()) {

@@ -14,6 +14,8 @@ pub(in crate::tui) struct Paper {
     pub(super) foot: Vec<Text>,
     /// Lines scrolled away at the top.
     pub(super) scroll: usize,
+    /// The line of the body that the cursor is on: in sight, whatever is scrolled.
+    pub(super) cursor: Option<usize>,
     pub(super) line: Option<Role>,
 }
 
@@ -67,7 +69,8 @@ impl Paper {
         let foot = (self.foot.len() as u16).min(inner.height);
         let body = Rect { height: inner.height - foot, ..inner };
         let (rows, room) = (self.body.len(), usize::from(body.height));
-        let top = self.scroll.min(rows.saturating_sub(room));
+        let least = self.cursor.map_or(0, |at| (at + 1).saturating_sub(room));
+        let top = self.scroll.max(least).min(rows.saturating_sub(room));
         for (at, text) in self.body.iter().skip(top).take(room).enumerate() {
             canvas.text(row(body, at as u16), text);
         }

@@ -303,3 +303,31 @@ fn one_that_was_overtaken_says_that_it_only_watches() {
         assert!(text.contains("another cockpit holds web1 since "), "{columns}:\n{text}");
     }
 }
+
+/// In a small terminal a sheet has more lines than room.
+#[test]
+fn the_item_that_go_waits_for_is_in_sight() {
+    let mut sample = Sample::held();
+    let batch = crate::core::schedule::next(&sample.state).expect("a batch waits").id.clone();
+    sample.ask(crate::core::Intent::Waive {
+        gate: "rehearsed".into(),
+        batch,
+        reason: "Raj read it".into(),
+        watch: "initech, acme".into(),
+        lasts: Span::mins(30),
+    });
+    let view = sample.view();
+    let asked = "type how many changes of this batch were not rehearsed:";
+    let mut hidden = 0;
+    for rows in 14..=24 {
+        let mut ui = Ui::default();
+        ui.handle(UiInput::Resize(80, rows), &view, sample.now);
+        let now = press(&mut ui, &view, sample.now, "c");
+        hidden += usize::from(!text_of(&screen(&view, &ui, now, 80, rows)).contains(asked));
+        let now = press(&mut ui, &view, now, "G");
+        let text = text_of(&screen(&view, &ui, now, 80, rows));
+        assert!(text.contains("GO does not count: an item is open"), "{text}");
+        assert!(text.contains(&format!(">[ ] {asked}")), "{rows} rows:\n{text}");
+    }
+    assert!(hidden > 0, "it was out of sight: {hidden}");
+}
