@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::core::command::RollbackScope;
-use crate::core::event::{Flow, PacketEvent, PacketRow, Seen, TcpFlags, Way, What};
+use crate::core::event::{AlarmEvent, Cause, Event, Flow, PacketEvent, PacketRow, Seen, TcpFlags, Way, What};
 use crate::facts::Replaced;
 use crate::plan::{AbortLine, AbortProbes, AutoRollback, Limit, VantageKind};
 
@@ -382,6 +382,20 @@ impl Sample {
         }
         sample.probe_all("02:30:27");
         sample.to(at("02:30:30"));
+        sample
+    }
+
+    /// globex is dark, and so many units have failed with it that they are shown as one.
+    pub(crate) fn flood() -> Self {
+        let mut sample = Self::failing();
+        let host: HostName = "web3".parse().expect("host");
+        let units = (1..=10).map(|n| {
+            let unit = format!("worker@{n}.service");
+            let said = format!("web3: {unit} has failed since web3 batch 1 was applied").into();
+            let cause = Cause::Unit { host: host.clone(), unit: unit.parse().expect("a unit") };
+            Event::Alarm(AlarmEvent::Raised { cause, said })
+        });
+        sample.commit(Decision { actor: Actor::Holdpoint, events: units.collect() });
         sample
     }
 
