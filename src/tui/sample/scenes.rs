@@ -399,15 +399,18 @@ impl Sample {
         sample
     }
 
+    /// The last customer of the plan has other probes, as the plan writes them.
+    pub(crate) fn with_probes(customer: &str, probes: &str) -> Self {
+        let named = format!("name = \"{customer}\"");
+        let (head, tail) = PLAN.split_once(&named).expect("a customer");
+        let mut sample = Self::of(&format!("{head}{named}{}", tail.replace("[\"tcp:443\"]", probes)));
+        sample.to(at("02:00:10"));
+        sample
+    }
+
     /// web2 has customers of whom no probe is required: a person's word is wanted.
     pub(crate) fn unprobed() -> Self {
-        let (head, tail) = PLAN.split_once("name = \"hooli\"").expect("hooli");
-        let plan = format!(
-            "{head}name = \"hooli\"{}",
-            tail.replace("\"tcp:443\"", "{ probe = \"tcp:443\", required = false }")
-        );
-        let mut sample = Self::of(&plan);
-        sample.to(at("02:00:10"));
+        let mut sample = Self::with_probes("hooli", r#"[{ probe = "tcp:443", required = false }]"#);
         sample.probe_all("02:00:08");
         sample.go("web2", "02:01:10");
         sample.applied("web2", "02:01:40");

@@ -95,10 +95,16 @@ pub(super) fn countdowns(view: &View, now: Time) -> Vec<Banner> {
         let more = More {
             brief,
             soon: format!("{host} ROLLS BACK in {left}"),
-            causes: first.filter(|(_, _, alarm)| alarm.acknowledged.is_none()).map(|(_, cause, _)| cause.clone()).into_iter().collect(),
+            causes: first
+                .filter(|(_, _, alarm)| alarm.acknowledged.is_none())
+                .map(|(_, cause, _)| cause.clone())
+                .into_iter()
+                .collect(),
             place: first.map_or((0, 0), |(place, _, _)| (place, state.alarms.raised.len())),
             // Whoever acknowledged the alarm before it began has not seen it.
-            seen: first.is_some_and(|(_, _, alarm)| alarm.acknowledged.is_some_and(|at| since.is_none_or(|since| at >= since))),
+            seen: first.is_some_and(|(_, _, alarm)| {
+                alarm.acknowledged.is_some_and(|at| since.is_none_or(|since| at >= since))
+            }),
         };
         let key = format!("line {host} {} {}", line.word(), since.unwrap_or(until));
         Banner { role: Role::Alarm, key, fact, then, more: Some(more) }

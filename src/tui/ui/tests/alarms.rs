@@ -89,7 +89,10 @@ fn a_flood_is_acknowledged_as_a_whole_and_listed() {
     let mut hands = Hands::on(&sample);
     let told = acknowledge(&mut sample, &mut hands);
     assert_eq!((told.len(), told[0].as_str()), (11, "customer globex"));
-    assert!(hands.view.state.alarms.raised.values().all(|alarm| alarm.acknowledged.is_some()), "in the record");
+    assert!(
+        hands.view.state.alarms.raised.values().all(|alarm| alarm.acknowledged.is_some()),
+        "in the record"
+    );
     assert!(hands.keys(":pane alarms\n").is_empty() && hands.ui.pane == Pane::Alarms);
     let listed = crate::tui::view::copied(&hands.view, &hands.ui, hands.now);
     assert!(listed.contains("acknowledged  globex 192.0.2.32:443 outside FAIL"), "{listed}");
