@@ -81,11 +81,11 @@ hp_follow() {
         # The one that another has replaced, and those before it; of one that is left no more is read.
         sub look_before {
             my ($of) = @_;
-            my ($more, $before, @left) = (0, $of->{before});
-            for my $in (@$before) { $more = 1 if drain($of, $in) }
-            push @left, shift @$before while @$before > 4;
-            push @left, grep { $_->{until} <= seconds() } @$before;
-            @$before = grep { $_->{until} > seconds() } @$before;
+            my ($more, $now, @left) = (0, seconds());
+            for my $in (@{$of->{before}}) { $more = 1 if drain($of, $in) }
+            push @left, shift @{$of->{before}} while @{$of->{before}} > 4;
+            push @left, grep { $_->{until} <= $now } @{$of->{before}};
+            @{$of->{before}} = grep { $_->{until} > $now } @{$of->{before}};
             for my $in (@left) { say_line($of, $in->{rest}) if length $in->{rest} }
             return $more;
         }
