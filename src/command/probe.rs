@@ -17,7 +17,7 @@ use crate::core::Intent;
 use crate::core::event::{ProbeId, ProbeOutcome, Purpose, Vantage};
 use crate::core::state::{Health, ProbeState, Reach, Series, State};
 use crate::core::verdict::{self, Judgement};
-use crate::plan::Customer;
+use crate::plan::{Customer, VantageKind};
 use crate::types::{Span, Time, Untrusted};
 
 pub async fn probe(args: Probe, ssh: Option<&Path>) -> Result<Exit> {
@@ -73,7 +73,7 @@ pub async fn probe(args: Probe, ssh: Option<&Path>) -> Result<Exit> {
             println!("{}: no probe tells whether they are served", customer.name);
         }
     }
-    Ok(exit(&state, &rows))
+    Ok(exit(&state, now))
 }
 
 /// What changes, a line each.
@@ -103,13 +103,17 @@ fn rows(state: &State, now: Time) -> Vec<Row<'_>> {
     found.collect()
 }
 
-/// Not all reached goes before a host that could not be read: it is what was asked.
-fn exit(state: &State, rows: &[Row<'_>]) -> Exit {
-    if rows.is_empty() || rows.iter().any(|row| row.probe.probe.required && !row.judged.verdict.reached()) {
+/// Whether every customer is known to be reached, by what a window goes by: their required probes, or all of
+/// theirs where none is required. Of a customer without a probe nobody knows. Not all reached goes before a
+/// host that could not be read: it is what was asked.
+fn exit(state: &State, now: Time) -> Exit {
+    let Some(plan) = &state.plan else { return Exit::NotReached };
+    let reached = |customer: &Customer| verdict::of_customer(state, &customer.name, now).verdict.reached();
+    if !plan.customers.iter().all(reached) {
         return Exit::NotReached;
     }
-    let asked = |row: &Row<'_>| state.hosts.get(&row.customer.host);
-    let unread = rows.iter().filter_map(asked).any(|host| !matches!(host.reach, Reach::Up { .. }));
+    let mut asked = plan.customers.iter().filter_map(|customer| state.hosts.get(&customer.host));
+    let unread = asked.any(|host| !matches!(host.reach, Reach::Up { .. }));
     if unread { Exit::Unreachable } else { Exit::Done }
 }
 
@@ -146,6 +150,9 @@ impl Row<'_> {
 
     /// From another host; the plan decides which.
     fn peer(&self) -> Option<&Series> {
+        if self.probe.probe.from == VantageKind::Peer {
+            return Some(&self.probe.own);
+        }
         let mut others = self.probe.others.iter();
         others.find(|(vantage, _)| matches!(vantage, Vantage::Peer(_))).map(|(_, series)| series)
     }
@@ -228,4 +235,47 @@ fn print(rows: &[Row<'_>], now: Time) {
 /// What is looked at, as the plan writes it.
 fn target(row: &Row<'_>) -> String {
     Untrusted::new(row.probe.probe.target.to_string()).shown()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::sample::Sample;
+
+    /// The sample's window, with other probes of hooli, who passes unless it is said that they fail.
+    fn looked(hooli: &str, fails: Option<&str>) -> Sample {
+        let mut sample = Sample::with_probes("hooli", hooli);
+        for second in 10..20 {
+            sample.probe(&format!("02:00:{}", second * 2), fails);
+        }
+        sample
+    }
+
+    #[test]
+    fn every_customer_is_to_be_reached() {
+        let optional = r#"[{ probe = "tcp:443", required = false }]"#;
+        let beside = r#"["tcp:443", { probe = "tcp:80", required = false }]"#;
+        for (hooli, fails, wanted) in [
+            (r#"["tcp:443"]"#, None, Exit::Done),
+            (r#"["tcp:443"]"#, Some("hooli"), Exit::NotReached),
+            (optional, None, Exit::Done),
+            (optional, Some("hooli"), Exit::NotReached),
+            (beside, None, Exit::Done),
+            ("[]", None, Exit::NotReached),
+        ] {
+            let sample = looked(hooli, fails);
+            assert_eq!(exit(&sample.state, sample.now), wanted, "{hooli} {fails:?}");
+        }
+        assert_eq!(exit(&State::default(), crate::core::fixture::opens()), Exit::NotReached);
+    }
+
+    #[test]
+    fn what_is_judged_from_another_host_is_seen_from_there() {
+        let sample = looked(r#"[{ probe = "tcp:443", from = "peer" }]"#, None);
+        let rows = rows(&sample.state, sample.now);
+        let row = rows.iter().find(|row| row.customer.name.as_str() == "hooli").expect("a row");
+        let json = row.json(&sample.state, sample.now);
+        assert_eq!(json["peer"]["health"], "ok", "{json:#}");
+        assert!(json["outside"].is_null() && json["inside"].is_null(), "{json:#}");
+    }
 }

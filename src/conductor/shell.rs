@@ -8,7 +8,7 @@ use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::Instant;
 
 use super::{Conductor, clock};
-use crate::core::event::{LogLine, PacketRow, ProbeOutcome, Record, Samples};
+use crate::core::event::{LogLine, LogSource, PacketRow, ProbeOutcome, Record, Samples};
 use crate::core::{Answer, Command, Input, Sample, Started, View};
 use crate::journal::EventLog;
 use crate::types::{HostName, Seq};
@@ -115,6 +115,15 @@ impl Lines {
     }
 }
 
+/// About how much a line is in its record: a host says who wrote it, as it says the text.
+fn size(line: &LogLine) -> usize {
+    let source = match &line.source {
+        LogSource::File(path) => path.raw().len(),
+        LogSource::Operation(_) | LogSource::Holdpoint | LogSource::Journal => 0,
+    };
+    line.text.raw().len() + line.by.as_ref().map_or(0, |by| by.raw().len()) + source + 64
+}
+
 impl Gathering {
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
@@ -122,7 +131,7 @@ impl Gathering {
 
     fn add(&self, line: LogLine) {
         let mut lines = self.lines();
-        let bytes = line.text.raw().len() + 64;
+        let bytes = size(&line);
         if lines.bytes + bytes > GATHERED_BYTES {
             lines.left_out += 1;
         } else {
@@ -348,7 +357,7 @@ mod tests {
     use super::*;
     use crate::core::Intent;
     use crate::core::effect::Effect;
-    use crate::core::event::{Actor, LogSource, ProbeId, Purpose, Vantage};
+    use crate::core::event::{Actor, ProbeId, Purpose, Vantage};
     use crate::core::state::State;
     use crate::journal::MemoryLog;
     use crate::types::{PersonName, Span, Untrusted};
@@ -361,6 +370,20 @@ mod tests {
     fn taken(gathering: &Gathering) -> (usize, u64) {
         let Some(Input::Samples(samples)) = gathering.take() else { panic!("no lines") };
         (samples.lines.len(), samples.left_out)
+    }
+
+    #[test]
+    fn lines_are_bounded_by_all_that_a_host_says_in_them() {
+        let long = || Untrusted::new("x".repeat(4_000));
+        let by = LogLine { by: Some(long()), ..line(1) };
+        let file = LogLine { source: LogSource::File(long()), ..line(1) };
+        for line in [line(4_000), by, file] {
+            let gathering = Gathering::default();
+            (0..100).for_each(|_| gathering.add(line.clone()));
+            let (kept, left_out) = taken(&gathering);
+            assert!(kept <= GATHERED_BYTES / 4_000, "{kept} are kept");
+            assert_eq!(kept as u64 + left_out, 100);
+        }
     }
 
     #[test]

@@ -19,17 +19,23 @@ hp_log_path() {
 # that tell of errors, lines left out: every EVERY seconds, where there were any. MOST: so many lines of one
 # source pass in a second, and four times as many that tell of errors. `e`: a source that can't be followed.
 # Files are read and nothing else is: what is read from a pipe or a device is gone for whom it is meant. A file that
-# is replaced, cut off or made later is followed by its name. Who reads nothing for two minutes is gone.
+# is replaced, cut off or made later is followed by its name; who writes it may write to the one before until it is
+# told, so that one is read on until it has been still for ten seconds. Who reads nothing for two minutes is gone.
 hp_follow() {
     # shellcheck disable=SC2016
     env -i "PATH=$PATH" LC_ALL=C perl -e '
         use strict;
         use Fcntl qw(O_RDONLY O_NONBLOCK O_NOCTTY);
+        use POSIX ();
         my ($each_time, $most, @files) = @ARGV;
         my $errors = qr/\[(?:error|crit|alert|emerg|fatal|panic)\]|\b(?:ERROR|CRITICAL|FATAL|PANIC|EMERG)\b/;
         $| = 1;
-        my $journal = { place => "-", rest => "", lines => 0, errors => 0, out => 0, passed => [0, 0] };
-        my @of = map { { %$journal, place => $_, path => $files[$_], passed => [0, 0] } } 0 .. $#files;
+        # Seconds of a clock that nobody steps: the host sets its own after the reboot.
+        my $ticks = POSIX::sysconf(POSIX::_SC_CLK_TCK());
+        sub seconds { int((POSIX::times())[0] / $ticks) }
+        my $journal = { place => "-", lines => 0, errors => 0, out => 0, passed => [0, 0] };
+        my @of = map { { %$journal, place => $_, path => $files[$_], passed => [0, 0], before => [] } } 0 .. $#files;
+        my $entry = { rest => "" };
         my $followed = open(my $entries, "-|");
         if (defined $followed && !$followed) {
             open STDIN, "<", "/dev/null";
@@ -52,54 +58,67 @@ hp_follow() {
             print $is_entry ? ($bad ? "J" : "j") . " $line\n" : ($bad ? "F" : "f") . " $of->{place} $line\n";
         }
         sub take {
-            my ($of, $some) = @_;
-            if ($of->{skip}) { $some =~ s/^[^\n]*\n// or return; $of->{skip} = 0 }
-            my @lines = split /\n/, $of->{rest} . $some, -1;
-            $of->{rest} = pop @lines // "";
+            my ($of, $in, $some) = @_;
+            if ($in->{skip}) { $some =~ s/^[^\n]*\n// or return; $in->{skip} = 0 }
+            my @lines = split /\n/, $in->{rest} . $some, -1;
+            $in->{rest} = pop @lines // "";
             say_line($of, $_) for @lines;
             # A line without an end is not waited for, and its rest is no line.
-            if (length $of->{rest} > 65536) { say_line($of, $of->{rest}); @$of{qw(rest skip)} = ("", 1) }
+            if (length $in->{rest} > 65536) { say_line($of, $in->{rest}); @$in{qw(rest skip)} = ("", 1) }
         }
-        # What a file has, up to so much; whether there may be more.
+        # What an open file has, up to so much; whether there may be more.
         sub drain {
-            my ($of) = @_;
+            my ($of, $in) = @_;
             for (1 .. 16) {
-                my $read = sysread $of->{from}, my $some, 65536;
+                my $read = sysread $in->{from}, my $some, 65536;
                 return 0 unless $read;
-                $of->{at} += $read;
-                take($of, $some);
+                $in->{at} += $read;
+                $in->{until} = seconds() + 10;
+                take($of, $in, $some);
             }
             return 1;
+        }
+        # The one that another has replaced, and those before it; of one that is left no more is read.
+        sub look_before {
+            my ($of) = @_;
+            my ($more, $now, @left) = (0, seconds());
+            for my $in (@{$of->{before}}) { $more = 1 if drain($of, $in) }
+            push @left, shift @{$of->{before}} while @{$of->{before}} > 4;
+            push @left, grep { $_->{until} <= $now } @{$of->{before}};
+            @{$of->{before}} = grep { $_->{until} > $now } @{$of->{before}};
+            for my $in (@left) { say_line($of, $in->{rest}) if length $in->{rest} }
+            return $more;
         }
         sub unfollowed { my ($of) = @_; print "e $of->{place}\n" unless $of->{said}++ }
         # One round of a file; whether there may be more.
         sub look {
             my ($of, $first) = @_;
             my @is = stat $of->{path};
-            my $same = $of->{from} && @is && "$is[0] $is[1]" eq $of->{which};
-            if ($same && $is[7] < $of->{at}) {
-                sysseek $of->{from}, 0, 0;
-                @$of{qw(at rest skip)} = (0, "", 0);
+            my $in = $of->{in};
+            my $same = $in && @is && "$is[0] $is[1]" eq $in->{which};
+            if ($same && $is[7] < $in->{at}) {
+                sysseek $in->{from}, 0, 0;
+                @$in{qw(at rest skip)} = (0, "", 0);
             }
-            return 1 if $of->{from} && drain($of);
+            return 1 if $in && drain($of, $in);
             return 0 if $same || !@is;
-            if ($of->{from}) {
-                # Another one is there now: of the old one nothing more comes.
-                say_line($of, $of->{rest}) if length $of->{rest};
-                close delete $of->{from};
-                @$of{qw(rest skip)} = ("", 0);
+            if ($in) {
+                # Another one is there now.
+                $in->{until} = seconds() + 10;
+                push @{$of->{before}}, delete $of->{in};
             }
             if (!-f _) { unfollowed($of); return 0 }
             sysopen(my $from, $of->{path}, O_RDONLY | O_NONBLOCK | O_NOCTTY) or do { unfollowed($of); return 0 };
             @is = stat $from;
             return 0 unless -f _;
-            @$of{qw(from which at said)} = ($from, "$is[0] $is[1]", 0, 0);
+            $of->{said} = 0;
+            $of->{in} = { from => $from, which => "$is[0] $is[1]", at => 0, rest => "" };
             # What was written before is not asked for.
-            $of->{at} = sysseek($from, 0, 2) + 0 if $first;
+            $of->{in}{at} = sysseek($from, 0, 2) + 0 if $first;
             return !$first;
         }
         look($_, 1) for @of;
-        my ($told, $second, $more) = (time, time, 0);
+        my ($told, $second, $more) = (seconds(), seconds(), 0);
         while (1) {
             alarm 120;
             my $bits = "";
@@ -108,14 +127,14 @@ hp_follow() {
             my $ready = select(my $got = $bits, undef, undef, $more ? 0 : @of ? 0.25 : 1);
             next if $ready < 0;
             last if vec($got, fileno STDIN, 1) && !sysread STDIN, my $junk, 4096;
-            my $now = time;
+            my $now = seconds();
             if ($now != $second) { $second = $now; $_->{passed} = [0, 0] for $journal, @of }
             if ($entries && vec $got, fileno $entries, 1) {
-                if (sysread $entries, my $some, 65536) { take($journal, $some) }
+                if (sysread $entries, my $some, 65536) { take($journal, $entry, $some) }
                 else { close $entries; $entries = $followed = undef; unfollowed($journal) }
             }
             $more = 0;
-            for my $of (@of) { $more = 1 if look($of, 0) }
+            for my $of (@of) { $more = 1 if look_before($of); $more = 1 if look($of, 0) }
             last unless $entries || @of;
             next if $now - $told < $each_time;
             for my $of (grep { $_->{lines} } $journal, @of) {

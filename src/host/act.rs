@@ -129,7 +129,8 @@ impl Outside for Hosts {
             return;
         }
         let (clock, recording) = (Arc::clone(&self.clock), self.recording.clone());
-        let task = Task { id, asker, peers, outbox, recording, clock };
+        let captures = self.captures.clone();
+        let task = Task { id, asker, peers, outbox, recording, clock, captures };
         tokio::spawn(async move {
             let answer = task.carry_out(effect).await;
             task.outbox.answer(id, answer);
@@ -147,6 +148,7 @@ struct Task {
     /// Where evidence is kept.
     recording: Option<PathBuf>,
     clock: Clock,
+    captures: Captures,
 }
 
 impl Task {

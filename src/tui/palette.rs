@@ -65,7 +65,12 @@ pub const COMMANDS: [Entry; 24] = [
         "packets of the chosen host or customer, or of every host",
         Works::Both,
     ),
-    entry("pane", "NAME", "hosts, updates, probes, log, markers, gates, packets, diagnostics", Works::Both),
+    entry(
+        "pane",
+        "NAME",
+        "hosts, updates, probes, log, markers, gates, packets, matrix, alarms, diagnostics",
+        Works::Both,
+    ),
     entry("present", "", "large clock, names masked", Works::Both),
     entry("quit", "", "hold, then leave the cockpit; what is on the hosts goes on", Works::Both),
     entry("refresh", "HOST", "read a host again; without a name: all", Works::Live),
@@ -277,6 +282,13 @@ mod tests {
             let error = parse(text, live).expect_err(text);
             assert!(error.contains(word), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn the_help_names_every_pane() {
+        let entry = COMMANDS.iter().find(|entry| entry.name == "pane").expect("the command");
+        let named: Vec<&str> = entry.help.split(", ").collect();
+        assert_eq!(named, Pane::ALL.map(Pane::name));
     }
 
     #[test]

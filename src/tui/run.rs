@@ -326,6 +326,10 @@ impl Cockpit {
         match action {
             None => {}
             Some(Action::Intent(intent)) => self.outbox.push_back(Out::Intent(intent)),
+            Some(Action::Acknowledge(causes)) => {
+                let intents = causes.into_iter().map(|cause| Intent::Acknowledge { cause });
+                self.outbox.extend(intents.map(Out::Intent));
+            }
             Some(Action::Replay(ReplayAction::Quit) | Action::Quit) => return Ok(Some(Ended::Quit)),
             Some(Action::Replay(action)) => self.outbox.push_back(Out::Replay(action)),
             Some(Action::Copy(text)) => self.copy(&text, now).await,

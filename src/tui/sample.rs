@@ -375,7 +375,12 @@ impl Sample {
             LogLine::new(host.clone(), source, at(clock), Untrusted::new(text))
         };
         let lines = lines.iter().map(line).collect();
-        self.input(Input::Samples(Samples { lines, ..Samples::default() }));
+        self.samples(Samples { lines, ..Samples::default() });
+    }
+
+    /// Lines and rows come in.
+    pub(crate) fn samples(&mut self, samples: Samples) {
+        self.input(Input::Samples(samples));
     }
 
     /// The apply and the verifying come off.

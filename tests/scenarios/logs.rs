@@ -122,6 +122,53 @@ fn only_files_are_read_by_their_names_whatever_becomes_of_them() {
     assert_eq!(left(&host), "");
 }
 
+/// logrotate with `create`: the new file is there before the service is told to write into it.
+#[test]
+fn what_is_written_to_a_file_after_another_took_its_place_is_told_as_well() {
+    let Some(host) = host() else { return };
+    host.inside.sh(&format!("echo old >'{FILE}'; : >/var/log/other.log"));
+    let running = Running::begin(&host, &verb());
+    running.wait_for("it follows", |_| following(&host).contains("perl"));
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    host.inside.sh(&format!(
+        "cd /var/log; exec 5>>'{FILE}'; echo before >&5; mv '{FILE}' gone; : >'{FILE}'; sleep 1; \
+         echo '[error] to the old one' >&5; sleep 1; echo 'to the new one' >>'{FILE}'; sleep 1; printf 'an end' >&5"
+    ));
+    let wanted = ["f 1 before", "F 1 [error] to the old one", "f 1 to the new one"];
+    running.wait_for("all of it", |running| {
+        let all = lines(running);
+        wanted.iter().all(|line| all.iter().any(|one| one == line)) && counted(&all, "1") == [3, 1]
+    });
+    // Still for ten seconds it is left.
+    let open = "ls -l /proc/$(pgrep -x perl)/fd | grep -c gone || :";
+    assert_eq!(host.inside.sh(open).trim(), "1");
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    running.wait_for("it is left", |_| host.inside.sh(open).trim() == "0");
+    assert!(lines(&running).iter().any(|line| line == "f 1 an end"), "{:?}", lines(&running));
+    running.end();
+    assert_eq!(left(&host), "");
+}
+
+/// chrony after a reboot: the host's clock is put back by an hour.
+#[test]
+fn a_clock_that_is_stepped_back_ends_no_counting() {
+    let Some(host) = host() else { return };
+    // Another time of day for whom the helper starts by that name.
+    host.inside.sh(
+        r#"printf '%s\n' '#!/bin/sh' \
+            'step="BEGIN { *CORE::GLOBAL::time = sub () { CORE::time() - (-e q(/stepped) ? 3600 : 0) } }"' \
+            '[ "$1" = -e ] || exec /usr/bin/perl "$@"' 'shift' 'exec /usr/bin/perl -e "$step" -e "$@"' >/usr/sbin/perl
+        chmod 755 /usr/sbin/perl; : >/var/log/other.log"#,
+    );
+    let running = Running::begin(&host, &verb());
+    running.wait_for("it follows", |_| following(&host).contains("perl"));
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    host.inside.sh("touch /stepped; seq 1 10 >>/var/log/other.log");
+    running.wait_for("all is counted", |running| counted(&lines(running), "0") == [10, 0]);
+    running.end();
+    assert_eq!(left(&host), "");
+}
+
 #[test]
 fn what_is_no_path_is_refused() {
     let Some(host) = host() else { return };

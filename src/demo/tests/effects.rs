@@ -12,8 +12,8 @@ use crate::conductor::{clock, shell};
 use crate::core::change::Standing;
 use crate::core::effect::{OnHost, Supply};
 use crate::core::event::{
-    Actor, Arming, Event, FailureKind, Inspected, ProbeOutcome, Proof, Purpose, Record, Source, TimerState,
-    Vantage, WindowEvent,
+    Actor, Arming, Event, FailureKind, Inspected, PacketEvent, ProbeOutcome, Proof, Purpose, Record, Source,
+    TimerState, Vantage, WindowEvent,
 };
 use crate::core::state::{State, Work as Under};
 use crate::core::{Answer, Change, Effect, Input, Sample, Started, tasks};
@@ -315,4 +315,55 @@ async fn evidence_is_kept_in_the_recording_and_nobody_elses() {
     std::fs::remove_dir_all(folder.path().join("evidence")).expect("gone");
     let lost = ask(recorded()).await.expect_err("there is no folder");
     assert_eq!(lost.kind, FailureKind::Local);
+}
+
+/// A line is met: what was captured until then is not lost with the cockpit, nor changed unseen.
+#[tokio::test]
+async fn packets_so_far_are_hashed_when_evidence_of_their_host_is_saved() {
+    let (fleet, plan) = fleet().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["evidence", "captures"] {
+        std::fs::create_dir(folder.path().join(name)).expect("made");
+    }
+    let hosts = hosts(&fleet, &plan, Vec::new());
+    let hosts = hosts.keeping(folder.path().to_owned(), folder.path().join("captures"));
+    let web1 = || -> HostName { "web1".parse().expect(WORD) };
+    let customer = plan.customers.iter().find(|customer| customer.host == web1()).expect("a customer");
+    let address = customer.address.expect("an address");
+    let (outbox, _inputs, mut samples) = shell::outbox_with_samples();
+    hosts.start(
+        Started { id: 7, effect: Effect::Capture { host: web1(), addresses: vec![address] } },
+        &outbox,
+    );
+    let mut told = async || loop {
+        let sample = match samples.recv().await.expect("it goes on") {
+            Input::Sample { sample, .. } => *sample,
+            other => panic!("{other:?}"),
+        };
+        match sample {
+            Sample::Packet(event) => match *event {
+                PacketEvent::Running { .. } => return None,
+                PacketEvent::Kept { file, over, .. } => return Some((file, over)),
+                _ => {}
+            },
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(told().await, None, "it runs");
+    let path = folder.path().join("captures/web1.pcapng");
+    for _ in 0..200 {
+        if path.exists() {
+            break;
+        }
+        // Whether anybody listens there is no matter.
+        let _there_or_not = tokio::net::TcpStream::connect((address, 8443)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(matches!(answer(&hosts, Effect::Evidence { host: web1() }).await, Answer::Evidence(Ok(_))));
+    let told = tokio::time::timeout(Duration::from_secs(10), told()).await;
+    let (file, over) = told.expect("long before its minute is over").expect("a file");
+    assert_eq!((file.file.raw(), over), ("captures/web1.pcapng", false));
+    let bytes = std::fs::read(&path).expect("there");
+    let length = usize::try_from(file.bytes).expect("small");
+    assert_eq!(Blake3::of(&bytes[..length]), file.blake3);
 }

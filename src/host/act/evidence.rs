@@ -17,6 +17,8 @@ impl Task {
         let Some(folder) = self.recording.clone() else {
             return Err(local("nothing is recorded here, so there is nowhere to keep it".to_owned()));
         };
+        // They are here already, and the host may not answer.
+        self.captures.save(self.asker.host());
         let answer = self.asker.ask(&Verb::Evidence { minutes: MINUTES }, 0).await?;
         let host = self.asker.host().clone();
         let at = (self.clock)();

@@ -44,6 +44,8 @@ const TELL: Duration = Duration::from_secs(60);
 enum Word {
     Attempted(Box<Attempted>),
     Marked(Time, Untrusted),
+    /// What is kept so far is put on the disk and told.
+    Save,
     /// Nothing more is kept; answered once that is so and told.
     Enough(oneshot::Sender<()>),
 }
@@ -70,6 +72,15 @@ impl Captures {
     pub fn marked(&self, at: Time, note: &Untrusted) {
         for capture in self.all().values() {
             let _heard_or_not = capture.send(Word::Marked(at, note.clone()));
+        }
+    }
+
+    /// Evidence of that host is saved: its packets so far are put on the disk, and their hash is told to the
+    /// loop. Waits for neither.
+    pub fn save(&self, host: &HostName) {
+        if let Some(capture) = self.all().get(host) {
+            // One that has ended has told it.
+            let _heard_or_not = capture.send(Word::Save);
         }
     }
 
@@ -244,6 +255,10 @@ impl Running<'_> {
                 }
                 // Whoever asked may have gone.
                 let _heard_or_not = done.send(());
+            }
+            Word::Save => {
+                blocks.hand_on(self.kept.as_mut());
+                self.kept.iter().for_each(Kept::tell);
             }
             Word::Attempted(attempt) => self.watch.attempted(*attempt),
             Word::Marked(at, note) => {

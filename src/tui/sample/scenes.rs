@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::core::command::RollbackScope;
-use crate::core::event::{Flow, PacketEvent, PacketRow, Seen, TcpFlags, Way, What};
+use crate::core::event::{AlarmEvent, Cause, Event, Flow, PacketEvent, PacketRow, Seen, TcpFlags, Way, What};
 use crate::facts::Replaced;
 use crate::plan::{AbortLine, AbortProbes, AutoRollback, Limit, VantageKind};
 
@@ -385,15 +385,32 @@ impl Sample {
         sample
     }
 
+    /// globex is dark, and so many units have failed with it that they are shown as one.
+    pub(crate) fn flood() -> Self {
+        let mut sample = Self::failing();
+        let host: HostName = "web3".parse().expect("host");
+        let units = (1..=10).map(|n| {
+            let unit = format!("worker@{n}.service");
+            let said = format!("web3: {unit} has failed since web3 batch 1 was applied").into();
+            let cause = Cause::Unit { host: host.clone(), unit: unit.parse().expect("a unit") };
+            Event::Alarm(AlarmEvent::Raised { cause, said })
+        });
+        sample.commit(Decision { actor: Actor::Holdpoint, events: units.collect() });
+        sample
+    }
+
+    /// The last customer of the plan has other probes, as the plan writes them.
+    pub(crate) fn with_probes(customer: &str, probes: &str) -> Self {
+        let named = format!("name = \"{customer}\"");
+        let (head, tail) = PLAN.split_once(&named).expect("a customer");
+        let mut sample = Self::of(&format!("{head}{named}{}", tail.replace("[\"tcp:443\"]", probes)));
+        sample.to(at("02:00:10"));
+        sample
+    }
+
     /// web2 has customers of whom no probe is required: a person's word is wanted.
     pub(crate) fn unprobed() -> Self {
-        let (head, tail) = PLAN.split_once("name = \"hooli\"").expect("hooli");
-        let plan = format!(
-            "{head}name = \"hooli\"{}",
-            tail.replace("\"tcp:443\"", "{ probe = \"tcp:443\", required = false }")
-        );
-        let mut sample = Self::of(&plan);
-        sample.to(at("02:00:10"));
+        let mut sample = Self::with_probes("hooli", r#"[{ probe = "tcp:443", required = false }]"#);
         sample.probe_all("02:00:08");
         sample.go("web2", "02:01:10");
         sample.applied("web2", "02:01:40");

@@ -54,20 +54,11 @@ impl Ui {
                 };
             }
             Act::Continue if view.live => gate::open(self, view, press.now),
-            Act::Continue | Act::Mark if !view.live => {
+            Act::Continue | Act::Mark | Act::Acknowledge if !view.live => {
                 self.say(press.now, "this is a replay: nothing can be done from a recording");
             }
             Act::Mark => self.sheets.push(Sheet::Mark(Field::default())),
-            Act::Acknowledge => match view::banner::of(view, press.now) {
-                Some(banner) => {
-                    let cause = banner.more.and_then(|more| more.cause).filter(|_| view.live);
-                    self.acknowledged.insert(banner.key);
-                    self.say(press.now, "acknowledged; it stays until its cause is gone");
-                    // An alarm is acknowledged for everybody, and in the record.
-                    return cause.map(|cause| Action::Intent(Intent::Acknowledge { cause }));
-                }
-                None => self.say(press.now, "there is nothing to acknowledge"),
-            },
+            Act::Acknowledge => return self.acknowledge(view, press.now),
             Act::Export if self.pane == Pane::Packets => match view::packets_of(view, self, press.now) {
                 Some(chosen) => {
                     self.say(press.now, format!("packets of {} are being written", chosen.of));
@@ -196,6 +187,22 @@ impl Ui {
             },
         }
         None
+    }
+
+    /// An alarm is acknowledged for everybody, and in the record: it stays so as long as the alarm does, and
+    /// the next one of its name is a new one. What is no alarm is acknowledged for this viewer.
+    fn acknowledge(&mut self, view: &View, now: Time) -> Option<Action> {
+        let Some(banner) = view::banner::of(view, now) else {
+            self.say(now, "there is nothing to acknowledge");
+            return None;
+        };
+        self.say(now, "acknowledged; it stays until its cause is gone");
+        let causes = banner.more.map_or_else(Vec::new, |more| more.causes);
+        if causes.is_empty() {
+            self.acknowledged.insert(banner.key);
+            return None;
+        }
+        Some(Action::Acknowledge(causes))
     }
 
     fn show_packets(&mut self, of: Of) {

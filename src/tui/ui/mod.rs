@@ -19,7 +19,7 @@ use std::net::IpAddr;
 use super::input::{Key, UiInput};
 use super::keys::{Act, Context, Keys};
 use super::replay::{Position, ReplayAction};
-use crate::core::event::HoldScope;
+use crate::core::event::{Cause, HoldScope};
 use crate::core::{Intent, View, schedule};
 use crate::types::{HostName, Span, Time, Untrusted};
 use gate::GateSheet;
@@ -43,6 +43,8 @@ const PRESSED: usize = 8;
 pub enum Action {
     /// Something is wanted of the window.
     Intent(Intent),
+    /// These alarms were seen.
+    Acknowledge(Vec<Cause>),
     /// Hold, then leave the cockpit; what is on the hosts goes on.
     Quit,
     /// Copy this text.
@@ -120,6 +122,7 @@ pub struct Ui {
     pub(super) packets_of: Of,
     pub(super) sheets: Vec<Sheet>,
     pub(super) notice: Option<(Time, String)>,
+    /// Banners that are no alarm of the record, by their keys.
     pub(super) acknowledged: BTreeSet<String>,
     /// Lines that were asked about, and put off.
     pub(super) put_off: BTreeSet<ask::Asked>,

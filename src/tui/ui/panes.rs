@@ -17,13 +17,14 @@ pub enum Pane {
     Gates,
     Packets,
     Matrix,
+    Alarms,
     /// The program's own diagnostics: for the operator's terminal alone.
     Diagnostics,
 }
 
 impl Pane {
     /// Every pane, in the order of the keys 1 to 5 and then by name alone.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Hosts,
         Self::Updates,
         Self::Probes,
@@ -32,6 +33,7 @@ impl Pane {
         Self::Gates,
         Self::Packets,
         Self::Matrix,
+        Self::Alarms,
         Self::Diagnostics,
     ];
 
@@ -49,6 +51,7 @@ impl Pane {
             Self::Gates => "gates",
             Self::Packets => "packets",
             Self::Matrix => "matrix",
+            Self::Alarms => "alarms",
             Self::Diagnostics => "diagnostics",
         }
     }
@@ -85,6 +88,7 @@ pub(super) fn go(ui: &mut Ui, act: Act, view: &View, press: Press) {
         | Pane::Markers
         | Pane::Gates
         | Pane::Matrix
+        | Pane::Alarms
         | Pane::Diagnostics => {}
     }
     let count = view::rows_in(ui.pane, view, ui, press.now);

@@ -1,3 +1,4 @@
+mod alarms;
 mod ask;
 mod rollback;
 
@@ -72,6 +73,7 @@ fn changes_a_host(action: &Action) -> bool {
             | Intent::End => false,
         },
         Action::Quit
+        | Action::Acknowledge(_)
         | Action::Copy(_)
         | Action::Export
         | Action::ExportPackets(_)
@@ -448,18 +450,6 @@ proptest! {
             }
         }
     }
-}
-
-#[test]
-fn an_alarm_is_acknowledged_in_the_record() {
-    let mut hands = Hands::on(&Sample::counting());
-    let action = hands.key(Key::Char('a'));
-    let Some(Action::Intent(Intent::Acknowledge { cause })) = action else { panic!("{action:?}") };
-    assert_eq!(crate::core::alarm::words(&cause), "customer globex");
-    // In a replay there is nobody to tell.
-    let mut hands = Hands::on(&Sample::counting());
-    hands.view.live = false;
-    assert_eq!(hands.key(Key::Char('a')), None);
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(super) fn is_counted(state: &State, line: Line) -> bool {
 }
 
 /// What an alarm says now, in full; and in fewer and fewer words, where it can be said so.
-fn fact(state: &State, cause: &Cause, alarm: &Alarm, now: Time) -> (String, Vec<String>) {
+pub(super) fn fact(state: &State, cause: &Cause, alarm: &Alarm, now: Time) -> (String, Vec<String>) {
     match cause {
         Cause::Customer(customer) => {
             let judged = verdict::of_customer(state, customer, now);
@@ -78,6 +78,7 @@ pub(super) fn countdowns(view: &View, now: Time) -> Vec<Banner> {
     all.map(|(host, line, until)| {
         let left = left(Span::between(now, until));
         let first = first_of(state, host);
+        let since = state.alarms.line(host, line).and_then(|met| met.counts).map(|(since, _)| since);
         let (fact, brief) = match first {
             Some((_, cause, alarm)) => fact(state, cause, alarm, now),
             None => {
@@ -94,11 +95,18 @@ pub(super) fn countdowns(view: &View, now: Time) -> Vec<Banner> {
         let more = More {
             brief,
             soon: format!("{host} ROLLS BACK in {left}"),
-            cause: first.map(|(_, cause, _)| cause.clone()),
+            causes: first
+                .filter(|(_, _, alarm)| alarm.acknowledged.is_none())
+                .map(|(_, cause, _)| cause.clone())
+                .into_iter()
+                .collect(),
             place: first.map_or((0, 0), |(place, _, _)| (place, state.alarms.raised.len())),
-            seen: first.is_some_and(|(_, _, alarm)| alarm.acknowledged.is_some()),
+            // Whoever acknowledged the alarm before it began has not seen it.
+            seen: first.is_some_and(|(_, _, alarm)| {
+                alarm.acknowledged.is_some_and(|at| since.is_none_or(|since| at >= since))
+            }),
         };
-        let key = format!("line {host} {}", line.word());
+        let key = format!("line {host} {} {}", line.word(), since.unwrap_or(until));
         Banner { role: Role::Alarm, key, fact, then, more: Some(more) }
     })
     .collect()
@@ -144,7 +152,7 @@ pub(super) fn others(view: &View, now: Time) -> Vec<Banner> {
             let host = alarm::host(state, cause);
             Banner {
                 role: Role::Alarm,
-                key: format!("alarm {}", alarm::words(cause)),
+                key: format!("alarm {} {}", alarm::words(cause), alarm.since),
                 fact,
                 then: host.map_or_else(
                     || "no outage is told from there; probes from elsewhere and ssh tell more".to_owned(),
@@ -153,7 +161,7 @@ pub(super) fn others(view: &View, now: Time) -> Vec<Banner> {
                 more: Some(More {
                     brief,
                     soon: String::new(),
-                    cause: Some((*cause).clone()),
+                    causes: vec![(*cause).clone()],
                     place: (place + 1, of),
                     seen: alarm.acknowledged.is_some(),
                 }),
@@ -204,9 +212,15 @@ fn flood(state: &State, ranked: &[(&Cause, &Alarm)], now: Time) -> Banner {
     let (of, lately) = (ranked.len(), alarm::lately(state, now));
     Banner {
         role: Role::Alarm,
-        key: "alarms".to_owned(),
+        key: String::new(),
         fact: format!("{of} alarms, {lately} in ten minutes, on {}", hosts.join(", ")),
-        then: "grouped: the probes and the log have each of them   R=rollback sheet  H=hold".to_owned(),
-        more: None,
+        then: ":pane alarms lists them   R=rollback sheet  H=hold".to_owned(),
+        more: Some(More {
+            brief: Vec::new(),
+            soon: String::new(),
+            causes: ranked.iter().map(|(cause, _)| (*cause).clone()).collect(),
+            place: (0, 0),
+            seen: ranked.iter().all(|(_, alarm)| alarm.acknowledged.is_some()),
+        }),
     }
 }

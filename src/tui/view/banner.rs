@@ -24,7 +24,7 @@ use crate::types::{BatchId, HostName, Span, Time};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::tui) struct Banner {
     pub(super) role: Role,
-    /// Its cause: by this it is acknowledged.
+    /// Its cause and, where it can come again, since when: by this it is acknowledged.
     pub(in crate::tui) key: String,
     /// What is so.
     pub(super) fact: String,
@@ -41,8 +41,8 @@ pub(in crate::tui) struct More {
     pub(super) brief: Vec<String>,
     /// What follows by itself, where something does.
     pub(super) soon: String,
-    /// What it is about, where it is an alarm that can be acknowledged.
-    pub(in crate::tui) cause: Option<Cause>,
+    /// The alarms that are acknowledged by it in the record; none where it is acknowledged by its key.
+    pub(in crate::tui) causes: Vec<Cause>,
     /// Its place among the alarms, and how many there are.
     pub(super) place: (usize, usize),
     pub(super) seen: bool,
@@ -84,7 +84,7 @@ fn journal(view: &View, now: Time) -> Vec<Banner> {
     let JournalHealth::Failing { since, why } = &view.journal else { return Vec::new() };
     vec![Banner {
         role: Role::Alarm,
-        key: "journal".to_owned(),
+        key: format!("journal {since}"),
         fact: format!("journal can't be written for {}: {}", Span::between(*since, now).brief(), why.shown()),
         then: "nothing new starts; a rollback starts all the same (^R, then R)".to_owned(),
         more: None,
@@ -96,7 +96,7 @@ fn overtaken(view: &View, _now: Time) -> Vec<Banner> {
     let Some(fact) = fence::sentence(&view.state) else { return Vec::new() };
     vec![Banner {
         role: Role::Alarm,
-        key: "overtaken".to_owned(),
+        key: fact.clone(),
         fact: format!("{fact}: this one only watches"),
         then: "nothing more is started there from here, nor rolled back: the key is in the other cockpit"
             .to_owned(),
@@ -120,7 +120,7 @@ fn rollback_failed(view: &View, now: Time) -> Vec<Banner> {
             let console = console(view, batch);
             Banner {
                 role: Role::Alarm,
-                key: format!("rollback {}", batch.id),
+                key: format!("rollback {} {}", batch.id, batch.since),
                 fact: format!(
                     "{}: ROLLBACK INCOMPLETE since {}: {why}",
                     batch.label(),
@@ -210,7 +210,7 @@ fn boot_waits(view: &View, now: Time) -> Vec<Banner> {
     waiting
         .map(|(batch, why)| Banner {
             role: Role::Alarm,
-            key: format!("boot {}", batch.id),
+            key: format!("boot {} {}", batch.id, batch.since),
             fact: format!("{} asks for a reboot, HELD: {why}", batch.label()),
             then: format!(
                 "{}, with somebody at its console{}; R rolls back   no answer: its timer does",
@@ -262,7 +262,7 @@ fn lost(view: &View, now: Time) -> Vec<Banner> {
         }
         banners.push(Banner {
             role: Role::Alarm,
-            key: format!("lost {}", host.name),
+            key: format!("lost {} {since}", host.name),
             fact: format!(
                 "{} LOST for {}: {}",
                 host.name,
@@ -292,7 +292,7 @@ fn failed(view: &View, now: Time) -> Vec<Banner> {
                 batch.failure.as_ref().map_or_else(|| "no reason was given".to_owned(), |f| f.what.shown());
             Banner {
                 role: Role::Alarm,
-                key: format!("failed {}", batch.id),
+                key: format!("failed {} {}", batch.id, batch.since),
                 fact: format!(
                     "{} {} since {}: {why}",
                     batch.label(),
@@ -336,7 +336,7 @@ fn held(view: &View, now: Time) -> Vec<Banner> {
     };
     vec![Banner {
         role: Role::Note,
-        key: format!("held {what}"),
+        key: format!("held {what} {}", held.at),
         fact: format!("HOLD on {what} since {}: {}", stamp(held.at, now), held.why.shown()),
         then: format!(":resume releases.  {}", runs_on(state, &held.scope, now)),
         more: None,

@@ -12,9 +12,6 @@ use crate::tui::theme::Role;
 use crate::tui::ui::{Pane, Ui};
 use crate::types::{HostName, Time, Untrusted};
 
-/// Rows that the whole of one line may take.
-const LONGEST: usize = 4;
-
 /// Lines that the pane shows, the newest first, from a number of pushed lines backwards.
 fn lines<'v>(view: &'v View, ui: &Ui, until: u64) -> impl Iterator<Item = &'v LogLine> + use<'v> {
     let log = &view.state.log;
@@ -23,8 +20,13 @@ fn lines<'v>(view: &'v View, ui: &Ui, until: u64) -> impl Iterator<Item = &'v Lo
     let filter = ui.filter(Pane::Log).map(str::to_lowercase);
     log.iter().rev().skip(newer).filter(move |line| {
         host.as_ref().is_none_or(|host| line.host == *host)
-            && filter.as_ref().is_none_or(|filter| line.text.raw().to_lowercase().contains(filter.as_str()))
+            && filter.as_ref().is_none_or(|filter| said(line).to_lowercase().contains(filter.as_str()))
     })
+}
+
+/// Everything that a line's row says, and what its text begins with.
+fn said(shown: &LogLine) -> String {
+    format!("{} {} {}", line(shown, false, 120).plain(), shown.host, shown.text.shown())
 }
 
 /// How many lines there are to go back through.
@@ -36,9 +38,13 @@ pub(super) fn listing(view: &View, ui: &Ui, now: Time, area: Rect) -> Listing {
     let (width, height) = (usize::from(area.width), usize::from(area.height.saturating_sub(1)).max(1));
     let (until, back) = ui.log.still.unwrap_or((view.state.log.pushed(), 0));
     let mut shown: Vec<&LogLine> = lines(view, ui, until).skip(back).take(height).collect();
-    // Where it stands still the newest line is there as a whole.
-    let whole = ui.log.still.and_then(|_| shown.first()).map_or_else(Vec::new, |line| whole(line, width));
-    let whole = &whole[..whole.len().min(height.saturating_sub(1))];
+    // Where it stands still the newest line is there as a whole, as far as there is room for it.
+    let mut whole = ui.log.still.and_then(|_| shown.first()).map_or_else(Vec::new, |line| whole(line, width));
+    let room = height.saturating_sub(1);
+    if whole.len() > room {
+        whole.truncate(room);
+        whole.last_mut().into_iter().for_each(|last| last.push_str(" ~"));
+    }
     shown.truncate(height - whole.len());
     shown.reverse();
     let cursor = ui.log.still.and_then(|_| shown.len().checked_sub(1));
@@ -59,15 +65,13 @@ pub(super) fn listing(view: &View, ui: &Ui, now: Time, area: Rect) -> Listing {
         }
     }
     let shown = if ui.log.all { None } else { ui.host(view) };
-    if let Some((role, words)) = shown.and_then(|host| errors(view, &host, now)) {
+    if let Some((role, words)) = shown.as_ref().and_then(|host| errors(view, host, now)) {
         title.push(role, words);
     }
     if let Some(filter) = ui.filter(Pane::Log) {
         title.push(Role::Warn, format!("  /{}", Untrusted::new(filter).shown()));
     }
-    if view.state.log_left_out > 0 {
-        title.push(Role::Dim, format!("  {} lines left out", view.state.log_left_out));
-    }
+    title.push(Role::Dim, left_out(view, shown.as_ref()));
     if rows.is_empty() {
         rows.push(Text::of(Role::Dim, " no lines"));
     }
@@ -79,9 +83,23 @@ fn whole(shown: &LogLine, width: usize) -> Vec<String> {
     if line(shown, false, width).width() <= width {
         return Vec::new();
     }
-    let mut pieces = wrap(&shown.text.shown(), width.saturating_sub(4));
-    pieces.truncate(LONGEST);
-    pieces
+    wrap(&shown.text.shown(), width.saturating_sub(5))
+}
+
+/// How many lines are missing: those that were left out on that host, or on all, and those that came here and
+/// were too many.
+fn left_out(view: &View, host: Option<&HostName>) -> String {
+    let logs = view.state.logs.iter().filter(|(name, _)| host.is_none_or(|host| host == *name));
+    let there: u64 = logs.map(|(_, logs)| logs.left_out).sum();
+    let on = host.map_or("the hosts", HostName::as_str);
+    let mut words = match there {
+        0 => String::new(),
+        there => format!("  {there} lines left out on {on}"),
+    };
+    if view.state.log_left_out > 0 {
+        words.push_str(&format!("  {} left out here", view.state.log_left_out));
+    }
+    words
 }
 
 /// The last part of a path: the whole of it leaves no room for what the line says.
@@ -148,6 +166,8 @@ fn unstamped(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::event::Samples;
+    use crate::tui::sample::Sample;
 
     #[test]
     fn a_date_and_time_that_a_line_begins_with_is_left_out() {
@@ -166,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_cut_is_told_as_a_whole_and_bounded() {
+    fn a_line_that_is_cut_is_told_as_a_whole() {
         let said = |text: String| {
             let at = "2026-11-21T22:00:00Z".parse().expect("a time");
             let source = LogSource::File("/var/log/nginx/error.log".into());
@@ -178,6 +198,86 @@ mod tests {
         assert_eq!(whole(&short, 80), Vec::<String>::new());
         let long = format!("2026/11/21 22:00:00 [error] {}", "upstream ".repeat(12));
         assert_eq!(whole(&said(long.clone()), 80).join(" ").trim(), long.trim());
-        assert_eq!(whole(&said(long.repeat(40)), 80).len(), LONGEST);
+    }
+
+    /// A window of a moment before, with lines of a host's own logs.
+    fn with(lines: Vec<(LogSource, &str, String)>) -> (Sample, Ui) {
+        let mut sample = Sample::applying();
+        for (source, by, text) in lines {
+            let by = (!by.is_empty()).then(|| by.into());
+            let line = LogLine {
+                by,
+                ..LogLine::new("web3".parse().expect("a host"), source, sample.now, text.into())
+            };
+            sample.samples(Samples { lines: vec![line], ..Samples::default() });
+        }
+        let mut ui = Ui::default();
+        ui.log.all = true;
+        (sample, ui)
+    }
+
+    #[test]
+    fn a_filter_looks_at_all_that_a_row_says() {
+        let file = LogSource::File("/var/log/nginx/error.log".into());
+        let (sample, mut ui) = with(vec![
+            (LogSource::Journal, "systemd-networkd", "eth0: lost carrier".to_owned()),
+            (file, "", "2026/11/21 02:28:00 [error] upstream".to_owned()),
+        ]);
+        for (filter, found) in [
+            ("networkd", 1),
+            ("NETWORKD: eth0", 1),
+            ("error.log", 1),
+            ("error.log: [error]", 1),
+            ("2026/11/21", 1),
+            ("web3", 1),
+            ("nobody", 0),
+        ] {
+            ui.filters.insert(Pane::Log, filter.to_owned());
+            let count = count(&sample.view(), &ui, sample.state.log.pushed());
+            assert!(if found > 0 { count >= found } else { count == 0 }, "{filter}: {count}");
+        }
+    }
+
+    #[test]
+    fn the_whole_of_the_newest_line_is_there_where_it_has_room_and_a_sign_where_not() {
+        let long = format!("{}its end", "upstream timed out ".repeat(40));
+        let (sample, mut ui) = with(vec![(LogSource::Journal, "nginx", long)]);
+        ui.log.still = Some((sample.state.log.pushed(), 0));
+        let rows = |height| {
+            let listing = listing(&sample.view(), &ui, sample.now, Rect::new(0, 0, 80, height));
+            assert!(
+                listing.rows.len() < usize::from(height)
+                    && listing.rows.iter().all(|row| row.width() <= 80 || row.plain().contains("nginx"))
+            );
+            listing.rows.last().expect("rows").plain()
+        };
+        assert!(rows(15).ends_with("its end"), "{}", rows(15));
+        assert!(rows(4).ends_with(" ~"), "{}", rows(4));
+    }
+
+    #[test]
+    fn lines_that_are_missing_are_counted_in_the_title() {
+        let (mut sample, mut ui) = with(Vec::new());
+        let title = |sample: &Sample, ui: &Ui| {
+            listing(&sample.view(), ui, sample.now, Rect::new(0, 0, 120, 9)).title.plain()
+        };
+        assert!(!title(&sample, &ui).contains("left out"));
+        for (host, count) in [("web3", 1_200), ("web1", 34)] {
+            sample.state.logs.entry(host.parse().expect("a host")).or_default().left_out = count;
+        }
+        assert!(
+            title(&sample, &ui).ends_with("  1234 lines left out on the hosts"),
+            "{}",
+            title(&sample, &ui)
+        );
+        sample.state.log_left_out = 7;
+        ui.log.all = false;
+        let host = ui.host(&sample.view()).expect("a host");
+        assert_eq!(host.as_str(), "web3");
+        assert!(
+            title(&sample, &ui).ends_with("  1200 lines left out on web3  7 left out here"),
+            "{}",
+            title(&sample, &ui)
+        );
     }
 }

@@ -2,6 +2,7 @@
 //! so that two viewers can draw one state at different sizes, and a replay is the same screen.
 
 pub(super) mod activity;
+mod alarm_list;
 mod alarms;
 mod ask_sheet;
 mod baking;
@@ -151,6 +152,7 @@ fn listing(theme: &Theme, pane: Pane, view: &View, ui: &Ui, now: Time, area: Rec
         Pane::Gates => gates::listing(theme, view, ui, now, width),
         Pane::Packets => packets::listing(view, ui, now, area),
         Pane::Matrix => matrix::listing(theme, view, ui, now, area),
+        Pane::Alarms => alarm_list::listing(theme, view, ui, now),
         Pane::Diagnostics => Listing {
             title: Text::of(Role::Title, "diagnostics"),
             rows: vec![Text::of(Role::Dim, " these are shown on the operator's own terminal alone")],
@@ -165,8 +167,8 @@ fn draw_pane(canvas: &mut Canvas<'_>, pane: Pane, view: &View, ui: &Ui, now: Tim
 }
 
 fn draw_panes(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, body: Rect, wide: bool) {
-    // A row of packets, or of the matrix, wants the whole width of a small screen.
-    let broad = matches!(ui.pane, Pane::Packets | Pane::Matrix);
+    // A row of packets, of the matrix, or what an alarm says, wants the whole width of a small screen.
+    let broad = matches!(ui.pane, Pane::Packets | Pane::Matrix | Pane::Alarms);
     if ui.zoom || ui.pane == Pane::Diagnostics || broad && !wide {
         draw_pane(canvas, ui.pane, view, ui, now, body);
         return;
@@ -277,7 +279,8 @@ fn draw_hints(canvas: &mut Canvas<'_>, view: &View, ui: &Ui, now: Time, area: Re
         Act::Fold => ui.pane == Pane::Updates && view.live,
         Act::Follow => matches!(ui.pane, Pane::Log | Pane::Packets),
         Act::Acknowledge => {
-            banner::of(view, now).is_some_and(|banner| banner.role == Role::Alarm && !banner.seen(ui))
+            let banner = banner::of(view, now).filter(|_| view.live);
+            banner.is_some_and(|banner| banner.role == Role::Alarm && !banner.seen(ui))
         }
         _ => true,
     };
@@ -291,7 +294,7 @@ pub(super) fn rows_in(pane: Pane, view: &View, ui: &Ui, now: Time) -> usize {
     match pane {
         Pane::Probes => probes::count(view, ui, now),
         Pane::Log | Pane::Packets | Pane::Diagnostics => 0,
-        Pane::Hosts | Pane::Updates | Pane::Markers | Pane::Gates | Pane::Matrix => {
+        Pane::Hosts | Pane::Updates | Pane::Markers | Pane::Gates | Pane::Matrix | Pane::Alarms => {
             listing(&plain, pane, view, ui, now, Rect::new(0, 0, 120, 36)).rows.len()
         }
     }

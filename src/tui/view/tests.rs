@@ -57,6 +57,8 @@ fn all_views() -> Vec<(&'static str, Sample, &'static str)> {
         ("failing_rollback_wave", Sample::failing(), "gjj\u{12}ss"),
         ("counting", Sample::counting(), "3"),
         ("counting_keep", Sample::counting(), ":keep globex moves"),
+        ("flood", Sample::flood(), "gjj"),
+        ("alarms", Sample::flood(), "gjj:pane alarms\nj"),
         ("asking", Sample::asking(), ""),
         ("asking_put_off", Sample::asking(), "q"),
         ("kept", Sample::kept(), ""),
