@@ -9,9 +9,9 @@ mod evidence; // what a host is like, kept
 mod probing; // probes, from wherever they are made
 mod timer; // the dead-man timer's part
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -25,6 +25,7 @@ use super::logs;
 use super::operation::{OperationReport, OperationState, Spec, SpecPackage};
 use super::outcome::VerifyResult;
 use super::verb::{FactWord, Verb, Work as VerbWork};
+use super::{Contact, Watch};
 use crate::conductor::shell::{Outbox, Outside};
 use crate::core::effect::{Effect, OnHost, Started};
 use crate::core::event::{
@@ -67,13 +68,26 @@ pub struct Hosts {
     clock: Clock,
     captures: Captures,
     folder: Option<PathBuf>,
+    /// Hosts whose kept connections are watched.
+    watched: Mutex<BTreeSet<HostName>>,
 }
 
 impl Hosts {
     /// These hosts.
     pub fn new(askers: impl IntoIterator<Item = Asker>, clock: Clock) -> Self {
         let (places, captures) = (BTreeMap::new(), Captures::default());
-        Self { askers: by_name(askers), places, recording: None, clock, captures, folder: None }
+        let (recording, folder, watched) = (None, None, Mutex::default());
+        Self { askers: by_name(askers), places, recording, clock, captures, folder, watched }
+    }
+
+    /// From the first effect on a host on, the loop is told when its kept connection is lost, and when it stands
+    /// again: an idle host is asked nothing for minutes, and one that stops answering would be taken for reached.
+    fn watch(&self, asker: &Asker, outbox: &Outbox) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if watched.insert(asker.host().clone()) {
+            let (host, contact) = (asker.host().clone(), asker.link().contact());
+            tokio::spawn(contacts(host, contact, outbox.clone()));
+        }
     }
 
     /// The same, with evidence kept in this recording, and captured packets in that folder of it.
@@ -91,6 +105,24 @@ impl Hosts {
     pub fn with_places(mut self, places: impl IntoIterator<Item = Asker>) -> Self {
         self.places = by_name(places);
         self
+    }
+}
+
+/// Tells how a host's kept connection stands, until its link is gone.
+async fn contacts(host: HostName, mut contact: Watch, outbox: Outbox) {
+    let mut lost = false;
+    while let Some(now) = contact.next().await {
+        match now {
+            Contact::Lost(why) => {
+                outbox.contact(host.clone(), Some(why));
+                lost = true;
+            }
+            Contact::Stands if lost => {
+                outbox.contact(host.clone(), None);
+                lost = false;
+            }
+            Contact::Stands | Contact::None => {}
+        }
     }
 }
 
@@ -116,6 +148,7 @@ impl Outside for Hosts {
             outbox.answer(id, Answer::Inspected(Inspected::NeverBegan, "the host is not in the plan".into()));
             return;
         };
+        self.watch(&asker, &outbox);
         if let Effect::Follow { files, .. } = effect {
             let task = logs::Task { id, asker, outbox: outbox.clone(), clock: Arc::clone(&self.clock) };
             tokio::spawn(async move { outbox.answer(id, Answer::LogsEnded(task.run(files).await)) });
