@@ -485,10 +485,8 @@ mod tests {
         assert!(!reads(&state, now), "an idle host is left alone");
         add(&mut state, now, HostEvent::Lost { host: host(), why: "gone".into() });
         assert!(reads(&state, now));
-        let failure = Some(crate::core::event::Failure::new(
-            crate::core::event::FailureKind::Unreachable,
-            "no answer",
-        ));
+        let failure =
+            Some(crate::core::event::Failure::new(crate::core::event::FailureKind::Unreachable, "no answer"));
         add(&mut state, now, HostEvent::ReadEnded { host: host(), started: 0, failure });
         assert!(!reads(&state, now + Span::secs(29)) && reads(&state, now + Span::secs(30)));
         now = now + Span::secs(30);

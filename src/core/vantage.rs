@@ -23,7 +23,8 @@ pub fn vantage_broken(state: &State, vantage: &Vantage, now: Time) -> Option<Str
     let (first, series) = looked.first().filter(|_| looked.iter().all(fails))?;
     let since = looked.iter().filter_map(|(_, series)| failing_since(series)).max()?;
     let mut others = state.probes.values().filter_map(|probe| probe.from(vantage));
-    let passed = |(at, outcome): &(Time, ProbeOutcome)| matches!(outcome, ProbeOutcome::Ok { .. }) && *at > since;
+    let passed =
+        |(at, outcome): &(Time, ProbeOutcome)| matches!(outcome, ProbeOutcome::Ok { .. }) && *at > since;
     if others.any(|series| series.last().is_some_and(passed)) {
         return None;
     }
@@ -55,7 +56,8 @@ fn answers(kind: FailKind) -> bool {
 
 /// Since when a control has not passed, of the attempts that are kept.
 fn failing_since(series: &Series) -> Option<Time> {
-    let run = series.results.iter().rev().take_while(|(_, outcome)| !matches!(outcome, ProbeOutcome::Ok { .. }));
+    let run =
+        series.results.iter().rev().take_while(|(_, outcome)| !matches!(outcome, ProbeOutcome::Ok { .. }));
     run.last().map(|(at, _)| *at)
 }
 

@@ -5,6 +5,7 @@
 
 mod bootback; // a rollback that goes on after a boot
 mod carry; // a stage, and package files that other hosts have
+mod contact; // kept connections, watched while nothing is asked
 mod evidence; // what a host is like, kept
 mod probing; // probes, from wherever they are made
 mod timer; // the dead-man timer's part
@@ -25,7 +26,6 @@ use super::logs;
 use super::operation::{OperationReport, OperationState, Spec, SpecPackage};
 use super::outcome::VerifyResult;
 use super::verb::{FactWord, Verb, Work as VerbWork};
-use super::{Contact, Watch};
 use crate::conductor::shell::{Outbox, Outside};
 use crate::core::effect::{Effect, OnHost, Started};
 use crate::core::event::{
@@ -86,7 +86,7 @@ impl Hosts {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         if watched.insert(asker.host().clone()) {
             let (host, contact) = (asker.host().clone(), asker.link().contact());
-            tokio::spawn(contacts(host, contact, outbox.clone()));
+            tokio::spawn(contact::tell(host, contact, outbox.clone()));
         }
     }
 
@@ -105,24 +105,6 @@ impl Hosts {
     pub fn with_places(mut self, places: impl IntoIterator<Item = Asker>) -> Self {
         self.places = by_name(places);
         self
-    }
-}
-
-/// Tells how a host's kept connection stands, until its link is gone.
-async fn contacts(host: HostName, mut contact: Watch, outbox: Outbox) {
-    let mut lost = false;
-    while let Some(now) = contact.next().await {
-        match now {
-            Contact::Lost(why) => {
-                outbox.contact(host.clone(), Some(why));
-                lost = true;
-            }
-            Contact::Stands if lost => {
-                outbox.contact(host.clone(), None);
-                lost = false;
-            }
-            Contact::Stands | Contact::None => {}
-        }
     }
 }
 

@@ -33,6 +33,9 @@ impl Sim {
     }
 
     pub(super) fn fault(&mut self) {
+        if self.watched && self.dice.once_in(2) {
+            return;
+        }
         let hosts: Vec<HostName> = self.hosts.keys().cloned().collect();
         let host = hosts[self.dice.below(hosts.len() as u64) as usize].clone();
         match self.dice.below(8) {
@@ -99,6 +102,7 @@ impl Sim {
             // Where lines are looked at it goes ahead, and is not taken back by hand.
             0..=5 if self.watched => 6,
             9..=10 if self.watched => 17,
+            12..=14 if self.watched => 15,
             other => other,
         };
         let intent = match (pressed, next) {

@@ -18,8 +18,8 @@ use super::Conductor;
 use crate::core::command::RollbackScope;
 use crate::core::effect::{Effect, Started};
 use crate::core::event::{
-    Actor, AlarmEvent, BatchEvent, Event, FailKind, Failure, FailureKind, HoldScope, Line, ProbeOutcome, Purpose, Record,
-    TimerState, Vantage,
+    Actor, AlarmEvent, BatchEvent, Event, FailKind, Failure, FailureKind, HoldScope, Line, ProbeOutcome,
+    Purpose, Record, TimerState, Vantage,
 };
 use crate::core::state::{Phase, Reach, Work};
 use crate::core::{Answer, Command, Input, Intent, Sample, State, alarm, gate, pilot, schedule};
@@ -446,8 +446,9 @@ fn a_thousand_windows_keep_the_invariants() {
     println!("{seeds} windows: {all:?}");
     // A simulation in which nothing happens proves nothing.
     assert!(all.events > seeds * 100, "{all:?}");
-    assert!(seeds < 100 || (all.confirmed > 10 && all.fired > 10 && all.late > 0), "{all:?}");
-    assert!(seeds < 1_000 || (all.cuts > 100 && all.lines > 10 && all.kept > 0), "{all:?}");
+    let some = usize::try_from(seeds / 100).expect("a number");
+    assert!(seeds < 100 || (all.confirmed > some && all.fired > some && all.late > 0), "{all:?}");
+    assert!(seeds < 1_000 || (all.cuts > 100 && all.lines > some && all.kept > 0), "{all:?}");
 }
 
 #[test]

@@ -355,7 +355,8 @@ async fn an_idle_host_whose_way_goes_silent_is_missed_and_one_that_is_given_up_i
     std::fs::write(file, format!("{known}[127.0.0.1]:{port} {key}\n")).expect("written");
     let destination = Destination::Ssh(format!("ops@127.0.0.1:{port}"));
     let web1: HostName = "web1".parse().expect(WORD);
-    let asker = Asker::new(Link::new(Target { host: web1.clone(), destination }, Arc::clone(&fleet.settings)));
+    let asker =
+        Asker::new(Link::new(Target { host: web1.clone(), destination }, Arc::clone(&fleet.settings)));
     let hosts = Hosts::new([asker.clone()], Arc::new(clock::now));
     let (outbox, mut inputs) = shell::outbox();
     let read = || Started { id: 7, effect: Effect::Read { host: web1.clone(), claim: None } };
