@@ -96,7 +96,7 @@ impl<L: EventLog> Conductor<L> {
     }
 
     /// Takes several inputs in that came together, one after another, and then what follows from all
-    /// of them.
+    /// of them. With none, what the log has to say: to be called when it wakes the loop.
     pub fn steps(&mut self, inputs: &[Input], now: Time) -> Turn {
         let mut turn = Turn::default();
         self.hear(now, &mut turn);
@@ -127,15 +127,6 @@ impl<L: EventLog> Conductor<L> {
         if let Some(short) = decide::shortened(input, &Untrusted::new(words)) {
             self.commit(|state, under| decide::decide(state, &short, under), now, turn);
         }
-    }
-
-    /// Takes in what the log has to say: to be called when it wakes the loop.
-    pub fn news(&mut self, now: Time) -> Turn {
-        let mut turn = Turn::default();
-        self.hear(now, &mut turn);
-        self.follow(now, &mut turn);
-        self.release(now, &mut turn);
-        turn
     }
 
     fn circumstances(&self, now: Time) -> Circumstances {

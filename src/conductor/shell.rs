@@ -11,7 +11,7 @@ use super::{Conductor, clock};
 use crate::core::event::{LogLine, LogSource, PacketRow, ProbeOutcome, Record, Samples};
 use crate::core::{Answer, Command, Input, Sample, Started, View};
 use crate::journal::EventLog;
-use crate::types::{HostName, Seq};
+use crate::types::{HostName, Seq, Untrusted};
 
 /// How often time is looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -194,6 +194,13 @@ impl Outbox {
         }
     }
 
+    /// The connection to a host that is kept while nothing is asked there was lost, or stands again. Goes the
+    /// answers' way.
+    pub fn contact(&self, host: HostName, lost: Option<Untrusted>) {
+        // A loop that has ended looks at no host.
+        let _ = self.answers.send(Input::Contact { host, lost });
+    }
+
     /// A log line; left out and counted when there are too many.
     pub fn line(&self, line: LogLine) {
         self.lines.add(line);
@@ -294,25 +301,24 @@ async fn run<L: EventLog, O: Outside>(
     loop {
         // Keys first, then the log and time, then answers, then samples.
         let mut ticked = false;
-        let turn = tokio::select! {
+        let mut inputs = tokio::select! {
             biased;
             command = commands.recv() => match command {
                 Some(command) => {
                     begun = true;
-                    conductor.step(&Input::Command(command), clock::now())
+                    vec![Input::Command(command)]
                 }
                 None => break,
             },
-            () = wake.notified() => conductor.news(clock::now()),
+            () = wake.notified() => Vec::new(),
             _ = tick.tick() => {
                 ticked = true;
                 outlets.ticks.send_replace(Instant::now());
-                let input = steps.stepped().map_or(Input::Tick, Input::ClockStepped);
-                conductor.step(&input, clock::now())
+                vec![Input::Tick]
             }
-            Some(answer) = answers.recv() => conductor.step(&answer, clock::now()),
+            Some(answer) = answers.recv() => vec![answer],
             () = outbox.lines.due.come() => match outbox.lines.take() {
-                Some(lines) => conductor.step(&lines, clock::now()),
+                Some(lines) => vec![lines],
                 None => continue,
             },
             () = outbox.sampled.come() => {
@@ -322,9 +328,14 @@ async fn run<L: EventLog, O: Outside>(
                 if some.len() == TOGETHER {
                     outbox.sampled.by(Instant::now());
                 }
-                conductor.steps(&some, clock::now())
+                some
             }
         };
+        // Before anything else that comes after it: what is due by the clock would be decided by a jump.
+        if let Some(by_ms) = steps.stepped() {
+            inputs.insert(0, Input::ClockStepped(by_ms));
+        }
+        let turn = conductor.steps(&inputs, clock::now());
         for started in turn.start {
             outside.start(started, &outbox);
         }

@@ -163,6 +163,13 @@ pub enum Input {
     },
     /// Log lines and rows of packets of the last 100 ms.
     Samples(Samples),
+    /// The connection to a host that is kept while nothing is asked there was lost, or stands again.
+    Contact {
+        /// Which host.
+        host: HostName,
+        /// How the loss was noticed; `None`: it stands again.
+        lost: Option<Untrusted>,
+    },
     /// Time passed.
     Tick,
     /// The clock jumped, or the machine slept, by that many milliseconds.

@@ -50,6 +50,9 @@ pub fn decide(state: &State, input: &Input, under: Circumstances) -> Decision {
         Input::Answer { id, answer } => Decision::own(decide_answer(state, *id, answer)),
         Input::Sample { id, sample } => Decision::own(decide_sample(state, *id, sample)),
         Input::Samples(samples) => Decision::own(vec![Event::Samples(samples.clone())]),
+        Input::Contact { host, lost } => {
+            Decision::own(answer::decide_contact(state, host, lost.as_ref()).into_iter().collect())
+        }
         Input::Tick => Decision::own(Vec::new()),
         Input::ClockStepped(by_ms) => {
             Decision::own(vec![Event::Window(WindowEvent::ClockStepped { by_ms: *by_ms })])

@@ -222,6 +222,10 @@ fn read(state: &State, now: Time) -> Vec<Event> {
             // A window was picked up: what a host said to another process says nothing of it now.
             (None, Some(_)) if host.reach == Reach::Unknown => true,
             (None, Some(_)) if alarm::wants_reading(state, host) => true,
+            // Its connection is gone: it is made anew, and not all the time to one that drops every one.
+            (None, Some(at)) if matches!(host.reach, Reach::Down { .. }) => {
+                state.purpose != Some(Purpose::Check) && now >= at + RETRY
+            }
             (None, Some(at)) => {
                 state.purpose == Some(Purpose::Run) && (now >= at + REREAD || outdated(state, host))
             }
@@ -461,5 +465,34 @@ mod tests {
                 assert!(effect::of(&state, &record).expect("an effect").effect.urgent(), "{wanted}");
             }
         }
+    }
+
+    /// A host that nothing is done on and whose connection is gone is tried again at once and then every half
+    /// minute, not with its next turn; one that drops every connection is not tried all the time.
+    #[test]
+    fn a_lost_idle_host_is_tried_again_soon() {
+        let mut state = fixture::window(4, &["web1"], "");
+        let host = || "web1".parse::<crate::types::HostName>().expect("a host");
+        let mut now = fixture::opens();
+        let add = |state: &mut State, now: Time, event: HostEvent| {
+            let (seq, session) = (state.seq + 1, "test".to_owned());
+            let event = Event::Host(event);
+            state.apply(&Record { seq, at: now, actor: Actor::Holdpoint, session, epoch: 1, event });
+        };
+        let reads = |state: &State, now: Time| !read(state, now).is_empty();
+        add(&mut state, now, HostEvent::ReadEnded { host: host(), started: 0, failure: None });
+        now = now + Span::secs(60);
+        assert!(!reads(&state, now), "an idle host is left alone");
+        add(&mut state, now, HostEvent::Lost { host: host(), why: "gone".into() });
+        assert!(reads(&state, now));
+        let failure =
+            Some(crate::core::event::Failure::new(crate::core::event::FailureKind::Unreachable, "no answer"));
+        add(&mut state, now, HostEvent::ReadEnded { host: host(), started: 0, failure });
+        assert!(!reads(&state, now + Span::secs(29)) && reads(&state, now + Span::secs(30)));
+        now = now + Span::secs(30);
+        add(&mut state, now, HostEvent::ReadEnded { host: host(), started: 0, failure: None });
+        assert!(!reads(&state, now + Span::secs(1)));
+        add(&mut state, now, HostEvent::Lost { host: host(), why: "gone".into() });
+        assert!(!reads(&state, now + Span::secs(29)) && reads(&state, now + Span::secs(30)));
     }
 }

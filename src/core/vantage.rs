@@ -10,7 +10,8 @@ use crate::types::Time;
 /// Every control that is made from there fails by its own limit. An attempt that could not be made (a name
 /// that is not resolved, a place that can't be asked) counts as failed where that control had passed from
 /// there: it is the vantage that has changed. Without a control, or with none that was looked at lately,
-/// nothing is known: that is not broken.
+/// nothing is known: that is not broken. Nor is it where a customer's probe has passed from there since they
+/// fail: it is the controls that are down.
 pub fn vantage_broken(state: &State, vantage: &Vantage, now: Time) -> Option<String> {
     let looked: Vec<(&ProbeState, &Series)> = state
         .controls
@@ -20,6 +21,13 @@ pub fn vantage_broken(state: &State, vantage: &Vantage, now: Time) -> Option<Str
         .collect();
     let fails = |(control, series): &(&ProbeState, &Series)| failing(control, series);
     let (first, series) = looked.first().filter(|_| looked.iter().all(fails))?;
+    let since = looked.iter().filter_map(|(_, series)| failing_since(series)).max()?;
+    let mut others = state.probes.values().filter_map(|probe| probe.from(vantage));
+    let passed =
+        |(at, outcome): &(Time, ProbeOutcome)| matches!(outcome, ProbeOutcome::Ok { .. }) && *at > since;
+    if others.any(|series| series.last().is_some_and(passed)) {
+        return None;
+    }
     let why = match series.last() {
         Some((_, ProbeOutcome::Fail { why, .. } | ProbeOutcome::Broken { why })) => why.shown(),
         Some((_, ProbeOutcome::Ok { .. })) | None => "it failed until now".to_owned(),
@@ -46,6 +54,13 @@ fn answers(kind: FailKind) -> bool {
     }
 }
 
+/// Since when a control has not passed, of the attempts that are kept.
+fn failing_since(series: &Series) -> Option<Time> {
+    let run =
+        series.results.iter().rev().take_while(|(_, outcome)| !matches!(outcome, ProbeOutcome::Ok { .. }));
+    run.last().map(|(at, _)| *at)
+}
+
 /// As often as its limit says, of its newest attempts. One that was made just now and passed clears it.
 fn failing(control: &ProbeState, series: &Series) -> bool {
     let passed_once = series.before == Some(true)
@@ -58,9 +73,7 @@ fn failing(control: &ProbeState, series: &Series) -> bool {
     let limit = control.probe.fails;
     let newest = series.results.iter().rev().take(limit.of as usize);
     let failed = newest.filter(|(_, outcome)| counts(outcome)).count();
-    // No more results are kept than that, whatever the limit.
-    failed >= (limit.fails as usize).min(crate::core::state::RESULTS)
-        && series.last().is_some_and(|(_, last)| counts(last))
+    failed >= limit.fails as usize && series.last().is_some_and(|(_, last)| counts(last))
 }
 
 #[cfg(test)]

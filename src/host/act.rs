@@ -5,13 +5,14 @@
 
 mod bootback; // a rollback that goes on after a boot
 mod carry; // a stage, and package files that other hosts have
+mod contact; // kept connections, watched while nothing is asked
 mod evidence; // what a host is like, kept
 mod probing; // probes, from wherever they are made
 mod timer; // the dead-man timer's part
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -67,13 +68,26 @@ pub struct Hosts {
     clock: Clock,
     captures: Captures,
     folder: Option<PathBuf>,
+    /// Hosts whose kept connections are watched.
+    watched: Mutex<BTreeSet<HostName>>,
 }
 
 impl Hosts {
     /// These hosts.
     pub fn new(askers: impl IntoIterator<Item = Asker>, clock: Clock) -> Self {
         let (places, captures) = (BTreeMap::new(), Captures::default());
-        Self { askers: by_name(askers), places, recording: None, clock, captures, folder: None }
+        let (recording, folder, watched) = (None, None, Mutex::default());
+        Self { askers: by_name(askers), places, recording, clock, captures, folder, watched }
+    }
+
+    /// From the first effect on a host on, the loop is told when its kept connection is lost, and when it stands
+    /// again: an idle host is asked nothing for minutes, and one that stops answering would be taken for reached.
+    fn watch(&self, asker: &Asker, outbox: &Outbox) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if watched.insert(asker.host().clone()) {
+            let (host, contact) = (asker.host().clone(), asker.link().contact());
+            tokio::spawn(contact::tell(host, contact, outbox.clone()));
+        }
     }
 
     /// The same, with evidence kept in this recording, and captured packets in that folder of it.
@@ -116,6 +130,7 @@ impl Outside for Hosts {
             outbox.answer(id, Answer::Inspected(Inspected::NeverBegan, "the host is not in the plan".into()));
             return;
         };
+        self.watch(&asker, &outbox);
         if let Effect::Follow { files, .. } = effect {
             let task = logs::Task { id, asker, outbox: outbox.clone(), clock: Arc::clone(&self.clock) };
             tokio::spawn(async move { outbox.answer(id, Answer::LogsEnded(task.run(files).await)) });

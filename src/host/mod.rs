@@ -36,4 +36,4 @@ pub use command::{CommandError, ExecOutput, ExitStatus, RemoteCommand};
 pub use error::{HostError, KeyPrint, Reach};
 pub use output::{Chunk, OutputStream, Source, Stdin};
 pub use prompt::{Prompt, Question, QuestionKind, Secret};
-pub use ssh::{Connected, Destination, KeyStore, Lane, Link, Pacing, Settings, Target};
+pub use ssh::{Connected, Contact, Destination, KeyStore, Lane, Link, Pacing, Settings, Target, Watch};

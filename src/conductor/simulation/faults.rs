@@ -33,6 +33,9 @@ impl Sim {
     }
 
     pub(super) fn fault(&mut self) {
+        if self.watched && self.dice.once_in(2) {
+            return;
+        }
         let hosts: Vec<HostName> = self.hosts.keys().cloned().collect();
         let host = hosts[self.dice.below(hosts.len() as u64) as usize].clone();
         match self.dice.below(8) {
@@ -86,7 +89,7 @@ impl Sim {
             self.tell("the journal's disk is back".into());
             self.conductor().log.heal();
             let now = self.now;
-            let turn = self.conductor().news(now);
+            let turn = self.conductor().steps(&[], now);
             self.after(turn);
         }
     }
@@ -95,7 +98,14 @@ impl Sim {
         let next = schedule::next(&self.fold).map(|batch| batch.id.clone());
         let hosts: Vec<HostName> = self.hosts.keys().cloned().collect();
         let host = hosts[self.dice.below(hosts.len() as u64) as usize].clone();
-        let intent = match (self.dice.below(18), next) {
+        let pressed = match self.dice.below(18) {
+            // Where lines are looked at it goes ahead, and is not taken back by hand.
+            0..=5 if self.watched => 6,
+            9..=10 if self.watched => 17,
+            12..=14 if self.watched => 15,
+            other => other,
+        };
+        let intent = match (pressed, next) {
             (0..=5, Some(batch)) => Intent::Go { batch },
             (6, Some(batch)) => {
                 // One who means it: every held gate waived, then GO.

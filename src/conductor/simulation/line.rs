@@ -6,6 +6,10 @@ use crate::plan::{AbortLine, AbortProbes, AutoRollback, Limit, VantageKind};
 
 /// A window whose update of web2 cuts its customers off, with one abort line and these words for it.
 fn window(seed: u64, auto: AutoRollback) -> Sim {
+    sealed(seed, auto, Span::secs(60))
+}
+
+fn sealed(seed: u64, auto: AutoRollback, countdown: Span) -> Sim {
     let mut sim = Sim::new(seed, Purpose::Run);
     // The plan of a seed has a line or none: the one that is looked at here is put into the very first record.
     let mut plan = sim.fold.plan.as_ref().expect("a plan").as_ref().clone();
@@ -14,7 +18,7 @@ fn window(seed: u64, auto: AutoRollback) -> Sim {
         from: VantageKind::Outside,
         fails: Limit { fails: 3, of: 5 },
     }];
-    (plan.policy.auto_rollback, plan.policy.countdown) = (auto, Span::secs(60));
+    (plan.policy.auto_rollback, plan.policy.countdown) = (auto, countdown);
     (plan.policy.bake, plan.policy.confirm_within) = (Span::mins(30), Span::mins(30));
     sim.conductor = Some(Conductor::new(MemoryLog::new(), State::default(), "first".into(), 1));
     (sim.fold, sim.flight, sim.story) = (State::default(), Vec::new(), Vec::new());
@@ -25,10 +29,18 @@ fn window(seed: u64, auto: AutoRollback) -> Sim {
     sim
 }
 
+/// The same with an operator and faults, as the dice have it.
+pub(super) fn story(seed: u64) -> Sim {
+    let mut sim = sealed(seed, AutoRollback::Armed, Span::secs(seed % 30));
+    sim.watched = true;
+    sim
+}
+
 fn pass(sim: &mut Sim) {
     sim.now = sim.now + Span::secs(2);
     sim.watch();
     sim.miss();
+    sim.fail_reads();
     sim.input(&Input::Tick);
     sim.check_countdowns();
     for _ in 0..6 {

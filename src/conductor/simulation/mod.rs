@@ -18,11 +18,11 @@ use super::Conductor;
 use crate::core::command::RollbackScope;
 use crate::core::effect::{Effect, Started};
 use crate::core::event::{
-    Actor, AlarmEvent, BatchEvent, Event, FailKind, HoldScope, Line, ProbeOutcome, Purpose, Record,
-    TimerState, Vantage,
+    Actor, AlarmEvent, BatchEvent, Event, FailKind, Failure, FailureKind, HoldScope, Line, ProbeOutcome,
+    Purpose, Record, TimerState, Vantage,
 };
 use crate::core::state::{Phase, Reach, Work};
-use crate::core::{Command, Input, Intent, Sample, State, alarm, gate, pilot, schedule};
+use crate::core::{Answer, Command, Input, Intent, Sample, State, alarm, gate, pilot, schedule};
 use crate::journal::MemoryLog;
 use crate::types::{BatchId, Epoch, HostName, Seq, Span, Time};
 use world::{Dice, SimHost};
@@ -59,10 +59,14 @@ struct Sim {
     owed: BTreeSet<BatchId>,
     /// Since when the cockpit's own network is gone.
     cut_off: Option<Time>,
+    /// Since when hosts are not reached, and the seconds after which that is missed.
+    away: BTreeMap<HostName, (Time, u64)>,
     /// How often it was.
     cuts: usize,
     /// When customers of a host were seen to fail that did, the last time.
     dark: BTreeMap<HostName, Time>,
+    /// Whether customers are looked at all the time, and the operator leaves it to lines to take back.
+    watched: bool,
     /// Whether two cockpits are at work: groups are kept apart by each for itself alone.
     rivals: bool,
     /// The process is killed right after this record was written.
@@ -100,8 +104,10 @@ impl Sim {
             kept: 0,
             owed: BTreeSet::new(),
             cut_off: None,
+            away: BTreeMap::new(),
             cuts: 0,
             dark: BTreeMap::new(),
+            watched: false,
             rivals: false,
             kill_at: None,
             fold: State::default(),
@@ -250,19 +256,40 @@ impl Sim {
         }
     }
 
-    /// Connections that are gone are missed after fifteen seconds, and come back with the network.
+    /// Kept connections that are gone are missed after fifteen to twenty seconds, as keepalives miss them. They are
+    /// made anew when something is asked there, and not with the network.
     fn miss(&mut self) {
-        let Some(id) = self.fold.probing else { return };
-        let missed = self.cut_off.map(|since| self.now >= since + Span::secs(15));
-        for (host, reach) in
-            self.fold.hosts.iter().map(|(name, host)| (name.clone(), host.reach.clone())).collect::<Vec<_>>()
-        {
-            let sample = match (missed, reach) {
-                (Some(true), Reach::Up { .. }) => Sample::Lost { host, why: "no answer in 15s".into() },
-                (None, Reach::Down { .. }) => Sample::Back { host },
-                (Some(_) | None, _) => continue,
-            };
-            self.input(&Input::Sample { id, sample: Box::new(sample) });
+        let now = self.now;
+        for (nth, (host, sim)) in self.hosts.iter().enumerate() {
+            let since = self.cut_off.or((!sim.reachable).then_some(now));
+            match (since, self.away.get(host)) {
+                (Some(since), None) => drop(self.away.insert(host.clone(), (since, 15 + 5 * nth as u64 / 3))),
+                (None, Some(_)) => drop(self.away.remove(host)),
+                (Some(_), Some(_)) | (None, None) => {}
+            }
+        }
+        let missed = self.away.iter().filter(|(_, (since, after))| now >= *since + Span::secs(*after));
+        for host in missed.map(|(host, _)| host.clone()).collect::<Vec<_>>() {
+            let stood = self.fold.hosts.get(&host).is_some_and(|host| matches!(host.reach, Reach::Up { .. }));
+            if stood {
+                self.input(&Input::Contact { host, lost: Some("no answer in 15s".into()) });
+            }
+        }
+    }
+
+    /// A read of a host that is not reached has no patience: it fails once its connection is missed.
+    fn fail_reads(&mut self) {
+        let now = self.now;
+        let over = |f: &InFlight| {
+            let away = f.started.effect.host().and_then(|host| self.away.get(host));
+            let gone = away.is_some_and(|(since, after)| now >= *since + Span::secs(*after));
+            gone && f.due <= now && matches!(f.started.effect, Effect::Read { .. })
+        };
+        let ids: Vec<Seq> = self.flight.iter().filter(|f| over(f)).map(|f| f.started.id).collect();
+        self.flight.retain(|f| !ids.contains(&f.started.id));
+        for id in ids {
+            let failure = Failure::new(FailureKind::Unreachable, "no answer");
+            self.input(&Input::Answer { id, answer: Box::new(Answer::Read(Err(failure))) });
         }
     }
 
@@ -271,6 +298,7 @@ impl Sim {
         self.now = self.now + Span::ms(ms);
         self.watch();
         self.miss();
+        self.fail_reads();
         self.input(&Input::Tick);
         self.check_countdowns();
     }
@@ -289,13 +317,19 @@ impl Sim {
     }
 
     fn run(&mut self) {
-        for _ in 0..STEPS {
+        // One that is watched is longer: until a line is met, and its countdown is over.
+        for _ in 0..STEPS * if self.watched { 3 } else { 1 } {
             match self.dice.below(12) {
                 0 | 1 => self.operator(),
                 2 if self.dice.once_in(3) => self.fault(),
                 3..=6 => self.deliver(),
                 7 | 8 => self.see(),
-                _ => self.pass_time(),
+                _ => {
+                    self.pass_time();
+                    if self.watched {
+                        self.see();
+                    }
+                }
             }
         }
     }
@@ -361,7 +395,9 @@ struct Tally {
 
 fn play(seed: u64) -> Tally {
     let purpose = if seed.is_multiple_of(5) { Purpose::Rehearsal } else { Purpose::Run };
-    let mut sim = Sim::new(seed, purpose);
+    // In some of them customers go dark, and nobody takes back what a line is there for.
+    let watched = purpose == Purpose::Run && seed % 8 == 3;
+    let mut sim = if watched { line::story(seed) } else { Sim::new(seed, purpose) };
     let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         sim.run();
         sim.check_prefixes();
@@ -410,8 +446,9 @@ fn a_thousand_windows_keep_the_invariants() {
     println!("{seeds} windows: {all:?}");
     // A simulation in which nothing happens proves nothing.
     assert!(all.events > seeds * 100, "{all:?}");
-    assert!(seeds < 100 || (all.confirmed > 10 && all.fired > 10 && all.late > 0), "{all:?}");
-    assert!(seeds < 1_000 || all.cuts > 100, "{all:?}");
+    let some = usize::try_from(seeds / 100).expect("a number");
+    assert!(seeds < 100 || (all.confirmed > some && all.fired > some && all.late > 0), "{all:?}");
+    assert!(seeds < 1_000 || (all.cuts > 100 && all.lines > some && all.kept > 0), "{all:?}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::{calm_from, disturbed, disturbs, failures, passes, series_of};
 use crate::core::event::{
     AlarmEvent, BatchEvent, Cause, Event, HoldScope, Line, ProbeId, Vantage, WindowEvent,
 };
-use crate::core::state::{Batch, DeadMan, LineState, Phase, ProbeState, Reach, Series, State};
+use crate::core::state::{Batch, DeadMan, LineState, Phase, ProbeState, Reach, Reached, Series, State};
 use crate::core::{effect, evidence, fence, rollback, schedule, tasks, verdict};
 use crate::plan::{AbortLine, AbortProbes, AutoRollback, Plan, VantageKind};
 use crate::types::{BatchId, HostName, Time, Untrusted};
@@ -138,8 +138,7 @@ fn counts_from(
     let calm = calm_from(state, host, probe);
     match from {
         VantageKind::Inside => Some(calm),
-        // Until it was reached again, the way there could not be told from the host.
-        VantageKind::Outside => Some(calm.max(up_since(state, host))),
+        VantageKind::Outside => Some(calm.max(told_from(state, host)?)),
         VantageKind::Peer => {
             let peer = match vantage {
                 Some(Vantage::Peer(peer)) => peer.clone(),
@@ -152,6 +151,13 @@ fn counts_from(
             Some(calm.max(disturbed(state, &peer)).max(Some(up)))
         }
     }
+}
+
+/// From when on what is seen of a host from outside tells of it, `Some(None)` where all of it does: until it was
+/// reached again, the way there could not be told from the host. `None` while no host is reached.
+pub(super) fn told_from(state: &State, host: &HostName) -> Option<Option<Time>> {
+    let away = matches!(state.reached(), Reached::None { .. });
+    (!away).then(|| state.alarms.back.max(up_since(state, host)))
 }
 
 fn up_since(state: &State, host: &HostName) -> Option<Time> {
@@ -172,12 +178,10 @@ pub(in crate::core) fn is_blind(state: &State, now: Time) -> bool {
 /// Whether no host is reached by ssh, and nothing has come back from any since they are missed. That may be
 /// the hosts; where it is, their own timers roll them back, and from here nobody could.
 fn cut_off(state: &State) -> bool {
-    let remote = state.hosts.values().filter(|host| !verdict::is_local(state, &host.name));
-    let missed = remote.filter_map(|host| match &host.reach {
-        Reach::Down { since, .. } => Some(*since),
-        Reach::Unknown | Reach::Up { .. } => None,
-    });
-    !verdict::reaches_a_host(state) && missed.min().is_some_and(|since| !came_back(state, since))
+    match state.reached() {
+        Reached::None { since } => !came_back(state, since),
+        Reached::Some | Reached::Unknown => false,
+    }
 }
 
 /// Whether anything that is looked at from the cockpit has answered since then, if with a refusal.
@@ -256,8 +260,10 @@ fn follow(state: &State, plan: &Plan, of: (&HostName, Line), met: &LineState, no
     let batches: Vec<&Batch> =
         met.batches.iter().filter_map(|id| state.batches.get(id)).map(AsRef::as_ref).collect();
     let left: Vec<&Batch> = batches.into_iter().filter(|batch| stands(state, batch)).collect();
-    // It was met before anybody could tell that it is the cockpit that sees nothing.
-    if left.is_empty() || (from_outside(plan, line) && is_blind(state, now)) {
+    // It was met before anybody could tell that it is the cockpit that sees nothing. What somebody kept stays
+    // kept: forgotten, it would be met anew once the network is back.
+    let blind = || met.kept.is_none() && from_outside(plan, line) && is_blind(state, now);
+    if left.is_empty() || blind() {
         return over();
     }
     match met.counts {

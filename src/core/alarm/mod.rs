@@ -72,27 +72,28 @@ fn conditions(state: &State, now: Time) -> BTreeMap<Cause, Said> {
         }
     }
     let vantage = Cause::Vantage(Vantage::Cockpit);
-    // Until its alarm is over nothing that is seen from there counts.
-    if state.alarms.raised.contains_key(&vantage) {
-        all.insert(vantage, Said::Words(String::new()));
-        return all;
-    }
-    // Asked only where something is wrong: it goes through every probe.
-    let broken = match failing.is_empty() && unanswered.is_empty() {
-        true => None,
-        false => verdict::broken(state, &Vantage::Cockpit, now),
+    // Until its alarm is over nothing that is seen from there counts. Asked only where something is wrong: it goes
+    // through every probe.
+    let broken = if state.alarms.raised.contains_key(&vantage) {
+        Some(String::new())
+    } else if failing.is_empty() && unanswered.is_empty() {
+        None
+    } else {
+        verdict::broken(state, &Vantage::Cockpit, now)
     };
+    // What comes over ssh is told all the same, and a host that is missed where another is reached.
+    let blind = broken.is_some();
+    let alone = blind && !state.reaches_a_host();
     if let Some(why) = broken {
         let words = format!("vantage broken, no outage is seen from it: the cockpit's own network: {why}");
         all.insert(vantage, Said::Words(words));
-        return all;
     }
-    for (id, probe) in failing {
+    for (id, probe) in failing.into_iter().filter(|_| !blind) {
         if probe.health(now) == Health::Fail && !expected(state, id, probe) {
             all.entry(Cause::Customer(id.customer.clone())).or_insert_with(|| Said::Probe(id.clone()));
         }
     }
-    for host in unanswered {
+    for host in unanswered.into_iter().filter(|_| !alone) {
         if let Reach::Down { since, why } = &host.reach {
             let ago = Span::between(*since, now).brief();
             let words = format!("{} does not answer by ssh for {ago}: {}", host.name, why.what.shown());
@@ -152,7 +153,9 @@ fn expected(state: &State, id: &ProbeId, probe: &ProbeState) -> bool {
 
 /// Whether a failing probe of a host says that its customers fail, and not the place that sees it.
 pub(super) fn is_told(state: &State, host: &HostName, probe: &ProbeState) -> bool {
-    let counts = counted(state, host, probe, None);
+    let outside = probe.probe.from == VantageKind::Outside;
+    let Some(from) = (if outside { line::told_from(state, host) } else { Some(None) }) else { return false };
+    let counts = counted(state, host, probe, from);
     failures(&probe.own, probe.probe.fails, counts) >= probe.probe.fails.fails as usize
 }
 

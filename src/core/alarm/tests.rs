@@ -1,5 +1,6 @@
 //! Alarms and lines, driven as the loop does it: what was seen goes in, what is due follows.
 
+mod clock;
 mod logs;
 mod network;
 
@@ -146,6 +147,36 @@ impl Drive {
         self
     }
 
+    /// So many attempts of the control, half a second apart.
+    fn controlled(&mut self, times: usize, passes: bool) -> &mut Self {
+        for _ in 0..times {
+            self.now = self.now + Span::ms(500);
+            let outcome = if passes { ok() } else { no_answer() };
+            self.add(Event::Probe(ProbeEvent::ControlSeen { index: 0, vantage: Vantage::Cockpit, outcome }));
+            self.follow();
+        }
+        self
+    }
+
+    fn lost(&mut self, hosts: &[&str]) {
+        for host in hosts {
+            self.add(Event::Host(HostEvent::Lost { host: name(host), why: "no answer in 15s".into() }));
+        }
+    }
+
+    fn back(&mut self, hosts: &[&str]) {
+        for host in hosts {
+            self.add(Event::Host(HostEvent::Back { host: name(host) }));
+        }
+    }
+
+    /// Nobody but web1's customers is looked at.
+    fn alone(&mut self) {
+        let plan = self.state.plan.as_mut().map(Arc::make_mut).expect("a plan");
+        plan.customers.retain(|customer| customer.name.as_str() != "hooli");
+        self.state.probes.remove(&id("hooli"));
+    }
+
     fn batch(&mut self, change: impl FnOnce(&mut Batch)) {
         let mut batch = self.state.batches.get(&batch_id()).expect("a batch").as_ref().clone();
         change(&mut batch);
@@ -232,6 +263,16 @@ fn a_typed_reason_keeps_it_until_the_line_is_met_anew() {
     assert_eq!(drive.told(), ["web1 abort line 1 over", "cleared customer acme"]);
     drive.seen(3, &["acme"]);
     assert_eq!(drive.told(), ["web1 abort line 1 met", "web1 abort line 1 in 1m", "raised customer acme"]);
+}
+
+/// A limit looks back as far as plans may say.
+#[test]
+fn a_long_limit_is_met_and_not_before() {
+    let mut drive = Drive::new("armed", &LINE.replace("3 of 5", "60 of 100"));
+    drive.seen(59, &["acme"]);
+    assert_eq!(drive.told(), ["raised customer acme"]);
+    drive.seen(1, &["acme"]);
+    assert_eq!(drive.told()[0], "web1 abort line 1 met");
 }
 
 #[test]

@@ -8,9 +8,10 @@ use crate::core::verdict;
 use crate::plan::{Probe, VantageKind};
 use crate::types::{HostName, Span, Time};
 
-/// A connection that is gone is missed after this long (three keepalives of five seconds, and some): until
-/// then the cockpit's own network may be what sees nothing.
-pub(super) const MISSED: Span = Span::secs(20);
+/// A connection that is gone is missed within this long, whether or not anything is asked on it: three keepalives
+/// of five seconds without an answer, the wait for the last, and some. Until then the cockpit's own network may
+/// be what sees nothing.
+pub(super) const MISSED: Span = Span::secs(25);
 
 /// Whether what a probe of a host has failed at a moment says nothing of it, seen from outside: nothing else had
 /// an answer when the attempt began, or when it ended. Where ssh goes on all the same for as long as it would take
@@ -22,7 +23,7 @@ pub(super) fn in_the_dark<'s>(
 ) -> impl Fn(Time) -> bool + use<'s> {
     let outside = probe.probe.from == VantageKind::Outside;
     let all: Vec<Witness<'_>> = if outside { witnesses(state, host).collect() } else { Vec::new() };
-    let connected = verdict::reaches_a_host(state);
+    let connected = state.reaches_a_host();
     let timeout = std::time::Duration::from(probe.probe.timeout);
     move |at| {
         let since = match (dark_since(&all, at), dark_since(&all, at - timeout)) {

@@ -189,6 +189,20 @@ pub(super) fn decide_sample(state: &State, id: Seq, sample: &Sample) -> Vec<Even
     }
 }
 
+/// What a kept connection tells: a host that was reached is lost, or one that was lost is back. One that was
+/// reached and could not be read, or never was, is none of these.
+pub(super) fn decide_contact(state: &State, host: &HostName, lost: Option<&Untrusted>) -> Option<Event> {
+    let (name, reach) = (host.clone(), &state.hosts.get(host)?.reach);
+    match (reach, lost) {
+        (Reach::Up { .. }, Some(why)) => Some(HostEvent::Lost { host: name, why: why.clone() }),
+        (Reach::Down { why, .. }, None) if why.kind == FailureKind::Unreachable => {
+            Some(HostEvent::Back { host: name })
+        }
+        (Reach::Unknown | Reach::Up { .. } | Reach::Down { .. }, _) => None,
+    }
+    .map(Event::Host)
+}
+
 /// The same input in short, where the journal can't hold what it says: an answer becomes a failure of
 /// its kind, facts become unknown, lines are counted.
 ///
@@ -218,7 +232,7 @@ pub fn shortened(input: &Input, why: &Untrusted) -> Option<Input> {
             rows_left_out: rows_left_out.saturating_add(rows.len() as u64),
             ..Samples::default()
         })),
-        Input::Command(_) | Input::Tick | Input::ClockStepped(_) => None,
+        Input::Command(_) | Input::Contact { .. } | Input::Tick | Input::ClockStepped(_) => None,
     }
 }
 

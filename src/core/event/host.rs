@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
-use crate::core::state::{Reach, State};
+use crate::core::state::{Reach, Reached, State};
 use crate::facts::Domain;
 use crate::types::{Epoch, HostName, Seq, Time, Untrusted};
 
@@ -92,7 +92,7 @@ impl HostEvent {
         if let Self::ReadEnded { started, .. } = self {
             state.answered(*started);
         }
-        let ours = state.epoch;
+        let (ours, before) = (state.epoch, state.reached());
         let Some(host) = state.host_mut(self.host()) else { return };
         match self {
             Self::ReadStarted { .. } => host.reading = Some(seq),
@@ -122,6 +122,10 @@ impl HostEvent {
                 host.reach = Reach::Down { since: at, why };
             }
             Self::Back { .. } => host.reach.answers(at),
+        }
+        // Until then nothing that is seen from here could be told from a network that is gone.
+        if matches!(before, Reached::None { .. }) && state.reaches_a_host() {
+            state.alarms.back = Some(at);
         }
     }
 }

@@ -147,7 +147,8 @@ impl WindowEvent {
             }
             Self::Released { scope } => state.held.retain(|held| held.scope != *scope),
             Self::Marked { note } => state.mark(seq, at, note.clone()),
-            Self::ClockStepped { by_ms: _ } | Self::Stale { .. } | Self::Gap { .. } => {}
+            Self::ClockStepped { by_ms } => state.clock_stepped(*by_ms, at),
+            Self::Stale { .. } | Self::Gap { .. } => {}
             Self::Ended { outcome } => state.ended = Some((at, *outcome)),
         }
     }

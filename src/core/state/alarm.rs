@@ -75,9 +75,17 @@ impl Alarms {
         self.moments.push_back(at);
     }
 
-    /// Another process picked the window up: what was agreed on stays, and nobody is rolled back by a
-    /// countdown that they could not see. It begins anew there.
+    /// Another process picked the window up, or the machine slept: what was agreed on stays, and nobody is
+    /// rolled back by a countdown that they could not see. It begins anew there.
     pub(in crate::core) fn forget_countdowns(&mut self) {
         self.lines.values_mut().for_each(|met| met.counts = None);
+    }
+
+    /// The clock was set back: nothing began later than now.
+    pub(in crate::core) fn set_back(&mut self, now: Time) {
+        self.back = self.back.map(|at| now.min(at));
+        self.raised.values_mut().for_each(|alarm| alarm.since = now.min(alarm.since));
+        self.lines.values_mut().for_each(|met| met.since = now.min(met.since));
+        self.moments.iter_mut().for_each(|at| *at = now.min(*at));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::State;
 use crate::core::event::{Failure, HelperState};
 use crate::facts::Facts;
 use crate::plan::Plan;
@@ -77,6 +78,60 @@ pub enum Reach {
         /// Why.
         why: Failure,
     },
+}
+
+/// What the connections to hosts tell of the cockpit's own network; its own machine tells nothing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) enum Reached {
+    /// A host is reached.
+    Some,
+    /// None is.
+    None {
+        /// Since the first of them was missed.
+        since: Time,
+    },
+    /// None was tried yet.
+    Unknown,
+}
+
+impl Host {
+    /// The clock was set back: it was reached, lost and read no later than now.
+    pub(super) fn set_back(&mut self, now: Time) {
+        match &mut self.reach {
+            Reach::Unknown => {}
+            Reach::Up { since } | Reach::Down { since, .. } => *since = now.min(*since),
+        }
+        self.read_at = self.read_at.map(|at| now.min(at));
+        if let Some((at, _)) = &mut self.read_failed {
+            *at = now.min(*at);
+        }
+    }
+}
+
+impl State {
+    /// Whether any host is reached over the network.
+    pub(in crate::core) fn reached(&self) -> Reached {
+        let mut missed: Option<Time> = None;
+        for host in self.hosts.values().filter(|host| !self.is_local(&host.name)) {
+            match &host.reach {
+                Reach::Up { .. } => return Reached::Some,
+                Reach::Down { since, .. } => missed = Some(missed.map_or(*since, |first| first.min(*since))),
+                Reach::Unknown => {}
+            }
+        }
+        missed.map_or(Reached::Unknown, |since| Reached::None { since })
+    }
+
+    /// Whether a host is reached over the network.
+    pub(in crate::core) fn reaches_a_host(&self) -> bool {
+        self.reached() == Reached::Some
+    }
+
+    /// Whether a host is the cockpit's own machine.
+    pub(in crate::core) fn is_local(&self, host: &HostName) -> bool {
+        let Some(plan) = &self.plan else { return false };
+        plan.reached().any(|(name, ssh)| name == host && ssh == "local")
+    }
 }
 
 impl Reach {

@@ -75,6 +75,13 @@ impl Logs {
         (self.effect, self.over, self.since) = (None, false, None);
     }
 
+    /// The clock was set back: what was told until now was told no later. What was followed until then is
+    /// not counted as long.
+    pub(in crate::core) fn set_back(&mut self, now: Time) {
+        self.since = self.since.map(|at| now.min(at));
+        self.lately.iter_mut().for_each(|(at, _)| *at = now.min(*at));
+    }
+
     /// The first change starts: what was usual is settled now.
     pub(in crate::core) fn settle(&mut self, at: Time) {
         self.add_up(at);

@@ -22,10 +22,10 @@ pub use alarm::{Alarm, Alarms, LineState};
 pub use batch::{Batch, Phase};
 pub use batches::Batches;
 pub use deadman::{DeadMan, Unattended};
+pub(in crate::core) use host::Reached;
 pub use host::{Host, Reach};
 pub use logs::{Logs, tenths};
 pub use pending::{Pending, Work};
-pub(in crate::core) use probe::RESULTS;
 pub use probe::{Capture, Health, Normal, ProbeState, Series};
 pub use ring::Ring;
 
@@ -311,13 +311,14 @@ impl State {
         for (name, _) in plan.reached() {
             self.hosts.insert(name.clone(), Arc::new(Host::new(name, plan)));
         }
+        let counted = plan.aborts.iter().map(|line| line.fails.of).max().unwrap_or_default();
         for customer in &plan.customers {
             for (index, probe) in customer.probes.iter().enumerate() {
                 let id = ProbeId { customer: customer.name.clone(), index: index as u16 };
-                self.probes.insert(id, Arc::new(ProbeState::new(probe.clone())));
+                self.probes.insert(id, Arc::new(ProbeState::new(probe.clone(), counted)));
             }
         }
-        let controls = plan.controls.iter().map(|probe| Arc::new(ProbeState::new(probe.clone())));
+        let controls = plan.controls.iter().map(|probe| Arc::new(ProbeState::new(probe.clone(), 0)));
         self.controls = controls.collect();
         self.turns = Arc::new(super::schedule::turns(plan));
         self.plan = Some(Arc::new(plan.clone()));
@@ -365,6 +366,27 @@ impl State {
             self.markers.pop_front();
         }
         self.markers.push_back(Marker { seq, at, note });
+    }
+
+    /// The clock jumped. Set back, nothing that is counted from has happened later than now: it would count
+    /// from nowhere until the clock has caught up. Set forward, or stopped in a sleep, a countdown was seen by
+    /// nobody: it begins anew.
+    pub(super) fn clock_stepped(&mut self, by_ms: i64, now: Time) {
+        if by_ms >= 0 {
+            self.alarms.forget_countdowns();
+            return;
+        }
+        self.hosts.values_mut().for_each(|host| Arc::make_mut(host).set_back(now));
+        let probes = self.probes.values_mut().chain(&mut self.controls);
+        probes.for_each(|probe| Arc::make_mut(probe).set_back(now));
+        let all: Vec<BatchId> = self.batches.values().map(|batch| batch.id.clone()).collect();
+        for id in all {
+            let Some(batch) = self.batches.get_mut(&id) else { continue };
+            batch.disturbed = batch.disturbed.map(|at| now.min(at));
+            batch.changed = batch.changed.map(|at| now.min(at));
+        }
+        self.logs.values_mut().for_each(|logs| logs.set_back(now));
+        self.alarms.set_back(now);
     }
 
     pub(super) fn saw(

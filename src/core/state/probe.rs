@@ -5,17 +5,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::core::event::{Flow, ProbeOutcome, Sighting, Tally, Vantage, Whole};
-use crate::plan::Probe;
+use crate::plan::{Limit, Probe};
 use crate::types::{Seq, Sha256, Span, Time, Untrusted};
 
-/// Results kept for each probe and vantage, the newest.
-pub(in crate::core) const RESULTS: usize = 32;
+/// Results kept for each probe and vantage, the newest; more where a limit looks back further.
+const RESULTS: usize = 32;
 
 /// A probe and its newest results.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProbeState {
     /// What is looked at.
     pub probe: Probe,
+    /// How many results are kept: what its own limit counts, and what abort lines do.
+    keeps: usize,
     /// Whether what was normal is settled, since a change was started.
     pub settled: bool,
     /// From where the plan wants it made: this judges.
@@ -31,6 +33,8 @@ pub struct Series {
     pub before: Option<bool>,
     /// The newest results, oldest first.
     pub results: VecDeque<(Time, ProbeOutcome)>,
+    /// Since when it has failed without a pass, which may be longer ago than the oldest result.
+    failing: Option<Time>,
     /// What else the newest attempt saw.
     pub sighting: Option<Arc<Sighting>>,
     /// What it was like before the window's first change, where it passed.
@@ -153,15 +157,7 @@ impl Series {
 
     /// Since when it has failed without a pass; attempts that could not be made count neither way.
     pub fn failing_since(&self) -> Option<Time> {
-        let mut since = None;
-        for (at, outcome) in self.results.iter().rev() {
-            match outcome {
-                ProbeOutcome::Fail { .. } => since = Some(*at),
-                ProbeOutcome::Broken { .. } => {}
-                ProbeOutcome::Ok { .. } => break,
-            }
-        }
-        since
+        self.failing
     }
 
     /// What its newest results say, `fails` of `of` counted from the end.
@@ -181,16 +177,22 @@ impl Series {
     /// Takes a result in; what was normal is learnt until it is settled.
     fn saw(
         &mut self,
-        probe: &Probe,
+        of: (&Probe, usize),
         settled: bool,
         outcome: &ProbeOutcome,
         seen: Option<&Sighting>,
         at: Time,
     ) {
-        if self.results.len() == RESULTS {
+        let (probe, keeps) = of;
+        if self.results.len() >= keeps {
             self.results.pop_front();
         }
         self.results.push_back((at, outcome.clone()));
+        match outcome {
+            ProbeOutcome::Ok { .. } => self.failing = None,
+            ProbeOutcome::Fail { .. } => self.failing = self.failing.or(Some(at)),
+            ProbeOutcome::Broken { .. } => {}
+        }
         self.sighting = seen.cloned().map(Arc::new);
         if settled {
             return;
@@ -216,9 +218,10 @@ impl Series {
 }
 
 impl ProbeState {
-    /// A probe of which nothing was seen yet.
-    pub fn new(probe: Probe) -> Self {
-        Self { probe, settled: false, own: Series::default(), others: BTreeMap::new() }
+    /// A probe of which nothing was seen yet, of whose attempts lines count so many.
+    pub(super) fn new(probe: Probe, counted: u32) -> Self {
+        let keeps = RESULTS.max(probe.fails.of.max(counted).min(Limit::MOST) as usize);
+        Self { probe, keeps, settled: false, own: Series::default(), others: BTreeMap::new() }
     }
 
     /// What was seen from that vantage; `None` where it is not the probe's own and nothing was.
@@ -267,8 +270,19 @@ impl ProbeState {
         seen: Option<&Sighting>,
         at: Time,
     ) {
-        let (probe, settled) = (self.probe.clone(), self.settled);
-        self.series(vantage).saw(&probe, settled, outcome, seen, at);
+        let (probe, keeps, settled) = (self.probe.clone(), self.keeps, self.settled);
+        self.series(vantage).saw((&probe, keeps), settled, outcome, seen, at);
+    }
+
+    /// The clock was set back: nothing was seen later than now.
+    pub(super) fn set_back(&mut self, now: Time) {
+        for series in std::iter::once(&mut self.own).chain(self.others.values_mut()) {
+            series.results.iter_mut().for_each(|(at, _)| *at = now.min(*at));
+            series.failing = series.failing.map(|at| now.min(at));
+            if let Some((at, _)) = &mut series.flow {
+                *at = now.min(*at);
+            }
+        }
     }
 
     pub(super) fn matched(&mut self, vantage: &Vantage, flow: &Flow, at: Time) {
@@ -313,5 +327,38 @@ mod tests {
         assert!(!seen(ProbeOutcome::Broken { why: "no socket".into() }));
         let back = HostEvent::Back { host: "web1".parse().expect("a name") };
         assert!(!state.is_routine(&Event::Host(back)));
+    }
+
+    /// Since when it fails is told for as long as it does, however many attempts that was.
+    #[test]
+    fn since_when_it_fails_does_not_slide() {
+        let at = |secs: u64| crate::core::fixture::opens() + Span::secs(secs);
+        let plan = crate::core::fixture::plan(
+            4,
+            &["web1"],
+            "[[customer]]\nname = \"acme\"\nhost = \"web1\"\nweight = 1\naddress = \"192.0.2.1\"\n\
+            probes = [{ probe = \"tcp:443\", fails = \"40 of 60\" }]\n",
+        );
+        let mut state = State::default();
+        state.open(crate::core::event::Purpose::Run, &plan, None, at(0));
+        let id = ProbeId { customer: "acme".parse().expect("a name"), index: 0 };
+        let mut seen = |outcome: ProbeOutcome, secs: u64| {
+            state.saw(&id, &Vantage::Cockpit, &outcome, None, at(secs));
+            (state.probes[&id].own.failing_since(), state.probes[&id].health(at(secs)))
+        };
+        let ok = || ProbeOutcome::Ok { took: Span::ms(1), said: "open".into() };
+        let fail = || ProbeOutcome::fail(FailKind::NoAnswer, "no answer in 3s");
+        let broken = || ProbeOutcome::Broken { why: "no socket".into() };
+        assert_eq!(seen(ok(), 0), (None, Health::Ok));
+        assert_eq!(seen(broken(), 2).0, None, "what could not be made is no failure");
+        for nth in 2..500 {
+            let outcome = if nth % 50 == 0 { broken() } else { fail() };
+            assert_eq!(seen(outcome, nth * 2).0, Some(at(4)), "after {nth}");
+        }
+        assert_eq!(seen(fail(), 1_000).1, Health::Fail, "by its own long limit");
+        for nth in 0..60 {
+            assert_eq!(seen(ok(), 1_002 + nth * 2).0, None);
+        }
+        assert_eq!(seen(fail(), 1_200).0, Some(at(1_200)));
     }
 }

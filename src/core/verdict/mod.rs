@@ -20,7 +20,7 @@ use super::event::{Flow, ProbeId, Vantage};
 use super::state::{ProbeState, State};
 use crate::types::{CustomerName, Time, Untrusted};
 use seen::{Look, Packets, Seen, counts};
-pub(super) use sound::{broken, is_local, is_silent, reaches_a_host, silent_since};
+pub(super) use sound::{broken, is_silent, silent_since};
 
 /// What is so, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

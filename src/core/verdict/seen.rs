@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::sound::{broken, is_local};
+use super::sound::broken;
 use crate::core::effect;
 use crate::core::event::{FailKind, FailureKind, Flow, ProbeId, ProbeOutcome, Tally, Vantage, Whole};
 use crate::core::state::{Capture, Health, Host, ProbeState, Reach, Series, State};
@@ -343,7 +343,7 @@ impl<'a> Seen<'a> {
         });
         let from = self.probe.probe.from;
         let reached = |host: &Host| {
-            other(&host.name) && !is_local(self.state, &host.name) && matches!(host.reach, Reach::Up { .. })
+            other(&host.name) && !self.state.is_local(&host.name) && matches!(host.reach, Reach::Up { .. })
         };
         elsewhere.any(|(_, p)| p.probe.from == from && look(&p.own, &p.probe, self.now).is_ok())
             || self.state.hosts.values().any(|host| reached(host))

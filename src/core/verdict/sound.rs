@@ -2,9 +2,9 @@
 
 use super::seen::{Look, answered, counts, look};
 use crate::core::event::{ProbeId, ProbeOutcome, Vantage};
-use crate::core::state::{Batch, Reach, Series, State};
+use crate::core::state::{Batch, Series, State};
 use crate::core::vantage::vantage_broken;
-use crate::types::{HostName, Time};
+use crate::types::Time;
 
 /// Why nothing that is seen from this vantage says anything about a target: its controls say so or, without
 /// any that was looked at, the hosts that nothing was done to.
@@ -45,7 +45,7 @@ fn unsound(state: &State, vantage: &Vantage, now: Time) -> Option<String> {
         why.get_or_insert(words);
     }
     let (since, why) = (since?, why?.shown());
-    let connected = *vantage == Vantage::Cockpit && reaches_a_host(state);
+    let connected = *vantage == Vantage::Cockpit && state.reaches_a_host();
     let came_back = |(at, outcome): &(Time, ProbeOutcome)| match outcome {
         ProbeOutcome::Ok { .. } => *at >= since,
         ProbeOutcome::Fail { kind, .. } => *at >= since && (connected || answered(*kind)),
@@ -63,17 +63,6 @@ fn unsound(state: &State, vantage: &Vantage, now: Time) -> Option<String> {
 /// Whether work on its host may be what its customers feel.
 fn is_open(batch: &Batch) -> bool {
     batch.phase.unconfirmed() || batch.phase.running() || batch.wanted_back
-}
-
-/// Whether the cockpit reaches a host over the network: its own machine tells nothing of that.
-pub(in crate::core) fn reaches_a_host(state: &State) -> bool {
-    state.hosts.values().any(|host| matches!(host.reach, Reach::Up { .. }) && !is_local(state, &host.name))
-}
-
-/// Whether a host is the cockpit's own machine.
-pub(in crate::core) fn is_local(state: &State, host: &HostName) -> bool {
-    let Some(plan) = &state.plan else { return false };
-    plan.reached().any(|(name, ssh)| name == host && ssh == "local")
 }
 
 /// Since when nothing has come back, no refusal either; `None` where the newest attempt had an answer.

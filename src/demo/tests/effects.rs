@@ -367,3 +367,63 @@ async fn packets_so_far_are_hashed_when_evidence_of_their_host_is_saved() {
     let length = usize::try_from(file.bytes).expect("small");
     assert_eq!(Blake3::of(&bytes[..length]), file.blake3);
 }
+
+/// A way to a host that can go silent, as an uplink does that dies: nothing is closed, and nothing comes.
+async fn relay(to: String, silent: tokio::sync::watch::Receiver<bool>) -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let (to, mut silent) = (to.clone(), silent.clone());
+            tokio::spawn(async move {
+                let mut far = tokio::net::TcpStream::connect(to).await.expect("connects");
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                    () = async { drop(silent.wait_for(|silent| *silent).await) } => std::future::pending().await,
+                }
+            });
+        }
+    });
+    port
+}
+
+/// Nothing is asked on an idle host for minutes. That it is not reached any more is told to the loop all the same,
+/// within the time after which nothing that is seen counts as seen by a network that works; and that it is back.
+#[tokio::test]
+async fn an_idle_host_whose_way_goes_silent_is_missed_and_one_that_is_given_up_is_not() {
+    let (fleet, plan) = fleet().await;
+    let direct = asker(&fleet, &plan, "web1");
+    let Destination::Ssh(ssh) = &direct.link().target().destination else { panic!("by ssh") };
+    let (_, at) = ssh.split_once('@').expect("an account");
+    let (silence, silent) = tokio::sync::watch::channel(false);
+    let port = relay(at.to_owned(), silent).await;
+    // The same host key, by another way.
+    let file = fleet.settings.ssh_config.as_ref().expect("a file").with_file_name("known_hosts");
+    let known = std::fs::read_to_string(&file).expect("read");
+    let (ip, was) = at.rsplit_once(':').expect("a port");
+    let line = known.lines().find(|line| line.starts_with(&format!("[{ip}]:{was} "))).expect("its key");
+    let (_, key) = line.split_once(' ').expect("a key");
+    std::fs::write(file, format!("{known}[127.0.0.1]:{port} {key}\n")).expect("written");
+    let destination = Destination::Ssh(format!("ops@127.0.0.1:{port}"));
+    let web1: HostName = "web1".parse().expect(WORD);
+    let asker =
+        Asker::new(Link::new(Target { host: web1.clone(), destination }, Arc::clone(&fleet.settings)));
+    let hosts = Hosts::new([asker.clone()], Arc::new(clock::now));
+    let (outbox, mut inputs) = shell::outbox();
+    let read = || Started { id: 7, effect: Effect::Read { host: web1.clone(), claim: None } };
+    hosts.start(read(), &outbox);
+    while !matches!(inputs.recv().await, Some(Input::Answer { .. })) {}
+    // What is given up here is not lost.
+    asker.link().close().await;
+    hosts.start(read(), &outbox);
+    while !matches!(inputs.recv().await, Some(Input::Answer { .. })) {}
+    let began = Instant::now();
+    silence.send_replace(true);
+    let lost = tokio::time::timeout(Duration::from_secs(22), inputs.recv()).await.expect("in time");
+    assert!(matches!(&lost, Some(Input::Contact { host, lost: Some(_) }) if *host == web1), "{lost:?}");
+    assert!(began.elapsed() > Duration::from_secs(10), "a short silence is no loss: {:?}", began.elapsed());
+    silence.send_replace(false);
+    hosts.start(read(), &outbox);
+    let back = inputs.recv().await;
+    assert!(matches!(&back, Some(Input::Contact { lost: None, .. })), "{back:?}");
+}

@@ -57,6 +57,16 @@ impl Session {
         &self.connected
     }
 
+    /// Changes no more, and its sender is dropped, once the session's task has ended.
+    pub(super) fn ended(&self) -> watch::Receiver<()> {
+        self.ended.clone()
+    }
+
+    /// What the session's task noticed.
+    pub(super) fn seen(&self) -> Arc<Seen> {
+        Arc::clone(&self.seen)
+    }
+
     /// `host:port`.
     pub(super) fn address(&self) -> &str {
         &self.address

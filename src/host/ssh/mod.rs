@@ -46,6 +46,18 @@ pub enum Destination {
     Local,
 }
 
+/// How a host's control connection stands, for whoever watches it while nothing is asked there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Contact {
+    /// It was never made, or was given up here.
+    #[default]
+    None,
+    /// It stands.
+    Stands,
+    /// It was lost, and has not been made again.
+    Lost(Untrusted),
+}
+
 /// Which of a host's two connections a command takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
@@ -84,6 +96,27 @@ struct Inner {
     streams: Slot,
     /// Whether goodbye is being said: then nobody connects, or goes on doing so.
     closing: watch::Sender<bool>,
+    /// How the control connection stands.
+    contact: Arc<watch::Sender<Watched>>,
+}
+
+/// A control connection, by its number, and how it stands.
+#[derive(Debug, Default)]
+struct Watched {
+    which: u64,
+    contact: Contact,
+}
+
+/// Tells how a control connection stands whenever that has changed.
+pub struct Watch(watch::Receiver<Watched>);
+
+impl Watch {
+    /// How it stands after the next change; what came and went in between is not told. `None` once the link
+    /// and its connections are gone.
+    pub async fn next(&mut self) -> Option<Contact> {
+        self.0.changed().await.ok()?;
+        Some(self.0.borrow_and_update().contact.clone())
+    }
 }
 
 /// One of the two connections.
@@ -107,7 +140,47 @@ impl Link {
     /// A link that has no connection yet.
     pub fn new(target: Target, settings: Arc<Settings>) -> Self {
         let (control, streams) = (Slot::default(), Slot::default());
-        Self(Arc::new(Inner { target, settings, control, streams, closing: watch::Sender::new(false) }))
+        let (closing, contact) = (watch::Sender::new(false), Arc::new(watch::Sender::default()));
+        Self(Arc::new(Inner { target, settings, control, streams, closing, contact }))
+    }
+
+    /// How the control connection stands, from now on. A kept connection is missed within 20 s, whether or not
+    /// anything is asked on it: keepalives are unanswered.
+    pub fn contact(&self) -> Watch {
+        Watch(self.0.contact.subscribe())
+    }
+
+    /// A control connection stands: its end is told, unless another has taken its place by then.
+    fn watch_over(&self, session: &Session) {
+        let (mut ended, seen) = (session.ended(), session.seen());
+        let contact = Arc::clone(&self.0.contact);
+        let mut which = 0;
+        contact.send_modify(|now| {
+            *now = Watched { which: now.which + 1, contact: Contact::Stands };
+            which = now.which;
+        });
+        tokio::spawn(async move {
+            // The session's task has ended once its side of this is dropped.
+            while ended.changed().await.is_ok() {}
+            contact.send_if_modified(|now| {
+                let lost = now.which == which && now.contact == Contact::Stands;
+                if lost {
+                    now.contact = Contact::Lost(seen.end());
+                }
+                lost
+            });
+        });
+    }
+
+    /// The control connection is given up here: its end is no loss.
+    fn give_up(&self) {
+        self.0.contact.send_if_modified(|now| {
+            let stood = now.contact == Contact::Stands;
+            if stood {
+                now.contact = Contact::None;
+            }
+            stood
+        });
     }
 
     /// The host that it leads to.
@@ -248,6 +321,7 @@ impl Link {
     /// Says goodbye on both connections. Whoever waits for one waits no longer; the next command connects again.
     pub async fn close(&self) {
         self.0.closing.send_replace(true);
+        self.give_up();
         for slot in [&self.0.control, &self.0.streams] {
             if let Standing::Up(session) = std::mem::take(&mut *slot.kept.lock().await) {
                 session.close().await;
@@ -285,10 +359,19 @@ impl Link {
             }
             Standing::Not | Standing::Up(_) | Standing::Failed(_) => {}
         }
+        // One that still stands is used up: another takes its place.
+        if lane == Lane::Control && matches!(&*kept, Standing::Up(session) if !session.is_over()) {
+            self.give_up();
+        }
         *kept = Standing::Not;
         let made = connect::connect(&self.0.target.host, to, &self.0.settings).await.map(Arc::new);
         *kept = match &made {
-            Ok(session) => Standing::Up(Arc::clone(session)),
+            Ok(session) => {
+                if lane == Lane::Control {
+                    self.watch_over(session);
+                }
+                Standing::Up(Arc::clone(session))
+            }
             Err(error) => Standing::Failed(error.clone()),
         };
         slot.tried.fetch_add(1, Ordering::SeqCst);

@@ -139,3 +139,97 @@ fn a_short_break_of_the_cockpits_network_meets_nothing_and_ssh_that_goes_on_tell
     drive.seen(20, &["acme", "globex", "hooli"]);
     assert_eq!(drive.told()[..2], ["web1 abort line 1 met", "web1 abort line 1 in 1m"]);
 }
+
+/// What somebody kept with a reason stays kept: a network that goes and comes back meets nothing anew.
+#[test]
+fn a_line_that_was_kept_stays_kept_through_a_network_that_goes() {
+    let mut drive = Drive::new("armed", LINE);
+    drive.seen(3, &["acme"]);
+    drive.ask(Intent::Keep { host: name("web1"), reason: "the customer moves".into() });
+    drive.told();
+    drive.lost(&["web1", "web2"]);
+    drive.seen(15, &["acme", "globex", "hooli"]);
+    drive.back(&["web1", "web2"]);
+    drive.seen(60, &["acme"]);
+    let lines: Vec<_> = drive.told().into_iter().filter(|line| line.contains("line")).collect();
+    assert_eq!(lines, Vec::<String>::new());
+    // It is over once all pass, and met anew after that.
+    drive.seen(5, &[]);
+    assert!(drive.told().contains(&"web1 abort line 1 over".to_owned()));
+    drive.seen(3, &["acme"]);
+    assert!(drive.told().contains(&"web1 abort line 1 met".to_owned()));
+}
+
+/// Customers are served again before the first host is reached by ssh, which is tried once in a while: what
+/// failed until then was seen by nobody who could tell why. With no other host to look at, too.
+#[test]
+fn what_failed_until_a_host_is_reached_again_meets_nothing() {
+    for (lines, alone) in [(LINE, false), (LINE, true), ("", true)] {
+        let mut drive = Drive::new("armed", lines);
+        if alone {
+            drive.alone();
+        }
+        drive.seen(8, &["acme", "globex", "hooli"]);
+        drive.lost(&["web1", "web2"]);
+        drive.seen(22, &["acme", "globex", "hooli"]);
+        // With nobody else to look at it is met, and over once the hosts are missed.
+        assert!(!drive.told().iter().any(|line| line.ends_with("fired")));
+        let taken_back = |drive: &mut Drive| {
+            let headless = matches!(pilot::next(&drive.state, drive.now), Some(Intent::Rollback { .. }));
+            headless || drive.told().iter().any(|line| line.ends_with("met"))
+        };
+        for (nth, back) in [(0, None), (1, None), (2, Some("web2")), (3, Some("web1")), (4, None)] {
+            back.into_iter().for_each(|host| drive.back(&[host]));
+            drive.seen(1, &[]);
+            assert!(!taken_back(&mut drive), "{lines} {alone}: {nth}");
+        }
+        // From there on it counts.
+        drive.seen(8, &["acme"]);
+        assert!(taken_back(&mut drive), "{lines} {alone}");
+    }
+}
+
+const CONTROL: &str = "[[control]]\nprobe = \"https://status.example/\"\n";
+
+/// One control that is down itself, while customers are served: that is no broken vantage.
+#[test]
+fn a_control_that_fails_alone_turns_nothing_off() {
+    let mut drive = Drive::new("armed", &format!("{LINE}{CONTROL}"));
+    drive.controlled(3, true);
+    drive.controlled(10, false);
+    assert_eq!(drive.told(), Vec::<String>::new());
+    for _ in 0..3 {
+        drive.seen(1, &["acme"]).controlled(1, false);
+    }
+    assert_eq!(drive.told(), ["web1 abort line 1 met", "web1 abort line 1 in 1m", "raised customer acme"]);
+    // Nobody is served since the control fails: there it tells.
+    let mut drive = Drive::new("armed", &format!("{LINE}{CONTROL}"));
+    drive.controlled(3, true);
+    for _ in 0..10 {
+        drive.controlled(1, false).seen(1, &["acme", "globex", "hooli"]);
+    }
+    assert_eq!(drive.told(), ["raised the cockpit's own network"]);
+}
+
+/// What comes over ssh is told whatever is seen from outside.
+#[test]
+fn units_and_lost_hosts_alarm_while_the_vantage_is_broken() {
+    let mut drive = Drive::new("armed", &format!("{LINE}{CONTROL}"));
+    drive.controlled(3, true);
+    let dark = |drive: &mut Drive, times: usize| {
+        for _ in 0..times {
+            drive.controlled(1, false).seen(1, &["acme", "globex", "hooli"]);
+        }
+        drive.told()
+    };
+    assert_eq!(dark(&mut drive, 5), ["raised the cockpit's own network"]);
+    let unit: crate::types::UnitName = "nginx.service".parse().expect("a unit");
+    let (at, fact) = (drive.now, Fact::Known(Services { failed: vec![unit] }));
+    let host = Arc::make_mut(drive.state.hosts.get_mut(&name("web1")).expect("a host"));
+    host.facts.services = Some(Aged { at, fact });
+    assert_eq!(dark(&mut drive, 2), ["raised nginx.service on web1"]);
+    drive.lost(&["web1"]);
+    assert_eq!(dark(&mut drive, 12), ["raised host web1"], "web2 is reached");
+    drive.lost(&["web2"]);
+    assert_eq!(dark(&mut drive, 20), Vec::<String>::new(), "none is: that is the network's");
+}

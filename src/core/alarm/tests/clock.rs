@@ -1,0 +1,84 @@
+//! The clock jumps, or the machine sleeps.
+
+use super::*;
+
+fn stepped(drive: &mut Drive, secs: i64) {
+    drive.now = drive.now + chrono::TimeDelta::seconds(secs);
+    drive.add(Event::Window(WindowEvent::ClockStepped { by_ms: secs * 1_000 }));
+    drive.follow();
+}
+
+/// What fails after the step counts from then on, not only once the clock has caught up.
+#[test]
+fn after_a_clock_that_is_set_back_lines_are_met_and_fire() {
+    for counts in [false, true] {
+        let mut drive = Drive::new("armed", LINE);
+        drive.seen(if counts { 3 } else { 0 }, &["acme"]);
+        stepped(&mut drive, -3_600);
+        drive.told();
+        drive.seen(3, &["acme"]);
+        let met = drive.told().iter().any(|line| line.ends_with("met"));
+        assert_eq!(met, !counts, "met after the step, or counted anew from there");
+        drive.seen(32, &["acme"]);
+        assert!(drive.told().iter().any(|line| line == "web1 abort line 1 fired"), "{counts}");
+    }
+}
+
+/// An own network that is gone and back is told by moments too; so is a host that is to be tried again.
+#[test]
+fn a_clock_that_is_set_back_keeps_nothing_waiting_until_it_has_caught_up() {
+    let mut drive = Drive::new("armed", LINE);
+    drive.lost(&["web1", "web2"]);
+    drive.seen(12, &["acme", "globex", "hooli"]);
+    drive.back(&["web1", "web2"]);
+    drive.seen(1, &[]);
+    let failure = Some(Failure::new(FailureKind::Unreachable, "gone"));
+    drive.add(Event::Host(HostEvent::ReadEnded { host: name("web2"), started: 0, failure }));
+    stepped(&mut drive, -3_600);
+    drive.told();
+    drive.seen(3, &["acme"]);
+    assert_eq!(drive.told()[0], "web1 abort line 1 met");
+    drive.now = drive.now + Span::secs(30);
+    drive.follow();
+    let under = Circumstances { now: drive.now, journal_sound: true };
+    let reads = crate::core::rules::due(&drive.state, under);
+    let web2 = |event: &Event| matches!(event, Event::Host(HostEvent::ReadStarted { host }) if host.as_str() == "web2");
+    assert!(reads.iter().any(web2), "{reads:?}");
+}
+
+/// Errors in logs that were told in what is now to come are not the last minute's for an hour.
+#[test]
+fn errors_from_before_a_clock_was_set_back_grow_old() {
+    let mut drive = Drive::new("armed", LINE);
+    let logs = drive.state.logs.entry(name("web1")).or_default();
+    logs.followed(fixture::opens());
+    logs.counted(drive.now, 40, 0);
+    stepped(&mut drive, -3_600);
+    let errors = |after: u64| drive.state.logs[&name("web1")].errors_now(drive.now + Span::secs(after));
+    assert_eq!((errors(61), errors(600)), (Some(0), Some(0)));
+}
+
+/// A lid that was closed in a countdown: whoever opens it has the whole time to keep it.
+#[test]
+fn a_countdown_that_nobody_saw_begins_anew_in_full() {
+    for secs in [5, 120] {
+        let mut drive = Drive::new("armed", LINE);
+        drive.seen(3, &["acme"]);
+        drive.seen(25, &["acme"]);
+        drive.told();
+        stepped(&mut drive, secs);
+        assert_eq!(drive.told(), ["web1 abort line 1 in 1m"], "{secs}");
+        drive.seen(29, &["acme"]);
+        assert_eq!(drive.told(), Vec::<String>::new());
+        drive.seen(3, &["acme"]);
+        assert!(drive.told().iter().any(|line| line == "web1 abort line 1 fired"));
+    }
+    // What was kept stays so.
+    let mut drive = Drive::new("armed", LINE);
+    drive.seen(3, &["acme"]);
+    drive.ask(Intent::Keep { host: name("web1"), reason: "they move".into() });
+    drive.told();
+    stepped(&mut drive, 120);
+    drive.seen(40, &["acme"]);
+    assert_eq!(drive.told(), Vec::<String>::new());
+}
