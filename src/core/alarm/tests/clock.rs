@@ -3,7 +3,7 @@
 use super::*;
 
 fn stepped(drive: &mut Drive, secs: i64) {
-    drive.now = drive.now + chrono::TimeDelta::seconds(secs);
+    drive.now += chrono::TimeDelta::seconds(secs);
     drive.add(Event::Window(WindowEvent::ClockStepped { by_ms: secs * 1_000 }));
     drive.follow();
 }
