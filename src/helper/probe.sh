@@ -138,6 +138,8 @@ sub dial {
             $here = [errno_kind($! + 0, "$!")];
             return;
         }
+        # The address that it goes out by is chosen by now.
+        $known{local} = shown_place(getsockname $socket);
         if (!ready($socket, 0)) {
             $here = [fail('no-answer', 'no answer in ' . span($timeout))];
             return;
