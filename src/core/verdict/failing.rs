@@ -31,7 +31,17 @@ pub(super) fn judge(seen: &Seen<'_>, kind: FailKind) -> Found {
         FailKind::Database => {
             Found::new(Verdict::DatabaseDown, "the database refuses the login, or is not there")
         }
-        FailKind::Other => Found::unknown("it fails, and how can't be told"),
+        FailKind::Other => match seen.own() {
+            Look::Fail { why, .. } => {
+                Found::unknown(format!("it fails, and what that means is not known: {}", why.shown()))
+            }
+            Look::Nothing
+            | Look::Stale(_)
+            | Look::Broken(_)
+            | Look::Ok { .. }
+            | Look::Mending
+            | Look::Shaky { .. } => Found::unknown("it fails, and how can't be told"),
+        },
     }
 }
 

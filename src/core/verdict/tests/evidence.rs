@@ -141,3 +141,11 @@ fn one_packet_sent_again_and_an_inside_that_takes_as_long_prove_nothing() {
     lab.globex(fail(FailKind::Silence), ok(2_800)).capture(asked(0, 0), None);
     says(&lab, Verdict::ServiceHung, "inside it takes 2s800ms");
 }
+
+#[test]
+fn what_is_no_failure_of_the_database_is_said_in_its_words() {
+    let mut lab = Lab::of("\"postgres:globex\"");
+    let why = "the server asks for a password, and none is known here";
+    lab.globex(ok(9), ProbeOutcome::fail(FailKind::Other, why));
+    says(&lab, Verdict::Unknown, "what that means is not known: the server asks for a password");
+}
