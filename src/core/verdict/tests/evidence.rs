@@ -149,3 +149,12 @@ fn what_is_no_failure_of_the_database_is_said_in_its_words() {
     lab.globex(ok(9), ProbeOutcome::fail(FailKind::Other, why));
     says(&lab, Verdict::Unknown, "what that means is not known: the server asks for a password");
 }
+
+#[test]
+fn what_fails_from_a_further_place_is_said_and_does_not_judge() {
+    let mut lab = Lab::of(TCP);
+    lab.saw(&id("globex", 0), &further(), &fail(FailKind::NoAnswer));
+    says(&lab, Verdict::Reachable, "it answers here; it fails from outside (paris)");
+    lab.saw(&id("globex", 0), &further(), &ok(9));
+    says(&lab, Verdict::Reachable, "it answers as it should");
+}
