@@ -1,8 +1,8 @@
 //! Attempts of probes that have ended, and what of each was seen on the host: found by its own port, which
 //! the dialer knows; where a vantage's ports don't come to the host as they are, by address and time.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 
 use super::Interfaces;
 use super::flows::{Conversation, Flows, Key, Protocol};
@@ -67,8 +67,10 @@ pub(super) struct Standing {
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     waiting: VecDeque<Attempted>,
-    /// Vantages whose own ports were seen on the host.
-    direct: BTreeSet<Vantage>,
+    /// The addresses under which a vantage's own ports were seen on the host.
+    callers: BTreeMap<Vantage, BTreeSet<IpAddr>>,
+    /// The address under which a vantage's port was seen the last time that it was seen under another one.
+    strangers: BTreeMap<Vantage, Option<IpAddr>>,
 }
 
 impl Attempts {
@@ -131,20 +133,32 @@ impl Attempts {
         };
         let mut by_port: Vec<&mut Conversation> =
             flows.of(&attempt.key(protocol)).filter(|talk| own(talk)).collect();
-        // Its own address first, where that is known: two places may use one port.
-        let at = by_port.iter().position(|talk| talk.client == ip).or((!by_port.is_empty()).then_some(0));
-        if let Some(talk) = at.and_then(|at| by_port.get_mut(at)) {
+        // Its own address first, and then one under which that place came before: anybody may use that port.
+        let callers = self.callers.entry(attempt.vantage.clone()).or_default();
+        let own = by_port.iter().position(|talk| talk.client == ip);
+        let own = own.or_else(|| by_port.iter().position(|talk| callers.contains(&talk.client)));
+        if let Some(talk) = own.and_then(|at| by_port.get_mut(at)) {
             (talk.claimed, talk.guessed) = (true, false);
             let (client, flow) = (talk.client, talk.flow(names));
+            callers.insert(client);
             flows.know(client);
-            self.direct.insert(attempt.vantage.clone());
             return Look::Found(flow);
+        }
+        // Under another address its port may have come as it is, once: the second time it is no chance.
+        if let Some(talk) = by_port.first_mut() {
+            (talk.claimed, talk.guessed) = (true, true);
+            let (client, flow) = (talk.client, talk.flow(names));
+            let strangers = self.strangers.entry(attempt.vantage.clone()).or_default();
+            if strangers.replace(client) == Some(client) {
+                callers.insert(client);
+            }
+            return Look::Found(Flow { by_time: true, ..flow });
         }
         // Nothing was there, where it would have been seen.
         if standing.whole_since.is_none_or(|since| since > attempt.began) {
             return Look::Never;
         }
-        if self.direct.contains(&attempt.vantage) {
+        if !callers.is_empty() {
             return Look::Found(Flow::default());
         }
         let near = |talk: &Conversation| !talk.claimed && talk.began >= from && talk.began <= until;

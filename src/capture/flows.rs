@@ -342,7 +342,12 @@ impl Flows {
                 let key = Key { server, port: about.src.port(), protocol };
                 let talk = self.conversation(key, about.src.ip(), at, Begins::Never);
                 if !talk.host.same(at, (0, 0, 0, u32::from(about.protocol)), place) {
-                    talk.counts.prohibited = talk.counts.prohibited.saturating_add(1);
+                    let count = match (why, protocol) {
+                        // The kernel's own word that nobody listens there, which some firewalls use too.
+                        (IcmpError::Port, Protocol::Udp) => &mut talk.counts.refused,
+                        (_, Protocol::Tcp | Protocol::Udp | Protocol::Echo) => &mut talk.counts.prohibited,
+                    };
+                    *count = count.saturating_add(1);
                 }
                 talk.passed(at, false, place, false);
             }
@@ -464,6 +469,17 @@ impl Flows {
                 }
             }
         }
+    }
+
+    /// Which customer's address a packet is about.
+    pub(super) fn whose(&self, what: What) -> Option<IpAddr> {
+        let ends: Option<(IpAddr, IpAddr)> = match what {
+            What::Arp { sender, target, .. } => Some((target.into(), sender.into())),
+            What::Neighbour { src, target, .. } => Some((target.into(), src.into())),
+            what => what.ends().map(|(src, dst)| (dst, src)),
+        };
+        let (to, from) = ends?;
+        [to, from].into_iter().find(|address| self.addresses.contains(address))
     }
 
     /// What passed by since this was asked last; addresses with nothing are left out.

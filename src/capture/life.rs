@@ -48,6 +48,17 @@ impl Life {
         }
     }
 
+    /// The host's clock was set: moments from before say nothing of those from now on.
+    pub(super) fn clock_set(&mut self) {
+        (self.newest, self.until) = (0, None);
+        self.marks.clear();
+    }
+
+    /// The newest packet's moment, by the host's clock.
+    pub(super) fn newest(&self) -> u64 {
+        self.newest
+    }
+
     /// tcpdump has counted so many packets by now.
     pub(super) fn counted(&mut self, packets: u64) {
         self.counted = self.counted.max(packets);

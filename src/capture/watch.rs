@@ -15,6 +15,10 @@ use crate::types::{HostName, Span, Time};
 /// What passed by is told this often, in nanoseconds.
 const TOLD: u64 = 5_000_000_000;
 
+/// Packets come in the order of time, but for those that two processors took at once: one that is this much
+/// older than one before it shows that the host's clock was set back; in nanoseconds.
+const BACK: u64 = 400_000_000;
+
 /// What a capture has to say at a moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
@@ -98,8 +102,14 @@ impl Watch {
         now: u64,
         mut each: impl FnMut(u16, &Raw<'_>),
     ) -> Result<(), PcapError> {
-        let Self { reader, flows, rows, life, offset, .. } = self;
+        let Self { reader, flows, rows, life, offset, whole_since, .. } = self;
         reader.push(bytes, |link, raw| {
+            // What told best of the clock tells of another one then. What came before is not looked for by this
+            // one: until now nothing is said to be missing.
+            if raw.at.saturating_add(BACK) < life.newest() {
+                life.clock_set();
+                (*offset, *whole_since) = (None, whole_since.map(|_| now));
+            }
             // What says the time is under way for a while: nothing arrives before it was sent, so of all that
             // tell, the one that was quickest tells it best.
             let ahead = raw.at.wrapping_sub(now) as i64;
@@ -110,7 +120,8 @@ impl Watch {
                 return;
             }
             flows.take(raw.at, &frame);
-            rows.add(raw.at, interface, &Seen { length: wire(link, raw.length), ..seen });
+            let whose = flows.whose(seen.what);
+            rows.add(raw.at, interface, &Seen { length: wire(link, raw.length), ..seen }, whose);
             each(link, &raw);
         })
     }

@@ -176,6 +176,7 @@ impl Outbox {
             | Sample::Learnt { .. }
             | Sample::Timer { .. }
             | Sample::Lost { .. }
+            | Sample::NoSession { .. }
             | Sample::Back { .. } => false,
         };
         let passes = matches!(

@@ -138,6 +138,7 @@ fn failure() -> Any<Failure> {
     let kind = select(
         &[
             FailureKind::Unreachable,
+            FailureKind::NoSession,
             FailureKind::HostKey,
             FailureKind::Login,
             FailureKind::NotEnrolled,
@@ -274,6 +275,7 @@ fn domain() -> Any<Domain> {
     // A flow label and a scope are no part of an address in text.
     let socket = any::<(IpAddr, u16)>().prop_map(SocketAddr::from);
     let listener = (protocol, socket, of(untrusted())).prop_map(|(protocol, at, program)| facts::Listener {
+        v6_only: at.ip().is_unspecified() && at.is_ipv6(),
         protocol,
         at,
         program,
@@ -363,6 +365,7 @@ pub fn host_event() -> Any<HostEvent> {
             failure
         }),
         (host(), untrusted()).prop_map(|(host, why)| E::Lost { host, why }),
+        (host(), untrusted()).prop_map(|(host, why)| E::NoSession { host, why }),
         host().prop_map(|host| E::Back { host }),
     ]
     .boxed()

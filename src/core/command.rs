@@ -238,6 +238,13 @@ pub enum Sample {
         /// How it was noticed.
         why: Untrusted,
     },
+    /// A host is lost, and something answers there all the same: it refuses the connection, say.
+    NoSession {
+        /// Which host.
+        host: HostName,
+        /// How it was noticed.
+        why: Untrusted,
+    },
     /// A host is back.
     Back {
         /// Which host.

@@ -369,6 +369,7 @@ pub fn is_final(kind: FailureKind) -> bool {
     match kind {
         FailureKind::HostKey | FailureKind::Login => true,
         FailureKind::Unreachable
+        | FailureKind::NoSession
         | FailureKind::NotEnrolled
         | FailureKind::Refused
         | FailureKind::Busy

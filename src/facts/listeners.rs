@@ -35,10 +35,12 @@ fn listener(line: &str) -> Result<Listener, Unreadable> {
         Some((name, _)) => Untrusted::new(name),
         None => Untrusted::new(users),
     });
-    Ok(Listener { protocol, at: address(at, line)?, program })
+    // Every address of both families is written as `*`.
+    let v6_only = at.starts_with("[::]");
+    Ok(Listener { protocol, at: address(at, line)?, program, v6_only })
 }
 
-/// `0.0.0.0:22`, `[::1]:25`, `*:80` (both families), `127.0.0.53%lo:53`, `[fe80::1]%eth0:546`.
+/// `0.0.0.0:22`, `[::1]:25`, `*:80` (both families), `[::]:80` (IPv6 alone), `127.0.0.53%lo:53`, `[fe80::1]%eth0:546`.
 fn address(at: &str, line: &str) -> Result<SocketAddr, Unreadable> {
     let (host, port) = at.rsplit_once(':').unwrap_or((at, ""));
     let port = if port == "*" { 0 } else { strict("a port", port, line)? };
@@ -62,18 +64,23 @@ mod tests {
             tcp   LISTEN 0      128    0.0.0.0:22      0.0.0.0:*    users:((\"ssh d\",pid=812,fd=3),(\"x\",pid=1,fd=2))\n\
             tcp   LISTEN 0      511    *:80            *:*\n\
             tcp   LISTEN 0      511    *:80            *:*\n\
+            tcp   LISTEN 0      511    [::]:443        [::]:*\n\
             tcp   LISTEN 0      128    [::1]:25        [::]:*\n";
         let read = read(&[section("listeners", lines)], at(0));
         let Domain::Listeners(Fact::Known(listeners)) = &read[0] else { panic!("{read:?}") };
         let shown: Vec<String> = listeners
             .iter()
-            .map(|l| format!("{:?} {} {}", l.protocol, l.at, l.program.as_ref().map_or("-", Untrusted::raw)))
+            .map(|l| {
+                let only = if l.v6_only { " v6" } else { "" };
+                format!("{:?} {} {}{only}", l.protocol, l.at, l.program.as_ref().map_or("-", Untrusted::raw))
+            })
             .collect();
         assert_eq!(
             shown,
             [
                 "Tcp 0.0.0.0:22 ssh d",
                 "Tcp [::]:80 -",
+                "Tcp [::]:443 - v6",
                 "Tcp [::1]:25 -",
                 "Udp 127.0.0.53:53 systemd-resolve",
                 "Udp [fe80::fc:ff:fe00:1]:546 -",

@@ -234,10 +234,14 @@ pub struct Route {
 pub struct Listener {
     /// `tcp` or `udp`.
     pub protocol: Protocol,
-    /// Where it listens; an unspecified address means every address.
+    /// Where it listens; an unspecified address means every address: `::` those of IPv4 too, unless it is for
+    /// IPv6 alone.
     pub at: SocketAddr,
     /// The program's name, where the host could tell (that needs root).
     pub program: Option<Untrusted>,
+    /// Whether it is on every address of IPv6 and on none of IPv4; older journals don't tell.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub v6_only: bool,
 }
 
 /// A transport protocol.

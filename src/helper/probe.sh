@@ -72,6 +72,8 @@ sub span {
 my (%known, $here);
 sub ok { return ('ok', join '; ', @_) }
 sub fail { my $kind = shift; return ("fail $kind", join '; ', @_) }
+# A pass of a part: the rest could not be looked at here.
+sub part { return ('part', join '; ', @_) }
 sub broken { return ('broken', join '; ', @_) }
 sub phases { return join ', ', map { exists $known{$_->[0]} ? "$_->[1] after " . span($known{$_->[0]}) : () }
     ['connected', 'connected'], ['secured', 'TLS'], ['answered', 'answer'] }
@@ -138,6 +140,8 @@ sub dial {
             $here = [errno_kind($! + 0, "$!")];
             return;
         }
+        # The address that it goes out by is chosen by now.
+        $known{local} = shown_place(getsockname $socket);
         if (!ready($socket, 0)) {
             $here = [fail('no-answer', 'no answer in ' . span($timeout))];
             return;
@@ -161,13 +165,14 @@ sub dial {
 
 # --- programs
 
-# run INPUT ENOUGH WORD...: no shell. Its status (or -1), what it printed, its errors, whether its time was over.
+# run INPUT ENOUGH WORD...: no shell. Its status (-1: none), what it printed, its errors, whether its time was over.
+# Where it can't be started this ends with what came of the attempt: that is the host's trouble, and no failure.
 sub run {
     my ($input, $enough, @words) = @_;
     my ($in_r, $in_w, $out_r, $out_w, $err_r, $err_w);
-    pipe($in_r, $in_w) && pipe($out_r, $out_w) && pipe($err_r, $err_w) or return (-1, '', "pipe: $!", 0);
+    pipe($in_r, $in_w) && pipe($out_r, $out_w) && pipe($err_r, $err_w) or die [broken("this host could not start $words[0]: $!")];
     my $pid = fork;
-    return (-1, '', "fork: $!", 0) unless defined $pid;
+    die [broken("this host could not start $words[0]: $!")] unless defined $pid;
     if (!$pid) {
         POSIX::dup2(fileno $in_r, 0);
         POSIX::dup2(fileno $out_w, 1);
@@ -349,7 +354,7 @@ sub tls {
 
 sub tls_by_curl {
     my ($at, $name, $request) = @_;
-    return ok('open; TLS not looked at: no openssl and no curl here') unless has('curl');
+    return part('open; TLS not looked at: no openssl and no curl here') unless has('curl');
     my ($path, $host) = ('/', $name eq '-' ? $at : $name);
     ($path, $host) = ($1, $2) if defined $request && $request =~ /^GET (\S+) .*?\r\nhost: (\S+)/;
     # Without a name there is none in the handshake either: an address is none.
@@ -364,13 +369,15 @@ sub tls_by_curl {
         return fail('silence', 'no TLS handshake in ' . span($timeout), phases()) if $err =~ /\(28\)/;
         return fail('tls-refused', 'no TLS handshake: ' . first_line($err), phases());
     }
-    return ok('TLS; its certificate not looked at: no openssl here', phases()) unless defined $request;
+    my $unseen = 'its certificate not looked at: no openssl here';
+    return part("TLS; $unseen", phases()) unless defined $request;
     if ($code == 0) {
         return fail('silence', 'no answer in ' . span($timeout), phases()) if $err =~ /\(28\)/;
         return fail('cut', 'closed without an answer', phases());
     }
     ($known{status}, $known{answered}) = ($code, $known{connected} + int(1000 * $answered));
-    return judged($code);
+    my ($word, $said) = judged($code);
+    return $word eq 'ok' ? part($said, $unseen) : ($word, $said);
 }
 
 sub https {
@@ -424,10 +431,10 @@ sub postgres {
         if (-S $path) {
             socket(my $socket, AF_UNIX, SOCK_STREAM, 0) or return broken("socket: $!");
             return errno_kind($! + 0, "$!") unless connect $socket, pack_sockaddr_un($path);
-            return ok("its socket is open; $not");
+            return part("its socket is open; $not");
         }
         my $socket = dial($address eq '-' ? '127.0.0.1' : $address, 5432) or return @$here;
-        return ok("open; $not");
+        return part("open; $not");
     }
     my @words = ('psql', '-X', '-w', '-A', '-t', '-q', '-d', $database, '-c', 'SELECT 1');
     push @words, '-h', $address if !-S $path && $address ne '-';
@@ -436,7 +443,9 @@ sub postgres {
     return fail('silence', 'no answer in ' . span($timeout)) if $late;
     my $why = $err =~ /((?:FATAL|ERROR|PANIC):.*)/ ? $1 : first_line($err);
     $why =~ s/\s+/ /g;
-    return fail('database', $why) if $err =~ /FATAL:|ERROR:|no password supplied/;
+    # It answers, and this login is none of its trouble.
+    return fail('other', $why) if $err =~ /no password supplied/;
+    return fail('database', $why) if $err =~ /FATAL:|ERROR:/;
     return fail('refused', $why) if $err =~ /No such file or directory|Connection refused/;
     return fail('no-answer', $why) if $err =~ /timeout expired|timed out/;
     return fail('unreachable', $why) if $err =~ /unreachable|No route/;
@@ -539,7 +548,8 @@ while ($next < @attempts || %running) {
             $SIG{$_} = 'DEFAULT' for qw(TERM HUP INT);
             setpgrp 0, 0;
             ($began, $timeout) = (now(), $ms);
-            my ($word, $words) = $make->(@words);
+            my ($word, $words) = eval { $make->(@words) };
+            ($word, $words) = ref $@ ? @{$@} : broken("it broke off: $@") unless defined $word;
             syswrite $write, answer($place, $word, $words);
             POSIX::_exit(0);
         }

@@ -244,22 +244,28 @@ impl Task {
     /// lost and when it is back.
     async fn ask_until(&self, verb: &Verb, epoch: u64, limit: Duration) -> Result<Frames, Failure> {
         let deadline = Instant::now() + limit;
-        let mut lost = false;
+        let mut lost = None;
         let mut waits = WAITS.iter().copied();
         let host = self.asker.host().clone();
         loop {
             match self.asker.ask(verb, epoch).await {
                 Ok(answer) => {
-                    if lost {
+                    if lost.is_some() {
                         self.outbox.sample(self.id, Sample::Back { host }).await;
                     }
                     return Ok(answer);
                 }
                 Err(failure) if may_pass(failure.kind) && Instant::now() < deadline => {
-                    if !lost {
-                        let sample = Sample::Lost { host: host.clone(), why: failure.what.clone() };
+                    // Told once, and again where silence turns into an answer or the other way round.
+                    let answers = failure.kind == FailureKind::NoSession;
+                    if lost.replace(answers) != Some(answers) {
+                        let (host, why) = (host.clone(), failure.what.clone());
+                        let sample = if answers {
+                            Sample::NoSession { host, why }
+                        } else {
+                            Sample::Lost { host, why }
+                        };
                         self.outbox.sample(self.id, sample).await;
-                        lost = true;
                     }
                     tokio::time::sleep(waits.next().unwrap_or(WAITS[WAITS.len() - 1])).await;
                 }
@@ -505,7 +511,7 @@ enum Followed {
 
 fn may_pass(kind: FailureKind) -> bool {
     match kind {
-        FailureKind::Unreachable | FailureKind::TimedOut | FailureKind::Busy => true,
+        FailureKind::Unreachable | FailureKind::NoSession | FailureKind::TimedOut | FailureKind::Busy => true,
         FailureKind::HostKey
         | FailureKind::Login
         | FailureKind::NotEnrolled

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::frame::{Answer, End, FrameError, Parser, RefusalCode};
 use super::outcome::Identity;
 use super::verb::Verb;
-use super::{HostError, Lane, Link, OutputStream, RemoteCommand, Stdin};
+use super::{HostError, Lane, Link, OutputStream, Reach, RemoteCommand, Stdin};
 use crate::core::event::{Failure, FailureKind, HelperState};
 use crate::helper;
 use crate::types::{Epoch, HostName, Nonce, Untrusted};
@@ -72,6 +72,7 @@ impl Asker {
                 | FailureKind::Failed => (Way::Bare { why: failure.what }, 0),
                 // A slow answer says nothing about the helper: what was known of it stays.
                 FailureKind::Unreachable
+                | FailureKind::NoSession
                 | FailureKind::TimedOut
                 | FailureKind::Busy
                 | FailureKind::HostKey
@@ -252,12 +253,14 @@ pub fn failure(host: &HostName, error: &HostError) -> Failure {
         | HostError::KnownHosts { .. } => FailureKind::HostKey,
         HostError::Auth { .. } | HostError::NeedsPassphrase { .. } => FailureKind::Login,
         HostError::Config { .. } | HostError::Local { .. } => FailureKind::Local,
-        HostError::Unreachable { .. }
+        HostError::Unreachable { reach: Reach::Resolve | Reach::Refused | Reach::Jump, .. }
         | HostError::Dropped { .. }
         | HostError::Handshake { .. }
         | HostError::ProxyFailed { .. }
-        | HostError::Lost { .. }
-        | HostError::Channel { .. } => FailureKind::Unreachable,
+        | HostError::Channel { .. } => FailureKind::NoSession,
+        HostError::Unreachable { reach: Reach::TimedOut | Reach::Other, .. } | HostError::Lost { .. } => {
+            FailureKind::Unreachable
+        }
         HostError::TimedOut { .. } => FailureKind::TimedOut,
     };
     Failure::new(kind, format!("{host}: {error}"))

@@ -29,7 +29,9 @@ pub enum Reach {
     Refused,
     /// It did not answer in time.
     TimedOut,
-    /// Anything else: no route, a jump host that could not go on, ...
+    /// A jump host on the way to it was not reached, or does not go on.
+    Jump,
+    /// Anything else: no route, ...
     Other,
 }
 

@@ -171,6 +171,8 @@ fn decoded(word: &str) -> Option<String> {
 pub struct Looked {
     /// How it went.
     pub outcome: ProbeOutcome,
+    /// Whether all of it was looked at: a pass without a tool that is not there is of a part alone.
+    pub whole: bool,
     /// The host's own end of its connection, where it is known.
     pub local: Option<SocketAddr>,
     /// When its phases were over.
@@ -207,13 +209,19 @@ impl Looked {
         let kind = if word == "fail" { Some(kind(words.next()?)?) } else { None };
         let took = Span::ms(words.next()?.parse().ok()?);
         let outcome = match (word, kind) {
-            ("ok", None) => ProbeOutcome::Ok { took, said },
+            ("ok" | "part", None) => ProbeOutcome::Ok { took, said },
             ("fail", Some(kind)) => ProbeOutcome::Fail { why: said, kind },
             ("broken", None) => ProbeOutcome::Broken { why: said },
             _ => return None,
         };
-        let mut looked =
-            Self { outcome, local: None, phases: Phases::default(), status: None, certificate: None };
+        let mut looked = Self {
+            outcome,
+            whole: word != "part",
+            local: None,
+            phases: Phases::default(),
+            status: None,
+            certificate: None,
+        };
         for word in words {
             let (key, value) = word.split_once('=')?;
             let span = || value.parse().ok().map(Span::ms);

@@ -4,8 +4,8 @@
 //! What the plan wants judged keeps the plan's pace. What only explains is looked at seldom while what it
 //! explains is fine, and then takes a host no more than a third of the time: its own work goes before. Once it
 //! fails it is looked at at once and every few seconds, and a slow host is left alone for as long as it needed, up
-//! to a few seconds. Time that an attempt waits for an answer is no work. There is one question at a time, so
-//! nothing piles up. A place that can't be asked is no failure of any target.
+//! to a few seconds. Time that an attempt waits for an answer is no work. There is one question at a time of each
+//! kind, so nothing piles up. A place that can't be asked is no failure of any target.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -90,17 +90,20 @@ impl Board {
 }
 
 /// Has every task made at its place, again and again, and reports every attempt; never ends by itself unless
-/// there is nothing to do. A place has one question at a time of what is judged, and one of what explains.
+/// there is nothing to do. A place has one question at a time of what is judged, for each timeout, and one of what
+/// explains.
 pub async fn watch<P, R, F>(tasks: Vec<ProbeTask>, places: &P, board: &Board, report: R)
 where
     P: Places,
     R: Fn(Subject, Vantage, Attempt) -> F,
     F: Future<Output = ()>,
 {
-    let mut groups: BTreeMap<(HostName, bool), Vec<ProbeTask>> = BTreeMap::new();
+    // An answer comes once the slowest of a question is done: what is judged waits for nothing that may take longer.
+    let mut groups: BTreeMap<(HostName, Option<Span>), Vec<ProbeTask>> = BTreeMap::new();
     for task in tasks {
         if let Some(place) = task.place() {
-            groups.entry((place.clone(), task.is_prompt())).or_default().push(task);
+            let timeout = task.is_prompt().then_some(task.probe.timeout);
+            groups.entry((place.clone(), timeout)).or_default().push(task);
         }
     }
     let count = groups.len();
@@ -108,7 +111,8 @@ where
     let watched: FuturesUnordered<_> = groups
         .into_iter()
         .enumerate()
-        .map(|(nth, ((place, prompt), tasks))| {
+        .map(|(nth, ((place, timeout), tasks))| {
+            let prompt = timeout.is_some();
             let first = began + Span::ms(SPREAD.as_ms() * nth as u64 / count as u64).into();
             let tasks = tasks.into_iter().map(|task| Kept { task, begun: None }).collect();
             let rested = Rested { all: first, failing: first };
@@ -226,12 +230,20 @@ impl<P: Places> Group<'_, P> {
                     let attempts = looked.into_iter();
                     made.extend(asked.into_iter().zip(attempts).map(|(which, looked)| {
                         let task = self.tasks.get(which).map(|kept| &kept.task);
+                        let mut whole = looked.whole;
                         let mut attempt = attempt(looked, task.and_then(peer));
                         // Hosts are asked for the status alone: what was not looked at is said.
                         if let ProbeOutcome::Ok { said, .. } = &mut attempt.outcome
                             && task.is_some_and(|task| task.probe.body.is_some())
                         {
                             *said = Untrusted::new(format!("{}; its body not looked at", said.raw()));
+                            whole = false;
+                        }
+                        // A part explains something, and is no pass of what the plan wants judged from there.
+                        if let (false, ProbeOutcome::Ok { said, .. }) = (whole, &attempt.outcome)
+                            && task.is_some_and(is_judged)
+                        {
+                            attempt.outcome = ProbeOutcome::Broken { why: said.clone() };
                         }
                         (which, attempt)
                     }));
@@ -271,6 +283,14 @@ struct Rest {
     failing: Span,
 }
 
+/// Whether the plan wants that target judged by what is seen from there.
+fn is_judged(task: &ProbeTask) -> bool {
+    match task.id {
+        Subject::Customer(_) => task.vantage.judges(task.probe.from),
+        Subject::Control(_) => false,
+    }
+}
+
 /// The other end, where the plan says it.
 fn peer(task: &ProbeTask) -> Option<SocketAddr> {
     let port = match &task.probe.target {
@@ -282,7 +302,7 @@ fn peer(task: &ProbeTask) -> Option<SocketAddr> {
 }
 
 fn attempt(looked: Looked, peer: Option<SocketAddr>) -> Attempt {
-    let Looked { outcome, local, phases, status, certificate } = looked;
+    let Looked { outcome, whole: _, local, phases, status, certificate } = looked;
     let against = match &outcome {
         ProbeOutcome::Fail { why, kind: FailKind::Certificate } => Some(why.clone()),
         ProbeOutcome::Ok { .. } | ProbeOutcome::Fail { .. } | ProbeOutcome::Broken { .. } => None,

@@ -196,6 +196,11 @@ fn long_form(table: &Table<'_>, target: Option<ProbeTarget>) -> Option<Probe> {
     if let (false, Some(value)) = (matches!(plain.target, ProbeTarget::Http { .. }), &written) {
         let what = format!("probe {} has no body to look into", quoted(&plain.target.to_string()));
         value.wrong(what, "leave body out, or probe a URL");
+    } else if let (Some(value), VantageKind::Inside | VantageKind::Peer) =
+        (&written, vantage.unwrap_or(plain.from))
+    {
+        let what = "a host is asked for the status of a page and does not look into its body";
+        value.wrong(what, "leave body out, or make the probe from = \"outside\"");
     }
     Some(Probe {
         from: vantage.unwrap_or(plain.from),

@@ -313,6 +313,11 @@ fn each_error_is_one_at_its_place_and_says_what_would_be_right() {
             "11:41: \"body\" is a whole number; write text in quotes",
         ),
         (
+            customer("probes = [{ probe = \"http://a/\", from = \"inside\", body = \"x\" }]"),
+            "11:58: a host is asked for the status of a page and does not look into its body; leave body out, or make \
+             the probe from = \"outside\"",
+        ),
+        (
             customer("address = \"192.0.2.1\"\nprobes = [{ probe = \"tls:443\", body = \"x\" }]"),
             "12:39: probe \"tls:443\" has no body to look into; leave body out, or probe a URL",
         ),

@@ -15,9 +15,8 @@ use crate::types::Span;
 /// How one attempt to connect went.
 #[derive(Debug)]
 pub struct Dialed {
-    /// This end. Where connecting failed its address is the unspecified one (the system chooses the
-    /// address as it connects) and its port is the one that was used; `None` where there was not
-    /// even a socket.
+    /// This end. Where connecting failed its address is the one that the routes choose (the unspecified one where
+    /// there is no route) and its port is the one that was used; `None` where there was not even a socket.
     pub local: Option<SocketAddr>,
     /// The connection, or why there is none.
     pub result: Result<TcpStream, DialError>,
@@ -51,8 +50,8 @@ pub async fn dial(to: SocketAddr, timeout: Span) -> Dialed {
     let (local, result) = match socket(to) {
         Ok((socket, local)) => match tokio::time::timeout(timeout.into(), connect(socket, to)).await {
             Ok(Ok(stream)) => (stream.local_addr().ok().or(Some(local)), Ok(stream)),
-            Ok(Err(error)) => (Some(local), Err(error)),
-            Err(_) => (Some(local), Err(DialError::TimedOut(timeout))),
+            Ok(Err(error)) => (Some(chosen(to, local)), Err(error)),
+            Err(_) => (Some(chosen(to, local)), Err(DialError::TimedOut(timeout))),
         },
         // Whatever fails before the first packet is this machine's own trouble.
         Err(error) => (None, Err(DialError::Local(error.to_string()))),
@@ -85,6 +84,17 @@ fn socket(to: SocketAddr) -> io::Result<(TcpSocket, SocketAddr)> {
     socket.bind(SocketAddr::new(unspecified(to.ip()), 0))?;
     let local = socket.local_addr()?;
     Ok((socket, local))
+}
+
+/// This end of a connection that failed: the system had chosen its address as it connected, and chooses the same
+/// one for a datagram, of which none is sent.
+fn chosen(to: SocketAddr, local: SocketAddr) -> SocketAddr {
+    let address = || {
+        let socket = std::net::UdpSocket::bind(SocketAddr::new(unspecified(to.ip()), 0)).ok()?;
+        socket.connect(to).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    SocketAddr::new(address().unwrap_or(local.ip()), local.port())
 }
 
 /// No address in particular, of the same family.
@@ -148,7 +158,9 @@ mod tests {
     async fn a_refused_connection_has_a_port_too() {
         let dialed = dial(nobody(), SOON).await;
         assert_eq!(dialed.result.unwrap_err(), DialError::Refused);
-        assert_ne!(dialed.local.unwrap().port(), 0);
+        let local = dialed.local.unwrap();
+        assert_ne!(local.port(), 0);
+        assert!(local.ip().is_loopback(), "whose it is shows in a capture: {local}");
     }
 
     #[tokio::test]

@@ -138,7 +138,13 @@ impl Failed {
             Self::Postgres(error) => error,
         };
         if let Some(said) = error.as_db_error() {
-            return (FailKind::Database, server(said));
+            // Words of pg_hba.conf's refusals, of PostgreSQL 14 and of those before: it answers, and not to a
+            // login as this one is.
+            let bare = ["no encryption", "SSL off"].iter().any(|word| said.message().contains(word));
+            return match bare {
+                true => (FailKind::Other, format!("{}; this probe logs in without TLS", server(said))),
+                false => (FailKind::Database, server(said)),
+            };
         }
         let beneath = std::error::Error::source(error);
         let io = beneath.and_then(|error| error.downcast_ref::<std::io::Error>());
@@ -146,7 +152,7 @@ impl Failed {
         let what = error.to_string();
         let why = beneath.map(|beneath| format!("{what}: {beneath}")).unwrap_or_else(|| what.clone());
         if beneath.is_some_and(|beneath| beneath.to_string() == "password missing") && !password {
-            return (FailKind::Database, "the server asks for a password, and none is known here".into());
+            return (FailKind::Other, "the server asks for a password, and none is known here".into());
         }
         match io.map(std::io::Error::kind) {
             Some(std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData) => {
@@ -163,10 +169,7 @@ impl Failed {
 fn server(said: &DbError) -> String {
     let message: String = said.message().chars().take(WORDS).collect();
     let code: String = said.code().code().chars().take(5).collect();
-    // Words of pg_hba.conf's refusals, of PostgreSQL 14 and of those before.
-    let bare = ["no encryption", "SSL off"].iter().any(|word| message.contains(word));
-    let without = if bare { "; this probe logs in without TLS" } else { "" };
-    format!("the server says: {message} ({code}){without}")
+    format!("the server says: {message} ({code})")
 }
 
 #[cfg(test)]

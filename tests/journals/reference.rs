@@ -124,6 +124,7 @@ pub fn events() -> Vec<Event> {
         protocol: Protocol::Tcp,
         at: word("192.0.2.21:443"),
         program: Some("nginx\u{202e}\u{1b}[2J".into()),
+        v6_only: false,
     };
     let lost = Failure::new(FailureKind::Unreachable, "no answer from web1 in 3s");
     let text = Untrusted::from_bytes(b"Setting up openssl \xff\x9b ...\r");

@@ -45,6 +45,7 @@ fn looked(host: &Host, looks: &[Look]) -> Vec<Looked> {
 /// `ok`, `broken` or how it failed, and the words.
 fn words(looked: &Looked) -> (String, String) {
     match &looked.outcome {
+        ProbeOutcome::Ok { said, .. } if !looked.whole => ("part".to_owned(), said.shown()),
         ProbeOutcome::Ok { said, .. } => ("ok".to_owned(), said.shown()),
         ProbeOutcome::Fail { why, kind } => (format!("{kind:?}"), why.shown()),
         ProbeOutcome::Broken { why } => ("broken".to_owned(), why.shown()),
@@ -180,7 +181,7 @@ fn what_is_not_installed_is_said_and_the_layer_below_looked_at() {
     let looks =
         ["tls:8001", "https://a.example:8001/", "ping", "postgres:acme"].map(|t| look(t, Span::secs(2)));
     let seen: Vec<_> = looked(&host, &looks).iter().map(words).collect();
-    let open = ("ok".to_owned(), "open; TLS not looked at: no openssl and no curl here".to_owned());
+    let open = ("part".to_owned(), "open; TLS not looked at: no openssl and no curl here".to_owned());
     assert_eq!(seen[..2], [open.clone(), open]);
     assert_eq!(seen[2], ("broken".to_owned(), "not looked at: no ping here".to_owned()));
     assert_eq!(seen[3].0, "Refused", "{:?}", seen[3]);
@@ -192,7 +193,7 @@ fn what_is_not_installed_is_said_and_the_layer_below_looked_at() {
          for n in 1 2 3 4 5 6 7 8 9 10; do [ -S /var/run/postgresql/.s.PGSQL.5432 ] && exit 0; sleep 0.2; done; exit 1",
     );
     let seen = words(&looked(&host, &looks[3..])[0]);
-    assert_eq!(seen, ("ok".to_owned(), "its socket is open; login not looked at: no psql here".to_owned()));
+    assert_eq!(seen, ("part".to_owned(), "its socket is open; login not looked at: no psql here".to_owned()));
     host.inside.sh("rm -f /usr/bin/perl /bin/perl");
     let seen: Vec<_> = looked(&host, &looks).iter().map(words).collect();
     assert_eq!(seen, vec![("broken".to_owned(), "not looked at: no perl here".to_owned()); 4]);

@@ -78,6 +78,32 @@ fn a_whole_exchange_is_counted() {
     assert_eq!(host.flow(), wanted);
 }
 
+/// The kernel says of a UDP port that nobody listens on it as it says it with a reset of TCP; of a TCP port and of
+/// a ping it never says that, firewalls do.
+#[test]
+fn a_udp_port_that_nobody_listens_on_is_refused_and_not_forbidden() {
+    let mut host = Host::new();
+    let (client, server) = (at("198.51.100.7:40000"), at("192.0.2.32:53"));
+    let says = |host: &mut Host, code: u8, asked: &[u8]| {
+        host.sees(1, 2, 4, &icmp_packet(server.ip(), client.ip(), (3, code), [0; 4], asked));
+    };
+    let asked = udp_packet(client, server, &[1; 20]);
+    host.sees(0, 2, 0, &asked);
+    says(&mut host, 3, &asked);
+    let flow = host.flows(Protocol::Udp, server, 40_000).remove(0);
+    assert_eq!((flow.asked, flow.refused, flow.prohibited), (1, 1, 0));
+    let other = udp_packet(at("198.51.100.7:40001"), server, &[1; 20]);
+    host.sees(0, 2, 0, &other);
+    says(&mut host, 13, &other);
+    let flow = host.flows(Protocol::Udp, server, 40_001).remove(0);
+    assert_eq!((flow.asked, flow.refused, flow.prohibited), (1, 0, 1));
+    let tcp = tcp_packet(client, server, S, 100, 0, &[]);
+    host.sees(0, 2, 0, &tcp);
+    says(&mut host, 3, &tcp);
+    let flow = host.flows(Protocol::Tcp, server, 40_000).remove(0);
+    assert_eq!((flow.asked, flow.refused, flow.prohibited), (1, 0, 1));
+}
+
 #[test]
 fn each_way_of_failing_looks_its_own_way() {
     type Steps = fn(&mut Host);

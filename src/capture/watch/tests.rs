@@ -84,8 +84,7 @@ fn an_attempt_is_found_by_its_own_port_a_second_after_its_end() {
     let began = NOW + 10 * SEC;
     sees(&mut watch, began, "198.51.100.7:51034", SERVER, S);
     sees(&mut watch, began, "198.51.100.8:51035", SERVER, S);
-    // A failed connect knows its port alone.
-    watch.attempted(attempt("0.0.0.0:51034", began, began + 3 * SEC));
+    watch.attempted(attempt("198.51.100.7:51034", began, began + 3 * SEC));
     assert_eq!(matched(&mut watch, began + 3 * SEC), []);
     let found = matched(&mut watch, began + 4 * SEC);
     assert_eq!(found.len(), 1);
@@ -98,11 +97,11 @@ fn an_attempt_is_found_by_its_own_port_a_second_after_its_end() {
 fn nothing_there_is_said_only_where_the_capture_ran_all_the_while() {
     let direct = |watch: &mut Watch| {
         sees(watch, NOW + SEC, "198.51.100.7:50000", SERVER, S);
-        watch.attempted(attempt("0.0.0.0:50000", NOW + SEC, NOW + SEC));
+        watch.attempted(attempt("198.51.100.7:50000", NOW + SEC, NOW + SEC));
         assert_eq!(matched(watch, NOW + 3 * SEC).len(), 1);
     };
     let (began, ended) = (NOW + 10 * SEC, NOW + 13 * SEC);
-    let lost = || attempt("0.0.0.0:51034", began, ended);
+    let lost = || attempt("198.51.100.7:51034", began, ended);
     let mut whole = watch();
     direct(&mut whole);
     whole.attempted(lost());
@@ -133,7 +132,7 @@ fn nothing_there_is_said_only_where_the_capture_ran_all_the_while() {
 fn a_capture_that_lags_is_waited_for() {
     let mut watch = watch();
     let (began, ended) = (NOW + 10 * SEC, NOW + 13 * SEC);
-    watch.attempted(attempt("0.0.0.0:51034", began, ended));
+    watch.attempted(attempt("198.51.100.7:51034", began, ended));
     // Bytes come all the time, and they are old.
     let old = |watch: &mut Watch, now: u64| {
         let packet = sll2(2, 0, 0x0800, &tcp_packet(at("203.0.113.9:9"), at(SERVER), A, 1, 1, &[]));
@@ -152,7 +151,7 @@ fn a_capture_that_lags_is_waited_for() {
 #[test]
 fn nothing_is_told_of_an_attempt_before_a_sign_of_life_from_after_its_end() {
     let (began, ended) = (NOW + 10 * SEC, NOW + 13 * SEC);
-    let lost = || attempt("0.0.0.0:51034", began, ended);
+    let lost = || attempt("198.51.100.7:51034", began, ended);
     let none = [Flow { by_time: true, ..Flow::default() }];
     // Nothing at all has come: that is no silence on the wire.
     let mut watch = watch();
@@ -169,7 +168,7 @@ fn nothing_is_told_of_an_attempt_before_a_sign_of_life_from_after_its_end() {
     watch.counted(Some(1), 0, ended + 32 * SEC);
     assert_eq!(silent(&mut watch, ended + 32 * SEC).len(), 1);
     // The sign was under way for long: it is from before the end.
-    watch.attempted(attempt("0.0.0.0:51035", began + 60 * SEC, ended + 60 * SEC));
+    watch.attempted(attempt("198.51.100.7:51035", began + 60 * SEC, ended + 60 * SEC));
     let packet = sll2(1, 0, 0x0800, &udp_packet(at("127.0.0.1:40009"), SIGN, &[]));
     let sign = stream(link::SLL2, false, true, &[(ended + 59 * SEC + AHEAD, packet)]);
     watch.push(&sign[24..], ended + 75 * SEC, |_, _| {}).unwrap();
@@ -177,11 +176,11 @@ fn nothing_is_told_of_an_attempt_before_a_sign_of_life_from_after_its_end() {
     assert_eq!(silent(&mut watch, ended + 75 * SEC), []);
     assert_eq!(matched(&mut watch, ended + 76 * SEC), none);
     // What was dropped in between may have been it.
-    watch.attempted(attempt("0.0.0.0:51036", began + 90 * SEC, ended + 90 * SEC));
+    watch.attempted(attempt("198.51.100.7:51036", began + 90 * SEC, ended + 90 * SEC));
     watch.counted(None, 1, ended + 92 * SEC);
     assert_eq!(matched(&mut watch, ended + 93 * SEC), []);
     // And it is not waited for without end.
-    watch.attempted(attempt("0.0.0.0:51037", began + 100 * SEC, ended + 100 * SEC));
+    watch.attempted(attempt("198.51.100.7:51037", began + 100 * SEC, ended + 100 * SEC));
     assert_eq!(silent(&mut watch, ended + 170 * SEC), []);
     assert_eq!(matched(&mut watch, ended + 171 * SEC), []);
 }
@@ -192,7 +191,7 @@ fn the_clock_is_told_best_by_what_came_quickest() {
     // What the host said of its clock was under way for four seconds.
     watch.begin(Interfaces::default(), Some(NOW + AHEAD - 4 * SEC), NOW);
     watch.push(&stream(link::SLL2, false, true, &[]), NOW, |_, _| {}).unwrap();
-    watch.attempted(attempt("0.0.0.0:51034", NOW + 5 * SEC, NOW + 8 * SEC));
+    watch.attempted(attempt("198.51.100.7:51034", NOW + 5 * SEC, NOW + 8 * SEC));
     // From before the attempt's end, and not late: by that clock it would be from after it.
     lives(&mut watch, NOW + 6 * SEC);
     assert_eq!(silent(&mut watch, NOW + 10 * SEC), []);
@@ -235,14 +234,14 @@ fn what_was_taken_by_time_is_found_by_its_own_port_all_the_same() {
     let began = NOW + 10 * SEC;
     // The cockpit's ports come as they are.
     sees(&mut watch, began, "198.51.100.7:51000", SERVER, S);
-    watch.attempted(attempt("0.0.0.0:51000", began, began + SEC));
+    watch.attempted(attempt("198.51.100.7:51000", began, began + SEC));
     assert!(!matched(&mut watch, began + 3 * SEC)[0].by_time);
     // A peer behind a translated address is done with before the cockpit's attempt is.
     sees(&mut watch, began + 20 * SEC, "198.51.100.7:51001", SERVER, S);
     let peer = Vantage::Peer("web2".parse().unwrap());
     let other = attempt("10.0.0.5:40000", began + 20 * SEC, began + 21 * SEC);
     watch.attempted(Attempted { vantage: peer, ..other });
-    watch.attempted(attempt("0.0.0.0:51001", began + 20 * SEC, began + 23 * SEC));
+    watch.attempted(attempt("198.51.100.7:51001", began + 20 * SEC, began + 23 * SEC));
     let found = matched(&mut watch, began + 22 * SEC);
     assert_eq!((found.len(), found[0].asked, found[0].by_time), (1, 1, true));
     let found = matched(&mut watch, began + 24 * SEC);
@@ -321,5 +320,61 @@ proptest! {
             let found = watch.found(at + 30 * SEC);
             prop_assert!(found.rows.len() < 100);
         }
+    }
+}
+
+/// A host's clock that is set back, as timesyncd does after a boot: what arrives afterwards is found.
+#[test]
+fn a_clock_that_is_set_back_hides_nothing_that_comes_after_it() {
+    let mut watch = watch();
+    let own = "198.51.100.7:51034";
+    sees(&mut watch, NOW + SEC, own, SERVER, S);
+    watch.attempted(attempt(own, NOW + SEC, NOW + SEC));
+    assert_eq!(matched(&mut watch, NOW + 3 * SEC)[0].asked, 1);
+    // From here on the host's clock is five seconds behind what it was.
+    let set_back = |watch: &mut Watch, moment: u64, port: u16| {
+        let packet = tcp_packet(at(&format!("198.51.100.7:{port}")), at(SERVER), S, u32::from(port), 0, &[]);
+        let frame = sll2(2, 0, 0x0800, &packet);
+        let bytes = stream(link::SLL2, false, true, &[(moment + AHEAD - 5 * SEC, frame)]);
+        watch.push(&bytes[24..], moment, |_, _| {}).unwrap();
+        counts(watch, moment);
+    };
+    let began = NOW + 10 * SEC;
+    set_back(&mut watch, began - 6 * SEC, 40_000);
+    set_back(&mut watch, began, 51_035);
+    set_back(&mut watch, began + 2 * SEC, 40_001);
+    // One that went on as it was set is not said to be missing, and one that came is found.
+    watch.attempted(attempt("198.51.100.7:51040", NOW + SEC, NOW + 5 * SEC));
+    watch.attempted(attempt("198.51.100.7:51035", began, began + SEC / 2));
+    let found = silent(&mut watch, began + 3 * SEC);
+    assert_eq!(found.iter().map(|flow| (flow.asked, flow.by_time)).collect::<Vec<_>>(), [(1, false)]);
+    assert_eq!(watch.offset(), i64::try_from(AHEAD - 5 * SEC).unwrap());
+}
+
+/// Anybody may come from the port that an attempt has: that is no attempt's own, and tells nothing of its vantage.
+#[test]
+fn a_stranger_with_the_same_port_is_not_taken_for_the_probe() {
+    let mut watch = watch();
+    let began = |n: u64| NOW + 10 * n * SEC;
+    sees(&mut watch, began(1), "203.0.113.9:51034", SERVER, S);
+    watch.attempted(attempt("198.51.100.7:51034", began(1), began(1) + 3 * SEC));
+    let found = matched(&mut watch, began(1) + 5 * SEC);
+    assert_eq!((found.len(), found[0].asked, found[0].by_time), (1, 1, true));
+    watch.attempted(attempt("198.51.100.7:51035", began(2), began(2) + 3 * SEC));
+    assert!(matched(&mut watch, began(2) + 5 * SEC)[0].by_time, "its own ports were never seen");
+    // It comes under its own address, beside a stranger.
+    sees(&mut watch, began(3), "203.0.113.8:51036", SERVER, S);
+    sees(&mut watch, began(3), "198.51.100.7:51036", SERVER, S);
+    sees(&mut watch, began(3), SERVER, "198.51.100.7:51036", S | A);
+    watch.attempted(attempt("198.51.100.7:51036", began(3), began(3) + SEC));
+    let found = matched(&mut watch, began(3) + 3 * SEC);
+    assert_eq!((found[0].granted, found[0].by_time), (1, false));
+    // Under a translated address whose ports stay what they are: twice is no chance.
+    let mut watch = self::watch();
+    for (n, by_time) in [(1, true), (2, true), (3, false)] {
+        sees(&mut watch, began(n), &format!("203.0.113.1:{}", 51_000 + n), SERVER, S);
+        watch.attempted(attempt(&format!("10.0.0.5:{}", 51_000 + n), began(n), began(n) + SEC));
+        let found = matched(&mut watch, began(n) + 3 * SEC);
+        assert_eq!((found[0].asked, found[0].by_time), (1, by_time), "{n}");
     }
 }

@@ -67,6 +67,7 @@ fn facts_that_do_not_fit_the_journal_are_not_known() {
         protocol: Protocol::Tcp,
         at: "192.0.2.11:443".parse().expect("an address"),
         program: Some("x".repeat(1_000).into()),
+        v6_only: false,
     };
     let domain = Domain::Listeners(Fact::Known(vec![listener; 100]));
     sim.input(&Input::Sample { id, sample: Box::new(Sample::Learnt { host: host.clone(), domain }) });

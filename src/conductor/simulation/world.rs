@@ -229,6 +229,7 @@ impl SimHost {
             protocol: Protocol::Tcp,
             at: "0.0.0.0:443".parse().expect("an address"),
             program: None,
+            v6_only: false,
         };
         vec![
             Domain::Boot(Fact::Known(boot)),

@@ -154,8 +154,10 @@ pub(super) fn decide_sample(state: &State, id: Seq, sample: &Sample) -> Vec<Even
     if !state.pending.contains_key(&id) {
         return stale(id, "a sample that nobody waits for");
     }
-    let down =
-        |host: &HostName| state.hosts.get(host).is_some_and(|host| matches!(host.reach, Reach::Down { .. }));
+    let down = |host: &HostName| match state.hosts.get(host).map(|host| &host.reach) {
+        Some(Reach::Down { why, .. }) => Some(why.kind),
+        Some(Reach::Unknown | Reach::Up { .. }) | None => None,
+    };
     match sample {
         Sample::Greeted { host, helper } => {
             vec![Event::Host(HostEvent::Greeted { host: host.clone(), helper: helper.clone() })]
@@ -167,11 +169,16 @@ pub(super) fn decide_sample(state: &State, id: Seq, sample: &Sample) -> Vec<Even
             vec![Event::Batch(BatchEvent::TimerSeen { batch: batch.clone(), timer: timer.clone() })]
         }
         Sample::Timer { .. } => Vec::new(),
-        Sample::Lost { host, why } if !down(host) => {
+        Sample::Lost { host, why } if matches!(down(host), None | Some(FailureKind::NoSession)) => {
             vec![Event::Host(HostEvent::Lost { host: host.clone(), why: why.clone() })]
         }
-        Sample::Back { host } if down(host) => vec![Event::Host(HostEvent::Back { host: host.clone() })],
-        Sample::Lost { .. } | Sample::Back { .. } => Vec::new(),
+        Sample::NoSession { host, why } if down(host) != Some(FailureKind::NoSession) => {
+            vec![Event::Host(HostEvent::NoSession { host: host.clone(), why: why.clone() })]
+        }
+        Sample::Back { host } if down(host).is_some() => {
+            vec![Event::Host(HostEvent::Back { host: host.clone() })]
+        }
+        Sample::Lost { .. } | Sample::NoSession { .. } | Sample::Back { .. } => Vec::new(),
         Sample::Seen { probe, vantage, outcome, sighting } => {
             vec![Event::Probe(ProbeEvent::Seen {
                 probe: probe.clone(),
@@ -221,6 +228,7 @@ pub fn shortened(input: &Input, why: &Untrusted) -> Option<Input> {
             Sample::Greeted { .. }
             | Sample::Timer { .. }
             | Sample::Lost { .. }
+            | Sample::NoSession { .. }
             | Sample::Back { .. }
             | Sample::Packet(_)
             | Sample::Log(_)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Failure;
+use super::{Failure, FailureKind};
 use crate::core::state::{Reach, Reached, State};
 use crate::facts::Domain;
 use crate::types::{Epoch, HostName, Seq, Time, Untrusted};
@@ -64,6 +64,13 @@ pub enum HostEvent {
         /// How it was noticed.
         why: Untrusted,
     },
+    /// It is lost, and something answers there all the same: it refuses the connection, say.
+    NoSession {
+        /// Which host.
+        host: HostName,
+        /// How it was noticed.
+        why: Untrusted,
+    },
     /// The connection is back.
     Back {
         /// Which host.
@@ -81,6 +88,7 @@ impl HostEvent {
             | Self::ReadEnded { host, .. }
             | Self::Cut { host, .. }
             | Self::Lost { host, .. }
+            | Self::NoSession { host, .. }
             | Self::Back { host } => host,
         }
     }
@@ -117,10 +125,8 @@ impl HostEvent {
                 }
             }
             Self::Cut { .. } => host.planned = true,
-            Self::Lost { why, .. } => {
-                let why = Failure { kind: super::FailureKind::Unreachable, what: why.clone() };
-                host.reach = Reach::Down { since: at, why };
-            }
+            Self::Lost { why, .. } => host.reach.lost(FailureKind::Unreachable, why, at),
+            Self::NoSession { why, .. } => host.reach.lost(FailureKind::NoSession, why, at),
             Self::Back { .. } => host.reach.answers(at),
         }
         // Until then nothing that is seen from here could be told from a network that is gone.

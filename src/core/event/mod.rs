@@ -131,8 +131,11 @@ pub struct Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureKind {
-    /// It can't be reached now; trying again may help.
+    /// It can't be reached now, and nothing of it answers; trying again may help.
     Unreachable,
+    /// No session, and that says nothing of whether it lives: it refuses or ends the connection, its name has no
+    /// address, what the way goes through does not work; trying again may help.
+    NoSession,
     /// Its host key is unknown, changed or revoked: a hard stop.
     HostKey,
     /// Login was refused.

@@ -21,9 +21,10 @@ pub struct Flow {
     pub granted: u32,
     /// The caller's own ACK came: the grant reached them.
     pub completed: bool,
-    /// Resets from the host.
+    /// Resets from the host; where there is no connection (UDP), its word that the port is not listened on.
     pub refused: u32,
-    /// Refusals by ICMP from the host (administratively prohibited, port unreachable).
+    /// Refusals by ICMP from the host: administratively prohibited, and where it is not UDP port unreachable,
+    /// which firewalls alone say there.
     pub prohibited: u32,
     /// Resets from the caller.
     pub dropped_by_caller: u32,

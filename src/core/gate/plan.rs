@@ -16,6 +16,7 @@ pub(super) fn judge(state: &State, batch: &Batch) -> Finding {
                 FailureKind::Login => "refuses the login",
                 FailureKind::NotEnrolled => "is not enrolled",
                 FailureKind::Unreachable
+                | FailureKind::NoSession
                 | FailureKind::Refused
                 | FailureKind::Busy
                 | FailureKind::Malformed

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::State;
-use crate::core::event::{Failure, HelperState};
+use crate::core::event::{Failure, FailureKind, HelperState};
 use crate::facts::Facts;
 use crate::plan::Plan;
-use crate::types::{HostName, PackageName, Seq, Time};
+use crate::types::{HostName, PackageName, Seq, Time, Untrusted};
 
 /// One host.
 #[derive(Debug, Clone, PartialEq)]
@@ -135,6 +135,15 @@ impl State {
 }
 
 impl Reach {
+    /// It is down, for how long as it was already.
+    pub(in crate::core) fn lost(&mut self, kind: FailureKind, why: &Untrusted, at: Time) {
+        let since = match self {
+            Self::Down { since, .. } => *since,
+            Self::Unknown | Self::Up { .. } => at,
+        };
+        *self = Self::Down { since, why: Failure { kind, what: why.clone() } };
+    }
+
     /// It answers; since when, where it did so before.
     pub(in crate::core) fn answers(&mut self, at: Time) {
         match self {

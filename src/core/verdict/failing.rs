@@ -31,15 +31,26 @@ pub(super) fn judge(seen: &Seen<'_>, kind: FailKind) -> Found {
         FailKind::Database => {
             Found::new(Verdict::DatabaseDown, "the database refuses the login, or is not there")
         }
-        FailKind::Other => Found::unknown("it fails, and how can't be told"),
+        FailKind::Other => match seen.own() {
+            Look::Fail { why, .. } => {
+                Found::unknown(format!("it fails, and what that means is not known: {}", why.shown()))
+            }
+            Look::Nothing
+            | Look::Stale(_)
+            | Look::Broken(_)
+            | Look::Ok { .. }
+            | Look::Mending
+            | Look::Shaky { .. } => Found::unknown("it fails, and how can't be told"),
+        },
     }
 }
 
 /// Nothing of a whole host answers.
 fn host(seen: &Seen<'_>, kind: FailKind) -> Option<Found> {
     let (_, ssh, _) = seen.ssh_down()?;
-    // A key that is not known, or a login that is refused, is an answer.
-    if !matches!(ssh, FailureKind::Unreachable | FailureKind::TimedOut) {
+    // A connection that is refused, a key that is not known, a login that is refused are answers; and a host
+    // that sees packets and tells of them lives.
+    if !matches!(ssh, FailureKind::Unreachable | FailureKind::TimedOut) || sees(seen) {
         return None;
     }
     let host = seen.host();
@@ -99,6 +110,15 @@ fn host(seen: &Seen<'_>, kind: FailKind) -> Option<Found> {
     }
 }
 
+/// Whether the host tells of packets that came in since it fails.
+fn sees(seen: &Seen<'_>) -> bool {
+    match seen.packets() {
+        Packets::Own(flow) => arrived(flow) || left(flow),
+        Packets::Passing(tally) => tally.is_some_and(|tally| tally.came > 0),
+        Packets::Unseen(_) => false,
+    }
+}
+
 /// A database that is asked on its own host: what keeps it from answering is the database.
 fn database(seen: &Seen<'_>, kind: FailKind) -> Option<Found> {
     let ProbeTarget::Postgres { .. } = &seen.probe.probe.target else { return None };
@@ -135,7 +155,7 @@ fn silent(seen: &Seen<'_>) -> Found {
         Packets::Passing(Some(_)) => {
             Found::unknown(format!("packets come and go on {host}; its own could not be told apart"))
         }
-        Packets::Unseen(_) if seen.inside().failed() == Some(FailKind::Refused) => listening(seen),
+        Packets::Unseen(_) if seen.inside().failed() == Some(FailKind::Refused) => listening(seen, false),
         Packets::Unseen(_) if seen.judged_inside() => {
             Found::unknown("nothing answers, on the host itself; why is not known")
         }
@@ -227,21 +247,26 @@ fn refused(seen: &Seen<'_>) -> Found {
         Packets::Own(flow) if flow.refused == 0 => {
             Found::unknown(format!("something refuses it that is not {host}: it sends no refusal"))
         }
-        Packets::Own(_) | Packets::Passing(_) | Packets::Unseen(_) => listening(seen),
+        Packets::Own(_) => listening(seen, true),
+        Packets::Passing(_) | Packets::Unseen(_) => listening(seen, false),
     }
 }
 
-/// It is refused: by whoever would listen, or by a firewall.
-fn listening(seen: &Seen<'_>) -> Found {
+/// It is refused: by whoever would listen, or by a firewall. `here`: the refusal was seen to leave the host;
+/// otherwise whoever else has the address may send it.
+fn listening(seen: &Seen<'_>, here: bool) -> Found {
     let host = seen.host();
     let (inside, listens) = (seen.inside(), seen.listens());
     let near = if seen.judged_inside() { seen.own() } else { inside };
     if inside.is_ok() || (listens == Some(Listens::There) && near.failed() != Some(FailKind::Refused)) {
         let gist = match inside.is_ok() {
-            true => "it is refused from outside, and answers inside: a firewall refuses it",
-            false => "it is refused, although somebody listens there: a firewall refuses it",
+            true => "it is refused from outside, and answers inside",
+            false => "it is refused, although somebody listens there",
         };
-        return Found::new(Verdict::RejectedByFirewall, gist);
+        return match here {
+            true => Found::new(Verdict::RejectedByFirewall, format!("{gist}: a firewall refuses it")),
+            false => Found::unknown(format!("{gist}; whether {host} refuses it was not seen")),
+        };
     }
     let told = listens.is_some_and(|listens| listens != Listens::There);
     if near.failed() != Some(FailKind::Refused) && !told {
@@ -294,17 +319,31 @@ fn silence(seen: &Seen<'_>) -> Found {
         Packets::Passing(_) | Packets::Unseen(_) => None,
     };
     match flow {
-        Some(flow) if flow.data_out > 0 && flow.again_out > 0 => Found::new(
+        // One packet that is sent again is no more than a lost one.
+        Some(flow) if flow.data_out > 0 && flow.again_out > 1 => Found::new(
             Verdict::ReplyLost,
             "it connects, and the answer leaves again and again without coming through",
         ),
-        Some(flow) if flow.data_in > 0 && flow.data_out == 0 && seen.inside().is_ok() => Found::new(
-            Verdict::DroppedOnHost,
-            "it connects and what is asked arrives, inside answers, and no answer leaves",
-        ),
-        Some(flow) if flow.data_in > 0 && flow.data_out == 0 => {
-            hung("it connects and what is asked arrives, then silence: the service hangs")
-        }
+        Some(flow) if flow.data_in > 0 && flow.data_out == 0 => match seen.inside() {
+            // The answer was there in time: something on the host keeps it from leaving.
+            Look::Ok { took } if took.as_ms().saturating_mul(2) <= seen.probe.probe.timeout.as_ms() => {
+                Found::new(
+                    Verdict::DroppedOnHost,
+                    "it connects and what is asked arrives, inside answers, and no answer leaves",
+                )
+            }
+            Look::Ok { took } => hung(&format!(
+                "it connects and what is asked arrives, then silence; inside it takes {took}: the service hangs"
+            )),
+            Look::Nothing
+            | Look::Stale(_)
+            | Look::Broken(_)
+            | Look::Mending
+            | Look::Shaky { .. }
+            | Look::Fail { .. } => {
+                hung("it connects and what is asked arrives, then silence: the service hangs")
+            }
+        },
         Some(flow) if flow.completed && flow.data_in == 0 => {
             Found::unknown("it connects, and what is asked then does not arrive on the host")
         }

@@ -200,11 +200,13 @@ pub fn judge(state: &State, id: &ProbeId, now: Time) -> Judgement {
     Judgement { verdict, said, heading, gist, evidence: seen.evidence(), next }
 }
 
-/// What the host's wire saw of a probe's own newest attempt, where that is known and not of before it failed.
+/// What the host's wire saw of a probe's newest attempt, where that is known and not of before it failed; where
+/// it was found by address and time alone it says so, and no verdict stands on it.
 pub fn packets<'s>(state: &'s State, id: &'s ProbeId, now: Time) -> Option<&'s Flow> {
-    match Seen::of(state, id, now)?.packets() {
+    let seen = Seen::of(state, id, now)?;
+    match seen.packets() {
         Packets::Own(flow) => Some(flow),
-        Packets::Passing(_) | Packets::Unseen(_) => None,
+        Packets::Passing(_) | Packets::Unseen(_) => seen.newest_flow().filter(|flow| flow.by_time),
     }
 }
 

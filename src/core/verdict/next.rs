@@ -3,6 +3,7 @@
 
 use super::Verdict;
 use super::seen::Seen;
+use crate::facts::Protocol;
 use crate::plan::ProbeTarget;
 use crate::types::HostName;
 
@@ -10,6 +11,13 @@ use crate::types::HostName;
 pub(super) fn of(seen: &Seen<'_>, verdict: Verdict) -> Option<String> {
     let port = seen.port();
     let sockets = |words: &str| port.map(|port| format!("ss {words} 'sport = :{port}'"));
+    let listening = |words: &str| {
+        let protocol = match seen.protocol() {
+            Protocol::Tcp => "t",
+            Protocol::Udp => "u",
+        };
+        sockets(&format!("-l{protocol}n{words}"))
+    };
     match verdict {
         Verdict::Reachable => None,
         Verdict::NotArriving | Verdict::HostDown => Some(format!("tracepath -n {}", seen.address()?)),
@@ -34,11 +42,11 @@ pub(super) fn of(seen: &Seen<'_>, verdict: Verdict) -> Option<String> {
                 (_, _) => Some("ip route show table all".to_owned()),
             }
         }
-        Verdict::NotListening => sockets("-ltn"),
+        Verdict::NotListening => listening(""),
         Verdict::ServiceDown => {
             Some(failed_unit(seen).unwrap_or_else(|| "systemctl --failed --no-pager".to_owned()))
         }
-        Verdict::ServiceHung => sockets("-ltnp"),
+        Verdict::ServiceHung => listening("p"),
         Verdict::ServiceError => Some("journalctl -p warning --since -5min --no-pager".to_owned()),
         Verdict::WrongCertificate | Verdict::TlsRefused => {
             let name = name(seen).map_or_else(String::new, |name| format!(" -servername {name}"));

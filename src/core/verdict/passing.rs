@@ -1,10 +1,11 @@
 //! What passes, and is not as it was before the window's first change: much slower, another certificate,
 //! another status.
 
-use super::seen::{Packets, Seen};
-use super::{Found, Verdict};
+use super::seen::{Look, Packets, Seen, look};
+use super::{Found, Verdict, place};
 use crate::core::event::{ProbeOutcome, Vantage};
 use crate::core::state::Series;
+use crate::plan::VantageKind;
 use crate::types::Span;
 
 /// Slow is more than so many times the normal ...
@@ -17,9 +18,12 @@ const NEWEST: usize = 3;
 pub(super) fn judge(seen: &Seen<'_>) -> Found {
     let slow = slow(&seen.probe.own) == Some(true);
     if !slow {
-        return match differences(seen).first() {
-            None => Found::new(Verdict::Reachable, "it answers as it should"),
-            Some(difference) => Found::new(Verdict::Reachable, format!("it answers; {difference}")),
+        return match (failing_elsewhere(seen), differences(seen).first()) {
+            (Some(places), _) => {
+                Found::new(Verdict::Reachable, format!("it answers here; it fails from {places}"))
+            }
+            (None, None) => Found::new(Verdict::Reachable, "it answers as it should"),
+            (None, Some(difference)) => Found::new(Verdict::Reachable, format!("it answers; {difference}")),
         };
     }
     let inside = seen.probe.from(&Vantage::Inside).filter(|_| seen.inside().is_ok());
@@ -45,6 +49,17 @@ pub(super) fn judge(seen: &Seen<'_>) -> Found {
             "it answers much later than before; whether the service or the way there is not known",
         ),
     }
+}
+
+/// Other places outside from which it fails: they explain and don't judge, and what they see is said.
+fn failing_elsewhere(seen: &Seen<'_>) -> Option<String> {
+    let others = seen.probe.others.iter().filter(|(vantage, _)| vantage.kind() == VantageKind::Outside);
+    let fails = others.filter(|(_, series)| {
+        let look = look(series, &seen.probe.probe, seen.now);
+        matches!(look, Look::Fail { .. })
+    });
+    let places: Vec<String> = fails.map(|(vantage, _)| place(vantage)).collect();
+    (!places.is_empty()).then(|| places.join(", "))
 }
 
 /// Whether what was asked is answered as late inside as it is outside, from the request on: what a look costs the

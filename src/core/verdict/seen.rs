@@ -180,6 +180,19 @@ impl<'a> Seen<'a> {
         }
     }
 
+    /// By what it is asked.
+    pub(super) fn protocol(&self) -> Protocol {
+        match &self.probe.probe.target {
+            ProbeTarget::Dns { .. } => Protocol::Udp,
+            ProbeTarget::Ping
+            | ProbeTarget::Tcp { .. }
+            | ProbeTarget::Tls { .. }
+            | ProbeTarget::Http { .. }
+            | ProbeTarget::Postgres { .. }
+            | ProbeTarget::Exec { .. } => Protocol::Tcp,
+        }
+    }
+
     /// The address that it is made to: the customer's own or, without one, where the newest attempt went.
     pub(super) fn address(&self) -> Option<IpAddr> {
         let went = || Some(self.probe.own.sighting.as_ref()?.peer?.ip());
@@ -221,19 +234,19 @@ impl<'a> Seen<'a> {
         if self.judged_inside() {
             return Packets::Unseen("it is made on the host itself".to_owned());
         }
-        let since = self.since();
         let host = self.host();
         let capture = self.state.captures.get(host);
-        // Whatever says that something was not there can be one of those.
-        let lossy = capture.and_then(|capture| capture.lossy).filter(|at| self.is_young(*at));
-        if lossy.is_some_and(|at| since.is_none_or(|since| at >= since)) {
-            return Packets::Unseen(format!("the kernel of {host} dropped some before they were seen"));
+        if let Some(why) = self.lossy() {
+            return Packets::Unseen(why);
         }
-        if let Some((at, flow)) = &self.probe.own.flow
-            && self.is_young(*at)
-            && since.is_none_or(|since| *at >= since)
-        {
-            return Packets::Own(flow);
+        match self.newest_flow() {
+            // A load balancer, or an address that is translated: under that address nothing ever comes.
+            Some(flow) if *flow == Flow::default() && !self.is_carried() => {
+                return Packets::Unseen(self.not_carried());
+            }
+            Some(flow) if !flow.by_time => return Packets::Own(flow),
+            // Somebody else's, for all that is known.
+            Some(_) | None => {}
         }
         let Some(capture) = capture else {
             return Packets::Unseen(format!("nothing captures on {host}"));
@@ -257,10 +270,41 @@ impl<'a> Seen<'a> {
                 Some(tally) if tally.came > 0 && tally.left > 0 => Packets::Passing(Some(tally)),
                 tally => match self.why_not_whole(capture) {
                     Some(why) => Packets::Unseen(why),
+                    None if tally.is_none() && !self.is_carried() => Packets::Unseen(self.not_carried()),
                     None => Packets::Passing(tally),
                 },
             },
         }
+    }
+
+    /// Why what was not seen may have been there: the kernel dropped some.
+    fn lossy(&self) -> Option<String> {
+        let since = self.since();
+        let lossy = self.state.captures.get(self.host())?.lossy.filter(|at| self.is_young(*at))?;
+        since
+            .is_none_or(|since| lossy >= since)
+            .then(|| format!("the kernel of {} dropped some before they were seen", self.host()))
+    }
+
+    /// What the capture took for the newest attempt's packets, where that is not old; found by address and time
+    /// alone it may be somebody else's.
+    pub(super) fn newest_flow(&self) -> Option<&'a Flow> {
+        let (at, flow) = self.probe.own.flow.as_ref()?;
+        let is_new = self.is_young(*at) && self.since().is_none_or(|since| *at >= since);
+        is_new.then_some(flow.as_ref())
+    }
+
+    /// Whether its address is known to be used on the host's wire: the capture has seen something of it, or the
+    /// host has it. Otherwise that nothing comes says nothing: it may come under another address.
+    fn is_carried(&self) -> bool {
+        let Some(address) = self.address() else { return false };
+        let capture = self.state.captures.get(self.host());
+        capture.is_some_and(|capture| capture.tallies.contains_key(&address))
+            || self.on_host().is_some_and(|(on, _)| on)
+    }
+
+    fn not_carried(&self) -> String {
+        format!("its own packets were never found on {}", self.host())
     }
 
     /// Why a capture does not yet tell what has not come: a whole attempt since it fails has to lie within what
@@ -300,11 +344,12 @@ impl<'a> Seen<'a> {
             return None;
         }
         let (port, address) = (self.port()?, self.address()?);
-        let at_port = |listener: &&Listener| listener.protocol == Protocol::Tcp && listener.at.port() == port;
+        let protocol = self.protocol();
+        let at_port = |listener: &&Listener| listener.protocol == protocol && listener.at.port() == port;
         let here = |listener: &Listener| {
             let ip = listener.at.ip();
-            // A socket on `::` takes IPv4 too, unless it says otherwise, which the facts don't tell.
-            ip == address || (ip.is_unspecified() && (ip.is_ipv6() || address.is_ipv4()))
+            let family = ip.is_ipv6() == address.is_ipv6() || (ip.is_ipv6() && !listener.v6_only);
+            ip == address || (ip.is_unspecified() && family)
         };
         let all: Vec<&Listener> = read.known()?.iter().filter(at_port).collect();
         Some(match all.iter().any(|listener| here(listener)) {

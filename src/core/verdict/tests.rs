@@ -1,5 +1,6 @@
 //! Verdicts on what is put together here; the rows for each fault and the properties are files of their own.
 
+mod evidence;
 mod faults;
 mod properties;
 
@@ -170,6 +171,10 @@ impl Lab {
             );
         }
         let address = ADDRESS.parse().expect("an address");
+        // While all was well something passed by.
+        let tallies = vec![Tally { address, arp_asked: 0, arp_answered: 0, came: 9, left: 9 }];
+        PacketEvent::Tallied { host: host.clone(), over: Span::secs(5), tallies, dropped: 0, whole: None }
+            .apply(&mut self.state, 1, at(-290));
         let tally = tally.map(|(arp_asked, arp_answered, came, left)| Tally {
             address,
             arp_asked,
@@ -197,10 +202,15 @@ impl Lab {
         };
         let addresses = if there { vec![address] } else { Vec::new() };
         let network = Fact::Known(Network { addresses, routes: Vec::new() });
-        let listener = |at: &&str| Listener {
-            protocol: Protocol::Tcp,
-            at: at.parse().expect("a socket"),
-            program: None,
+        // "udp 0.0.0.0:53", and as ss writes it "[::]:443" for IPv6 alone and "*:443" for both.
+        let listener = |text: &&str| {
+            let (protocol, at) = match text.strip_prefix("udp ") {
+                Some(at) => (Protocol::Udp, at),
+                None => (Protocol::Tcp, *text),
+            };
+            let v6_only = at.starts_with("[::]");
+            let at = at.replace('*', "[::]").parse().expect("a socket");
+            Listener { protocol, at, program: None, v6_only }
         };
         let listeners = Fact::Known(listens.iter().map(listener).collect());
         let host = self.host("web1");
@@ -210,8 +220,19 @@ impl Lab {
     }
 
     fn ssh_down(&mut self, host: &str) -> &mut Self {
-        let why = Failure::new(FailureKind::Unreachable, "no answer in 15s");
-        self.host(host).reach = Reach::Down { since: at(5), why };
+        self.ssh_fails(host, FailureKind::Unreachable, "no answer in 15s")
+    }
+
+    fn ssh_fails(&mut self, host: &str, kind: FailureKind, what: &str) -> &mut Self {
+        self.host(host).reach = Reach::Down { since: at(5), why: Failure::new(kind, what) };
+        self
+    }
+
+    /// Under globex's address nothing was ever seen on the host's wire.
+    fn never_seen(&mut self) -> &mut Self {
+        for capture in self.state.captures.values_mut() {
+            capture.tallies.clear();
+        }
         self
     }
 

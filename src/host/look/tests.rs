@@ -92,8 +92,9 @@ fn lines_are_read_as_what_was_seen() {
         "0 ok 12 local=192.0.2.9:40001 connected=1 secured=5 answered=11 status=200 certificate=AAEC\t200; fine",
         "1 fail tls-refused 3 connected=1\tTLS refused: alert handshake failure",
         "2 broken 0\tnot looked at: no ping here",
+        "3 part 4 connected=1\topen; login not looked at: no psql here",
     ];
-    let looked = Looked::parse(&section(&lines), 3).expect("reads");
+    let looked = Looked::parse(&section(&lines), 4).expect("reads");
     assert_eq!(looked[0].outcome, ProbeOutcome::Ok { took: Span::ms(12), said: "200; fine".into() });
     assert_eq!(looked[0].local, "192.0.2.9:40001".parse().ok());
     assert_eq!((looked[0].status, looked[0].certificate.as_deref()), (Some(200), Some(&[0, 1, 2][..])));
@@ -103,6 +104,9 @@ fn lines_are_read_as_what_was_seen() {
     let refused = ProbeOutcome::fail(FailKind::TlsRefused, "TLS refused: alert handshake failure");
     assert_eq!(looked[1].outcome, refused);
     assert_eq!(looked[2].outcome, ProbeOutcome::broken("not looked at: no ping here"));
+    let said = "open; login not looked at: no psql here".into();
+    assert_eq!(looked[3].outcome, ProbeOutcome::Ok { took: Span::ms(4), said });
+    assert_eq!(looked.iter().map(|looked| looked.whole).collect::<Vec<_>>(), [true, true, true, false]);
 }
 
 #[test]

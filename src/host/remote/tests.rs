@@ -12,6 +12,8 @@ struct Told {
     /// Why they can't be asked.
     not: Mutex<Option<Unasked>>,
     takes: Duration,
+    /// They look at a part alone.
+    in_part: bool,
 }
 
 impl Places for Arc<Told> {
@@ -24,6 +26,7 @@ impl Places for Arc<Told> {
         let outcome = ProbeOutcome::Ok { took: Span::ms(1), said: "open".into() };
         let looked = Looked {
             outcome,
+            whole: !self.in_part,
             local: "192.0.2.9:4001".parse().ok(),
             phases: Phases::default(),
             status: None,
@@ -143,7 +146,10 @@ async fn oldest(takes: Duration, outcome: ProbeOutcome, every: Span, calm: u16) 
             self.now.lock().unwrap().0 -= 1;
             let outcome = self.outcome.clone();
             let phases = Phases::default();
-            Ok(vec![Looked { outcome, local: None, phases, status: None, certificate: None }; looks.len()])
+            Ok(vec![
+                Looked { outcome, whole: true, local: None, phases, status: None, certificate: None };
+                looks.len()
+            ])
         }
     }
     let places = Slow { takes, outcome, now: Mutex::default() };
@@ -222,9 +228,61 @@ async fn a_text_that_the_plan_wants_in_a_body_is_not_said_to_be_there() {
     let places = Arc::new(Told::default());
     let mut page = task(0, Vantage::Inside, VantageKind::Inside, Span::secs(2));
     page.probe.body = Some("welcome".to_owned());
-    let (_, seen) = after(1, vec![page], &places, &Board::default()).await;
-    let said = "open; its body not looked at".into();
-    assert_eq!(seen[0].1.outcome, ProbeOutcome::Ok { took: Span::ms(1), said });
+    let mut explains = page.clone();
+    explains.probe.from = VantageKind::Outside;
+    let (_, seen) = after(1, vec![page, explains], &places, &Board::default()).await;
+    let said = "open; its body not looked at";
+    let outcomes: Vec<_> = seen.iter().map(|(_, attempt)| attempt.outcome.clone()).collect();
+    let ok = ProbeOutcome::Ok { took: Span::ms(1), said: said.into() };
+    // What only explains is told as far as it goes; what is judged is not passed by a part.
+    assert_eq!(outcomes.len(), 2);
+    assert!(outcomes.contains(&ok) && outcomes.contains(&ProbeOutcome::broken(said)), "{outcomes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_of_what_is_judged_is_no_pass() {
+    let places = Arc::new(Told { in_part: true, ..Told::default() });
+    let outcome = |mut seen: Vec<(Vantage, Attempt)>| seen.remove(0).1.outcome;
+    let judged = task(0, Vantage::Inside, VantageKind::Inside, Span::secs(2));
+    let (_, seen) = after(1, vec![judged], &places, &Board::default()).await;
+    assert_eq!(outcome(seen), ProbeOutcome::broken("open"));
+    let explains = task(0, Vantage::Inside, VantageKind::Outside, Span::secs(2));
+    let (_, seen) = after(1, vec![explains], &places, &Board::default()).await;
+    assert_eq!(outcome(seen), ProbeOutcome::Ok { took: Span::ms(1), said: "open".into() });
+}
+
+/// A command that hangs for half a minute makes nothing else of its host stale.
+#[tokio::test(start_paused = true)]
+async fn what_may_take_long_is_asked_by_itself() {
+    let places = Arc::new(Slow);
+    let seen = Mutex::new(Vec::new());
+    let mut slow = task(0, Vantage::Inside, VantageKind::Inside, Span::secs(2));
+    slow.probe.timeout = Span::secs(30);
+    let tasks = vec![slow, task(1, Vantage::Inside, VantageKind::Inside, Span::secs(2))];
+    let board = Board::default();
+    let watching = watch(tasks, &places, &board, async |subject, _, _| {
+        if let Subject::Customer(ProbeId { index, .. }) = subject {
+            seen.lock().unwrap().push(index);
+        }
+    });
+    let _ended_or_not = tokio::time::timeout(Duration::from_secs(29), watching).await;
+    let seen = seen.into_inner().unwrap();
+    assert_eq!((seen.contains(&0), seen.len() > 12), (false, true), "{seen:?}");
+}
+
+/// A place whose answer takes as long as the slowest may.
+struct Slow;
+
+impl Places for Arc<Slow> {
+    async fn ask(&self, _: &HostName, looks: Vec<Look>) -> Result<Vec<Looked>, Unasked> {
+        let longest = looks.iter().map(Look::timeout).max().unwrap();
+        tokio::time::sleep(if longest > Span::secs(3) { longest.into() } else { Duration::from_millis(9) })
+            .await;
+        let outcome = ProbeOutcome::Ok { took: Span::ms(1), said: "open".into() };
+        let phases = Phases::default();
+        let looked = Looked { outcome, whole: true, local: None, phases, status: None, certificate: None };
+        Ok(vec![looked; looks.len()])
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -196,10 +196,21 @@ fn jump<'a>(
                 Some(_) => hop.proxy = Proxy::Direct,
                 None => via = jump(host, &hop, settings, depth + 1).await?,
             }
-            via = through(host, &hop, via, settings, Until::Login).await?.map(Arc::new);
+            let hop = through(host, &hop, via, settings, Until::Login).await.map_err(on_the_way)?;
+            via = hop.map(Arc::new);
         }
         Ok(via)
     })
+}
+
+/// A jump host that is silent says nothing of the host behind it.
+fn on_the_way(error: HostError) -> HostError {
+    match error {
+        HostError::Unreachable { address, detail, .. } => {
+            HostError::Unreachable { address, reach: Reach::Jump, detail }
+        }
+        error => error,
+    }
 }
 
 /// Takes turns at the address until the login has succeeded, failed, or been dropped too often.

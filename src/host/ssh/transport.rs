@@ -95,14 +95,14 @@ async fn through(
         }),
         Ok(Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::AdministrativelyProhibited))) => {
             Err(failed(
-                Reach::Other,
+                Reach::Jump,
                 format!("the jump host {jump} does not forward (AllowTcpForwarding, PermitOpen)"),
             ))
         }
         Ok(Err(russh::Error::ChannelOpenFailure(_))) => {
             Err(failed(Reach::Refused, format!("the jump host {jump} could not connect to it")))
         }
-        Ok(Err(_)) => Err(failed(Reach::Other, format!("the connection to the jump host {jump} was lost"))),
+        Ok(Err(_)) => Err(failed(Reach::Jump, format!("the connection to the jump host {jump} was lost"))),
         Err(_) => {
             Err(failed(Reach::TimedOut, format!("no answer through the jump host {jump} within {timeout}")))
         }
