@@ -18,6 +18,10 @@ fn sealed(seed: u64, auto: AutoRollback, countdown: Span) -> Sim {
         from: VantageKind::Outside,
         fails: Limit { fails: 3, of: 5 },
     }];
+    // The host that is next has customers as well.
+    let mut of_db1 = plan.customers[0].clone();
+    (of_db1.name, of_db1.host) = ("customer-of-db1".parse().expect("a name"), name("db1"));
+    plan.customers.push(of_db1);
     (plan.policy.auto_rollback, plan.policy.countdown) = (auto, countdown);
     (plan.policy.bake, plan.policy.confirm_within) = (Span::mins(30), Span::mins(30));
     sim.conductor = Some(Conductor::new(MemoryLog::new(), State::default(), "first".into(), 1));
@@ -36,7 +40,7 @@ pub(super) fn story(seed: u64) -> Sim {
     sim
 }
 
-fn pass(sim: &mut Sim) {
+pub(super) fn pass(sim: &mut Sim) {
     sim.now = sim.now + Span::secs(2);
     sim.watch();
     sim.miss();

@@ -319,17 +319,17 @@ impl Sim {
     fn run(&mut self) {
         // One that is watched is longer: until a line is met, and its countdown is over.
         for _ in 0..STEPS * if self.watched { 3 } else { 1 } {
+            let open = self.fold.in_order().any(|batch| batch.phase.unconfirmed());
+            if self.watched && open && !self.dice.once_in(6) {
+                line::pass(self);
+                continue;
+            }
             match self.dice.below(12) {
                 0 | 1 => self.operator(),
                 2 if self.dice.once_in(3) => self.fault(),
                 3..=6 => self.deliver(),
                 7 | 8 => self.see(),
-                _ => {
-                    self.pass_time();
-                    if self.watched {
-                        self.see();
-                    }
-                }
+                _ => self.pass_time(),
             }
         }
     }
