@@ -437,15 +437,19 @@ async fn a_jump_host_leads_on_and_its_own_key_is_checked() {
     link.close().await;
 
     let closed = jump.port;
-    let refused = behind.link(&extra.replace(&format!("Port {closed}"), &format!("Port {}", behind.port)));
+    let other = extra.replace(&format!("Port {closed}"), &format!("Port {}", behind.port));
     // The wrong key on the way is as hard a stop as at its end.
-    let error = refused.connect().await.expect_err("another host's key");
+    let error = behind.link(&other).connect().await.expect_err("another host's key");
     assert!(matches!(error, HostError::UnknownKey { .. }), "{error}");
 
     behind.kill();
-    let dead = link.connect().await.expect_err("nothing is behind");
+    // A link reads the configuration as it is written last.
+    let dead = behind.link(&extra).connect().await.expect_err("nothing is behind");
     assert!(matches!(dead, HostError::Unreachable { reach: Reach::Refused, .. }), "{dead}");
     assert!(!dead.is_final());
+    let no_way = behind.link(&other).connect().await.expect_err("no jump host");
+    assert!(matches!(no_way, HostError::Unreachable { reach: Reach::Jump, .. }), "{no_way}");
+    assert!(!no_way.is_final());
 
     let loops = behind.link("  ProxyJump target");
     let error = loops.connect().await.expect_err("a loop");
