@@ -2,7 +2,7 @@
 # The probes of the plan as this host sees them: each attempt is one word, made once, answered in one line.
 # As whoever calls, who need not be root; what is missing here (openssl, psql, ping) is said. perl-base, which
 # every Debian has, is all that it stands on. The words of an attempt, joined by +:
-#   ping+MS+ADDRESS  tcp+MS+ADDRESS+PORT  tls+MS+ADDRESS+PORT+NAME  dns+MS+ADDRESS+NAME
+#   ping+MS+ADDRESS  tcp+MS+ADDRESS+PORT  tls+MS+ADDRESS+PORT+[=]NAME  dns+MS+ADDRESS+NAME
 #   http+MS+ADDRESS+PORT+HOST+PATH  https+...  postgres+MS+ADDRESS+DATABASE  exec+MS+WORD+WORD...
 # MS is its timeout, PATH and WORD are base64url, - stands for what is not there.
 
@@ -310,10 +310,12 @@ sub tls {
     # The handshake has a connection and a port of its own, and nobody tells which.
     delete $known{local};
     my $at = ($address =~ /:/ ? "[$address]" : $address) . ":$port";
-    return tls_by_curl($at, $name, $request) unless has('openssl');
+    # A name that is on the certificate, and is not asked for.
+    my $unasked = $name =~ s/^=//;
+    return tls_by_curl($at, $unasked ? '-' : $name, $request) unless has('openssl');
     my $is_address = $name =~ /:/ || defined inet_pton(AF_INET, $name);
     my @words = ('openssl', 's_client', '-connect', $at);
-    push @words, $name eq '-' || $is_address ? '-noservername' : ('-servername', $name);
+    push @words, $name eq '-' || $unasked || $is_address ? '-noservername' : ('-servername', $name);
     push @words, $is_address ? '-verify_ip' : '-verify_hostname', $name if $name ne '-';
     push @words, '-ign_eof' if defined $request;
     my $enough = sub {
@@ -491,7 +493,7 @@ sub is_word { my ($text) = @_; return defined $text && $text =~ /\A[^\x00-\x20\x
 my %kinds = (
     ping => [\&ping, 1, sub { is_address($_[0]) }],
     tcp => [\&tcp, 2, sub { is_address($_[0]) && is_port($_[1]) }],
-    tls => [\&tls, 3, sub { is_address($_[0]) && is_port($_[1]) && ($_[2] eq '-' || is_name($_[2])) }],
+    tls => [\&tls, 3, sub { is_address($_[0]) && is_port($_[1]) && ($_[2] eq '-' || is_name($_[2] =~ s/\A=//r)) }],
     dns => [\&dns, 2, sub { is_address($_[0]) && is_name($_[1]) }],
     postgres => [\&postgres, 2, sub { ($_[0] eq '-' || is_address($_[0])) && $_[1] =~ /\A[A-Za-z0-9_.][A-Za-z0-9_.-]{0,62}\z/ }],
     exec => [\&command, -1, sub { !(grep { !is_word($_) } @_) && $_[0] !~ /\A-|=/ }],

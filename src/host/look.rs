@@ -67,8 +67,9 @@ impl Look {
         let word = match target {
             ProbeTarget::Ping => format!("ping+{ms}+{at}"),
             ProbeTarget::Tcp { port } => format!("tcp+{ms}+{at}+{port}"),
-            ProbeTarget::Tls { port, name } => {
-                format!("tls+{ms}+{at}+{port}+{}", name.as_deref().unwrap_or("-"))
+            ProbeTarget::Tls { port, name, unasked } => {
+                let unasked = if *unasked { "=" } else { "" };
+                format!("tls+{ms}+{at}+{port}+{unasked}{}", name.as_deref().unwrap_or("-"))
             }
             ProbeTarget::Http { tls, host, port, path } => {
                 let kind = if *tls { "https" } else { "http" };
@@ -130,7 +131,10 @@ impl FromStr for Look {
                 ["ping", _, at] => ("ping".to_owned(), at),
                 ["tcp", _, at, port] => (format!("tcp:{port}"), at),
                 ["tls", _, at, port, "-"] => (format!("tls:{port}"), at),
-                ["tls", _, at, port, name] => (format!("tls:{port}:{name}"), at),
+                ["tls", _, at, port, name] => match name.strip_prefix('=') {
+                    Some(name) => (format!("tls:{port}={name}"), at),
+                    None => (format!("tls:{port}:{name}"), at),
+                },
                 [kind @ ("http" | "https"), _, at, port, host, path] => {
                     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
                     (format!("{kind}://{host}:{port}{}", decoded(path)?), at)

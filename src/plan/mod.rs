@@ -189,6 +189,10 @@ pub enum ProbeTarget {
         /// server shows what it shows to whoever comes by address) and the certificate may be for any name.
         #[serde(default, deserialize_with = "text::shown")]
         name: Option<String>,
+        /// The name must be on the certificate and is not asked for: for customers who have an address each, and whose
+        /// callers send no name (no SNI).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unasked: bool,
     },
     /// An HTTP or HTTPS request, to the customer's address where they have one. Over TLS the certificate must
     /// be for the URL's host, and is judged as with `Tls`.

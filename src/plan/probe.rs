@@ -10,7 +10,7 @@ use super::error::quoted;
 use super::{Limit, ProbeTarget, VantageKind};
 
 /// The forms a probe can have, as messages list them.
-pub const FORMS: &str = "ping, tcp:PORT, tls:PORT, tls:PORT:NAME, http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH, \
+pub const FORMS: &str = "ping, tcp:PORT, tls:PORT, tls:PORT:NAME, tls:PORT=NAME, http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH, \
 dns:NAME, postgres:DATABASE, exec:WORD WORD...";
 
 /// A text that is no probe.
@@ -43,12 +43,15 @@ impl FromStr for ProbeTarget {
         let (kind, rest) = text.split_once(':').ok_or_else(no_form)?;
         match kind {
             "tcp" => Ok(Self::Tcp { port: port(text, rest)? }),
-            "tls" => match rest.split_once(':') {
-                None => Ok(Self::Tls { port: port(text, rest)?, name: None }),
-                Some((number, name)) => {
-                    Ok(Self::Tls { port: port(text, number)?, name: Some(dns_name(text, name)?) })
-                }
-            },
+            "tls" => {
+                let unasked = rest.contains('=');
+                let (number, name) = match rest.split_once([':', '=']) {
+                    None => (rest, None),
+                    Some((number, name)) => (number, Some(name)),
+                };
+                let port = port(text, number)?;
+                Ok(Self::Tls { port, name: name.map(|name| dns_name(text, name)).transpose()?, unasked })
+            }
             "http" | "https" => url(text, kind == "https", rest),
             "dns" => Ok(Self::Dns { name: dns_name(text, rest)? }),
             "postgres" => database(text, rest),
@@ -169,8 +172,10 @@ impl fmt::Display for ProbeTarget {
         match self {
             Self::Ping => f.write_str("ping"),
             Self::Tcp { port } => write!(f, "tcp:{port}"),
-            Self::Tls { port, name: None } => write!(f, "tls:{port}"),
-            Self::Tls { port, name: Some(name) } => write!(f, "tls:{port}:{name}"),
+            Self::Tls { port, name: None, .. } => write!(f, "tls:{port}"),
+            Self::Tls { port, name: Some(name), unasked } => {
+                write!(f, "tls:{port}{}{name}", if *unasked { '=' } else { ':' })
+            }
             Self::Http { tls, host, port, path } => {
                 f.write_str(if *tls { "https://" } else { "http://" })?;
                 if host.contains(':') { write!(f, "[{host}]") } else { f.write_str(host) }?;
@@ -249,11 +254,16 @@ mod tests {
         for (text, target, written) in [
             ("ping", ProbeTarget::Ping, "ping"),
             ("tcp:443", ProbeTarget::Tcp { port: 443 }, "tcp:443"),
-            ("tls:443", ProbeTarget::Tls { port: 443, name: None }, "tls:443"),
+            ("tls:443", ProbeTarget::Tls { port: 443, name: None, unasked: false }, "tls:443"),
             (
                 "tls:8443:www.acme.example",
-                ProbeTarget::Tls { port: 8443, name: Some("www.acme.example".into()) },
+                ProbeTarget::Tls { port: 8443, name: Some("www.acme.example".into()), unasked: false },
                 "tls:8443:www.acme.example",
+            ),
+            (
+                "tls:443=www.acme.example",
+                ProbeTarget::Tls { port: 443, name: Some("www.acme.example".into()), unasked: true },
+                "tls:443=www.acme.example",
             ),
             ("http://acme.example", http(false, "acme.example", 80, "/"), "http://acme.example/"),
             (
@@ -294,6 +304,10 @@ mod tests {
             ("tcp:", "write a number from 1 to 65535"),
             ("tls:443:", "is not a DNS name"),
             ("tls:443:-x", "is not a DNS name"),
+            ("tls:443=", "is not a DNS name"),
+            ("tls:443:a=b", "is not a DNS name"),
+            ("tls:443=a:b", "is not a DNS name"),
+            ("tls:=a", "write a number from 1 to 65535"),
             ("http:/x", "two slashes"),
             ("http:///x", "is not a host"),
             ("http://a b/", "no spaces"),

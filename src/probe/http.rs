@@ -87,7 +87,8 @@ pub(super) async fn attempt(
                     Sighting { local: dialed.local, peer: Some(peer), phases, ..Sighting::default() };
                 let outcome = match (name, trust) {
                     (Some(name), Some(trust)) => {
-                        let ask = tls::Ask { name: Some(name), address, protocols: &[b"http/1.1"] };
+                        let ask =
+                            tls::Ask { name: Some(name), unasked: false, address, protocols: &[b"http/1.1"] };
                         let met = tls::handshake(stream, &ask, &deadline, &mut sighting.phases).await;
                         match met.judge(&ask, &trust, means.now(), &mut sighting.certificate) {
                             Ok(stream) => exchange(stream, request, page, &deadline, &mut sighting).await,

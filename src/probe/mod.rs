@@ -153,8 +153,9 @@ async fn attempt(task: &ProbeTask, timeout: Span, means: &Means) -> Attempt {
     match target {
         ProbeTarget::Ping => icmp::attempt(task.address, means, timeout).await,
         ProbeTarget::Tcp { port } => tcp::attempt(task.address, *port, timeout).await,
-        ProbeTarget::Tls { port, name } => {
-            tls::attempt(task.address, *port, name.as_deref(), means, timeout).await
+        ProbeTarget::Tls { port, name, unasked } => {
+            let wanted = tls::Wanted { name: name.as_deref(), unasked: *unasked };
+            tls::attempt(task.address, *port, wanted, means, timeout).await
         }
         ProbeTarget::Http { tls, host, port, path } => {
             let body = task.probe.body.as_deref();

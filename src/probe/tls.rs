@@ -26,22 +26,31 @@ use crate::types::{Span, Time};
 /// How long a connection that is done with is taken leave of.
 const GOODBYE: Span = Span::ms(100);
 
+/// Whom a certificate has to be for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// The name; `None` takes any.
+    pub(super) name: Option<&'a str>,
+    /// It is not asked for.
+    pub(super) unasked: bool,
+}
+
 /// Makes a handshake with the customer's address and judges the certificate; with a name it must be for that.
 pub(super) async fn attempt(
     address: Option<IpAddr>,
     port: u16,
-    name: Option<&str>,
+    wanted: Wanted<'_>,
     means: &Means,
     timeout: Span,
 ) -> Attempt {
     let Some(address) = address else {
         return Attempt::broken("the customer has no address in the plan");
     };
-    let asked = match name.map(server_name).transpose() {
-        Ok(asked) => asked,
+    let name = match wanted.name.map(server_name).transpose() {
+        Ok(name) => name,
         Err(why) => return Attempt::broken(&why),
     };
-    let ask = Ask { name: asked, address, protocols: &[] };
+    let ask = Ask { name, unasked: wanted.unasked, address, protocols: &[] };
     // Reading the roots is this machine's own time.
     let trust = means.roots.trust().await;
     let deadline = Deadline::of(timeout);
@@ -82,6 +91,8 @@ pub(super) fn server_name(name: &str) -> Result<ServerName<'static>, String> {
 pub(super) struct Ask<'a> {
     /// The name that the certificate must be for; `None` takes any.
     pub(super) name: Option<ServerName<'static>>,
+    /// The name is not sent.
+    pub(super) unasked: bool,
     /// Whom it goes to.
     pub(super) address: IpAddr,
     /// What is offered to be spoken over it.
@@ -147,7 +158,8 @@ pub(super) async fn handshake(
     let result = match config(ask, &recorder) {
         Ok(config) => {
             // An address is never sent as a name, so that whoever asks for none gets what all get.
-            let name = ask.name.clone().unwrap_or_else(|| ServerName::from(ask.address));
+            let name = ask.name.clone().filter(|_| !ask.unasked);
+            let name = name.unwrap_or_else(|| ServerName::from(ask.address));
             match deadline.within(TlsConnector::from(Arc::new(config)).connect(name, stream)).await {
                 Some(Ok(stream)) => {
                     phases.secured = Some(deadline.gone());

@@ -16,7 +16,11 @@ fn target() -> Any<plan::ProbeTarget> {
     prop_oneof![
         Just(T::Ping),
         any::<u16>().prop_map(|port| T::Tcp { port }),
-        (any::<u16>(), of(line())).prop_map(|(port, name)| T::Tls { port, name }),
+        (any::<u16>(), of(line()), any::<bool>()).prop_map(|(port, name, unasked)| T::Tls {
+            port,
+            name,
+            unasked
+        }),
         (any::<bool>(), line(), any::<u16>(), line()).prop_map(|(tls, host, port, path)| T::Http {
             tls,
             host,

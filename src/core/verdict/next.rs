@@ -49,7 +49,11 @@ pub(super) fn of(seen: &Seen<'_>, verdict: Verdict) -> Option<String> {
         Verdict::ServiceHung => listening("p"),
         Verdict::ServiceError => Some("journalctl -p warning --since -5min --no-pager".to_owned()),
         Verdict::WrongCertificate | Verdict::TlsRefused => {
-            let name = name(seen).map_or_else(String::new, |name| format!(" -servername {name}"));
+            let name = match (name(seen), &seen.probe.probe.target) {
+                (_, ProbeTarget::Tls { unasked: true, .. }) => " -noservername".to_owned(),
+                (Some(name), _) => format!(" -servername {name}"),
+                (None, _) => String::new(),
+            };
             let at = std::net::SocketAddr::new(seen.address()?, port?);
             let read = match verdict == Verdict::WrongCertificate {
                 true => " | openssl x509 -noout -subject -dates -ext subjectAltName",

@@ -14,6 +14,7 @@ fn each_kind_has_its_word_and_reads_back() {
         ("tcp:443", Some("2001:db8::1"), "tcp+3000+2001:db8::1+443"),
         ("tls:443", Some("192.0.2.1"), "tls+3000+192.0.2.1+443+-"),
         ("tls:443:a.example", Some("192.0.2.1"), "tls+3000+192.0.2.1+443+a.example"),
+        ("tls:443=a.example", Some("192.0.2.1"), "tls+3000+192.0.2.1+443+=a.example"),
         ("https://a.example/x?y=1", Some("192.0.2.1"), "https+3000+192.0.2.1+443+a.example+L3g_eT0x"),
         ("http://[2001:db8::1]:81/", None, "http+3000+-+81+2001:db8::1+Lw"),
         ("dns:_sip.a.example.", Some("192.0.2.1"), "dns+3000+192.0.2.1+_sip.a.example."),
@@ -58,7 +59,8 @@ fn what_no_plan_says_is_asked_of_no_host() {
         ProbeTarget::Postgres { database: "-c".to_owned() },
         ProbeTarget::Postgres { database: "a b".to_owned() },
         ProbeTarget::Dns { name: "a+b".to_owned() },
-        ProbeTarget::Tls { port: 443, name: Some("-".to_owned()) },
+        ProbeTarget::Tls { port: 443, name: Some("-".to_owned()), unasked: false },
+        ProbeTarget::Tls { port: 443, name: None, unasked: true },
         ProbeTarget::Tcp { port: 0 },
     ] {
         let address = "192.0.2.1".parse().ok();

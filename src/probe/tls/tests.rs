@@ -44,7 +44,7 @@ async fn server(files: &[&str]) -> (SocketAddr, tokio::sync::mpsc::UnboundedRece
 }
 
 async fn shake(to: SocketAddr, name: Option<&str>, means: &Means) -> Attempt {
-    attempt(Some(to.ip()), to.port(), name, means, SOON).await
+    attempt(Some(to.ip()), to.port(), Wanted { name, unasked: false }, means, SOON).await
 }
 
 fn kind(attempt: &Attempt) -> Option<FailKind> {
@@ -75,6 +75,21 @@ async fn a_good_certificate_is_taken_down_with_names_dates_and_fingerprint() {
     assert_eq!(certificate.sha256.to_string(), fingerprint(&der));
     assert_eq!((made.sighting.peer, made.sighting.local.is_some()), (Some(to), true));
     assert!(made.sighting.phases.secured >= made.sighting.phases.connected);
+}
+
+/// A customer with an address of their own, whose callers send no name: what they are shown has to be theirs.
+#[tokio::test]
+async fn a_name_that_is_not_asked_for_has_to_be_on_the_certificate_all_the_same() {
+    let (to, mut asked) = server(&["acme.pem"]).await;
+    for (name, expected) in
+        [("www.acme.example", "ok: TLS 1.3, "), ("globex.example", ": not for globex.example; ")]
+    {
+        let wanted = Wanted { name: Some(name), unasked: true };
+        let made = attempt(Some(to.ip()), to.port(), wanted, &means(Some("ca.pem")), SOON).await;
+        let said = words(&made.outcome);
+        assert!(said.contains(expected), "{said}");
+        assert_eq!(asked.recv().await.unwrap(), None, "no name is sent");
+    }
 }
 
 fn fingerprint(der: &CertificateDer<'_>) -> String {
@@ -172,7 +187,7 @@ async fn what_this_machine_lacks_is_no_failure_of_the_target() {
     // What is wrong without any root is wrong.
     let made = shake(to, Some("globex.example"), &missing()).await;
     assert_eq!(kind(&made), Some(FailKind::Certificate), "{made:?}");
-    let made = attempt(None, 443, None, &missing(), SOON).await;
+    let made = attempt(None, 443, Wanted { name: None, unasked: false }, &missing(), SOON).await;
     assert_eq!(words(&made.outcome), "broken: the customer has no address in the plan");
 }
 
@@ -225,7 +240,9 @@ async fn no_tls_an_alert_and_silence_are_three_things() {
         (deaf.address, "fail: no answer in 300ms", FailKind::NoAnswer),
         (nobody(), "fail: refused", FailKind::Refused),
     ] {
-        let made = attempt(Some(to.ip()), to.port(), None, &ca, Span::ms(300)).await;
+        let made =
+            attempt(Some(to.ip()), to.port(), Wanted { name: None, unasked: false }, &ca, Span::ms(300))
+                .await;
         let said = words(&made.outcome);
         assert!(said.starts_with(expected), "{said}");
         assert_eq!(kind(&made), Some(kind_of));
