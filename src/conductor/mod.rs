@@ -2,6 +2,7 @@
 //! simulation with a seed can drive it; `shell` puts it into tokio, `clock` is the only one.
 
 pub mod clock;
+mod gathering;
 pub mod shell;
 #[cfg(test)]
 mod simulation;

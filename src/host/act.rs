@@ -7,6 +7,7 @@ mod bootback; // a rollback that goes on after a boot
 mod carry; // a stage, and package files that other hosts have
 mod contact; // kept connections, watched while nothing is asked
 mod evidence; // what a host is like, kept
+mod inspect; // after a crash
 mod probing; // probes, from wherever they are made
 mod timer; // the dead-man timer's part
 
@@ -28,9 +29,7 @@ use super::outcome::VerifyResult;
 use super::verb::{FactWord, Verb, Work as VerbWork};
 use crate::conductor::shell::{Outbox, Outside};
 use crate::core::effect::{Effect, OnHost, Started};
-use crate::core::event::{
-    Arming, Failure, FailureKind, HelperState, Inspected, LogLine, LogSource, VerifyReport,
-};
+use crate::core::event::{Failure, FailureKind, HelperState, Inspected, LogLine, LogSource, VerifyReport};
 use crate::core::state::Work;
 use crate::core::{Answer, Change, Sample};
 use crate::facts::{self, Boot, Domain, Fact};
@@ -415,91 +414,6 @@ impl Task {
             etc_differs: result.etc_differs.unwrap_or_default(),
             audit: result.audit,
         })
-    }
-
-    /// After a crash: what became of the work, answered as the work itself would have.
-    async fn inspect(
-        &self,
-        on: &OnHost,
-        work: Work,
-        was: Option<&BootId>,
-        arming: Option<&Arming>,
-    ) -> Answer {
-        // First of all: what another cockpit has asked for, and what has not reached the host yet, must not
-        // begin after it was looked for in vain.
-        if let Err(failure) = self.claim(on.epoch, WORK).await {
-            return Answer::Inspected(Inspected::Unknown, failure.what);
-        }
-        match work {
-            Work::Reboot => match (self.ask_until(&Verb::Hello, 0, WORK).await, self.boot().await) {
-                (Ok(_), Ok(boot)) if Some(&boot.boot_id) != was => {
-                    Answer::Rebooted(Ok((boot.boot_id, Span::ZERO)))
-                }
-                (Ok(_), Ok(_)) => {
-                    Answer::Inspected(Inspected::NeverBegan, "the host is still in its old boot".into())
-                }
-                (Err(failure), _) | (_, Err(failure)) => Answer::Inspected(Inspected::Unknown, failure.what),
-            },
-            // Verifying only reads: it is simply done again.
-            Work::Verify
-            | Work::Read
-            | Work::Inspect
-            | Work::Probe
-            | Work::Logs
-            | Work::Capture
-            | Work::Evidence
-            | Work::Timer => {
-                Answer::Inspected(Inspected::NeverBegan, "it only reads, and is done again".into())
-            }
-            // Confirming twice confirms once.
-            Work::Confirm => match arming {
-                Some(arming) => self.confirm(on, arming).await,
-                None => Answer::Inspected(Inspected::NeverBegan, "there is no timer".into()),
-            },
-            Work::Apply => {
-                let answer = self.inspect_operation(on, work).await;
-                if matches!(answer, Answer::Applied(_)) {
-                    self.set_anew(on, arming).await;
-                }
-                answer
-            }
-            // A stage is looked for by its two rounds.
-            Work::Stage | Work::Rollback => self.inspect_operation(on, work).await,
-        }
-    }
-
-    async fn inspect_operation(&self, on: &OnHost, work: Work) -> Answer {
-        let read = Verb::Read { operation: on.operation.clone(), offset: 0, wait: 0 };
-        let followed = match self.ask_until(&read, 0, WORK).await {
-            Ok(_) => self.follow(&on.operation).await,
-            Err(failure) if failure.kind == FailureKind::Failed => {
-                let why = format!("{} has no operation {}: it never began there", on.host, on.operation);
-                return Answer::Inspected(Inspected::NeverBegan, Untrusted::new(why));
-            }
-            Err(failure) => Err(failure),
-        };
-        match followed {
-            Ok(Followed::Ended(ended)) => match work {
-                Work::Apply => Answer::Applied(applied(&ended)),
-                Work::Rollback
-                | Work::Stage
-                | Work::Read
-                | Work::Reboot
-                | Work::Verify
-                | Work::Inspect
-                | Work::Timer
-                | Work::Confirm
-                | Work::Logs
-                | Work::Capture
-                | Work::Evidence
-                | Work::Probe => Answer::RolledBack(self.rolled_back(on, ended).await),
-            },
-            Ok(Followed::Unknown) => {
-                let why = format!("{}: {} is gone and left no result", on.host, on.operation);
-                Answer::Inspected(Inspected::Unknown, Untrusted::new(why))
-            }
-            Err(failure) => Answer::Inspected(Inspected::Unknown, failure.what),
-        }
     }
 }
 

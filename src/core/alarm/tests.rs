@@ -354,19 +354,6 @@ fn past_abort_by_the_same_countdown_decides() {
     assert_eq!(drive.told(), Vec::<String>::new(), "not before");
 }
 
-#[test]
-fn a_clock_that_is_set_back_lengthens_no_countdown() {
-    let mut drive = Drive::new("armed", LINE);
-    drive.seen(3, &["acme"]);
-    drive.told();
-    drive.now = drive.now - Span::secs(3_600);
-    drive.follow();
-    assert_eq!(drive.told(), ["web1 abort line 1 in 1m"]);
-    drive.now = drive.now + Span::secs(60);
-    drive.follow();
-    assert_eq!(drive.told()[0], "web1 abort line 1 fired");
-}
-
 /// What was agreed on survives the process that counted down: whole, since nobody could see it run out.
 #[test]
 fn another_process_counts_down_anew_and_what_was_kept_stays_kept() {

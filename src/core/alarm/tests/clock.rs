@@ -82,3 +82,16 @@ fn a_countdown_that_nobody_saw_begins_anew_in_full() {
     drive.seen(40, &["acme"]);
     assert_eq!(drive.told(), Vec::<String>::new());
 }
+
+#[test]
+fn a_clock_that_is_set_back_lengthens_no_countdown() {
+    let mut drive = Drive::new("armed", LINE);
+    drive.seen(3, &["acme"]);
+    drive.told();
+    drive.now = drive.now - Span::secs(3_600);
+    drive.follow();
+    assert_eq!(drive.told(), ["web1 abort line 1 in 1m"]);
+    drive.now = drive.now + Span::secs(60);
+    drive.follow();
+    assert_eq!(drive.told()[0], "web1 abort line 1 fired");
+}
