@@ -144,9 +144,18 @@ fn what_is_not_installed_is_said_and_the_layer_below_looked_at() {
         host.inside.sh(
             "cd /tmp && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout k -out c \
              -days 2 -subj /CN=www.acme.example -addext subjectAltName=DNS:www.acme.example 2>/dev/null
+             openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout k2 -out c2 \
+             -days 2 -subj /CN=other.example -addext subjectAltName=DNS:other.example 2>/dev/null
              setsid openssl s_server -accept 127.0.0.1:8443 -key k -cert c -www >/dev/null 2>&1 </dev/null &
-             for n in 1 2 3 4 5 6 7 8 9 10; do ss -Htln | grep -q ':8443 ' && exit 0; sleep 0.2; done; exit 1",
+             setsid openssl s_server -accept 127.0.0.1:8444 -key k -cert c -servername www.acme.example \
+             -key2 k2 -cert2 c2 -www >/dev/null 2>&1 </dev/null &
+             for n in 1 2 3 4 5 6 7 8 9 10; do [ $(ss -Htln | grep -cE ':844[34] ') = 2 ] && exit 0; sleep 0.2; done; exit 1",
         );
+        // At the second one whoever asks for the name is shown the other certificate.
+        let unasked = ["tls:8444=www.acme.example", "tls:8444=other.example", "tls:8444:www.acme.example"];
+        let unasked: Vec<Look> = unasked.iter().map(|target| look(target, Span::secs(10))).collect();
+        let said: Vec<String> = looked(&host, &unasked).iter().map(|looked| words(looked).0).collect();
+        assert_eq!(said, ["ok", "Certificate", "Certificate"]);
         let seen = looked(&host, &looks);
         let expected = [
             "ok: TLSv1.3; not checked here: who signed it",
@@ -253,6 +262,9 @@ fn hostile_attempts_are_refused_and_nothing_runs() {
         "tcp+1000+1.2.3+1",
         "tls+1000+127.0.0.1+443+-x",
         "tls+1000+127.0.0.1+443+a..b",
+        "tls+1000+127.0.0.1+443+=",
+        "tls+1000+127.0.0.1+443+=-",
+        "tls+1000+127.0.0.1+443+==a",
         "postgres+1000+-+-c",
         "postgres+1000+-+a=b",
         "postgres+1000+a.example+b",
