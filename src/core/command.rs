@@ -238,7 +238,8 @@ pub enum Sample {
         /// How it was noticed.
         why: Untrusted,
     },
-    /// A host is lost, and something answers there all the same: it refuses the connection, say.
+    /// There is no session with a host, and that is no silence: it refuses the connection, its name has no address, or
+    /// what the way there goes through does not work.
     NoSession {
         /// Which host.
         host: HostName,

@@ -148,7 +148,7 @@ fn host(state: &State, event: &HostEvent) -> Option<String> {
         HostEvent::Lost { host, why } => {
             format!("{host} LOST: {}; what runs there goes on", why.shown())
         }
-        HostEvent::NoSession { host, why } => format!("{host} answers, and not by ssh: {}", why.shown()),
+        HostEvent::NoSession { host, why } => format!("no ssh session with {host}: {}", why.shown()),
         HostEvent::Back { host } => format!("{host} is back"),
     })
 }

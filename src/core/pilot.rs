@@ -118,6 +118,7 @@ fn customers_fail(state: &State, batch: &Batch, now: Time) -> Option<String> {
 /// Whether it is known by now that its failing is seen by a network that works.
 fn is_told(state: &State, host: &HostName, probe: &ProbeState, now: Time) -> bool {
     let since = probe.own.failing_since().filter(|_| probe.probe.from == VantageKind::Outside);
+    let since = since.map(|since| state.alarms.back.map_or(since, |back| since.max(back)));
     since.is_none_or(|since| alarm::line::is_seen(state, since, now)) && alarm::is_told(state, host, probe)
 }
 

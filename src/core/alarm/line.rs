@@ -154,8 +154,12 @@ fn counts_from(
 }
 
 /// From when on what is seen of a host from outside tells of it, `Some(None)` where all of it does: until it was
-/// reached again, the way there could not be told from the host. `None` while no host is reached.
+/// reached again, the way there could not be told from the host. `None` while no host is reached. The cockpit's own
+/// machine has no way to it that could go.
 pub(super) fn told_from(state: &State, host: &HostName) -> Option<Option<Time>> {
+    if state.is_local(host) {
+        return Some(state.alarms.back);
+    }
     let away = matches!(state.reached(), Reached::None { .. });
     (!away).then(|| state.alarms.back.max(up_since(state, host)))
 }
@@ -186,9 +190,19 @@ fn cut_off(state: &State) -> bool {
 
 /// Whether anything that is looked at from the cockpit has answered since then, if with a refusal.
 fn came_back(state: &State, since: Time) -> bool {
-    let all = state.probes.values().chain(&state.controls);
-    let mut seen = all.filter_map(|probe| probe.from(&Vantage::Cockpit));
-    seen.any(|series: &Series| {
+    let mut all = state.probes.values().chain(&state.controls);
+    all.any(|probe| has_answered(probe, since))
+}
+
+/// The same, of customers alone whose host is reached over the network: a control may be reached by another way, which
+/// goes on when theirs is gone.
+fn hosts_answer(state: &State, since: Time) -> bool {
+    let remote = state.hosts.keys().filter(|host| !state.is_local(host));
+    remote.flat_map(|host| state.probes_of(host)).any(|(_, probe)| has_answered(probe, since))
+}
+
+fn has_answered(probe: &ProbeState, since: Time) -> bool {
+    probe.from(&Vantage::Cockpit).is_some_and(|series: &Series| {
         let newest = series.last().filter(|(at, _)| *at >= since);
         newest.is_some() && verdict::silent_since(series).is_none()
     })
@@ -202,7 +216,7 @@ fn is_told(state: &State, plan: &Plan, line: Line, met: &LineState, now: Time) -
 
 /// Whether what the cockpit has seen since then is seen by a network that works, as far as can be told.
 pub(in crate::core) fn is_seen(state: &State, since: Time, now: Time) -> bool {
-    now >= since + MISSED || came_back(state, since)
+    now >= since + MISSED || hosts_answer(state, since)
 }
 
 /// Whether a line stands on what is seen from outside.
@@ -262,7 +276,8 @@ fn follow(state: &State, plan: &Plan, of: (&HostName, Line), met: &LineState, no
     let left: Vec<&Batch> = batches.into_iter().filter(|batch| stands(state, batch)).collect();
     // It was met before anybody could tell that it is the cockpit that sees nothing. What somebody kept stays
     // kept: forgotten, it would be met anew once the network is back.
-    let blind = || met.kept.is_none() && from_outside(plan, line) && is_blind(state, now);
+    let unseen = || is_blind(state, now) || told_from(state, host).is_none();
+    let blind = || met.kept.is_none() && from_outside(plan, line) && unseen();
     if left.is_empty() || blind() {
         return over();
     }

@@ -25,12 +25,15 @@ pub(super) fn in_the_dark<'s>(
     let all: Vec<Witness<'_>> = if outside { witnesses(state, host).collect() } else { Vec::new() };
     let connected = state.reaches_a_host();
     let timeout = std::time::Duration::from(probe.probe.timeout);
+    // What was silent before a sleep was not silent all through it.
+    let back = state.alarms.back;
     move |at| {
         let since = match (dark_since(&all, at), dark_since(&all, at - timeout)) {
             (Some(one), Some(other)) => one.min(other),
             (Some(since), None) | (None, Some(since)) => since,
             (None, None) => return false,
         };
+        let since = back.map_or(since, |back| since.max(back));
         !(connected && Span::between(since, at) > MISSED)
     }
 }

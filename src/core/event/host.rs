@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, FailureKind};
-use crate::core::state::{Reach, Reached, State};
+use crate::core::state::{Reached, State};
 use crate::facts::Domain;
 use crate::types::{Epoch, HostName, Seq, Time, Untrusted};
 
@@ -64,7 +64,8 @@ pub enum HostEvent {
         /// How it was noticed.
         why: Untrusted,
     },
-    /// It is lost, and something answers there all the same: it refuses the connection, say.
+    /// There is no session with it, and that is no silence: it refuses the connection, its name has no address, or
+    /// what the way there goes through does not work.
     NoSession {
         /// Which host.
         host: HostName,
@@ -115,7 +116,7 @@ impl HostEvent {
                 match failure {
                     Some(failure) => {
                         host.read_failed = Some((at, failure.clone()));
-                        host.reach = Reach::Down { since: at, why: failure.clone() };
+                        host.reach.lost(failure.kind, &failure.what, at);
                     }
                     None => {
                         host.read_failed = None;

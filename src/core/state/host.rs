@@ -115,8 +115,10 @@ impl State {
         for host in self.hosts.values().filter(|host| !self.is_local(&host.name)) {
             match &host.reach {
                 Reach::Up { .. } => return Reached::Some,
-                Reach::Down { since, .. } => missed = Some(missed.map_or(*since, |first| first.min(*since))),
-                Reach::Unknown => {}
+                Reach::Down { since, why } if is_silence(why.kind) => {
+                    missed = Some(missed.map_or(*since, |first| first.min(*since)));
+                }
+                Reach::Unknown | Reach::Down { .. } => {}
             }
         }
         missed.map_or(Reached::Unknown, |since| Reached::None { since })
@@ -131,6 +133,24 @@ impl State {
     pub(in crate::core) fn is_local(&self, host: &HostName) -> bool {
         let Some(plan) = &self.plan else { return false };
         plan.reached().any(|(name, ssh)| name == host && ssh == "local")
+    }
+}
+
+/// Whether a host that could not be asked may be one that the cockpit's network no longer leads to. One that
+/// refused, or whose answer could not be read, has answered.
+fn is_silence(kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::Unreachable
+        | FailureKind::NoSession
+        | FailureKind::TimedOut
+        | FailureKind::Local
+        | FailureKind::HostKey => true,
+        FailureKind::Login
+        | FailureKind::NotEnrolled
+        | FailureKind::Refused
+        | FailureKind::Busy
+        | FailureKind::Malformed
+        | FailureKind::Failed => false,
     }
 }
 

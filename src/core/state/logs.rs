@@ -75,11 +75,11 @@ impl Logs {
         (self.effect, self.over, self.since) = (None, false, None);
     }
 
-    /// The clock was set back: what was told until now was told no later. What was followed until then is
-    /// not counted as long.
-    pub(in crate::core) fn set_back(&mut self, now: Time) {
+    /// The clock was set back by so much: what was told until now was told as long ago as before. What was
+    /// followed until then is not counted as long.
+    pub(in crate::core) fn set_back(&mut self, by: Span, now: Time) {
         self.since = self.since.map(|at| now.min(at));
-        self.lately.iter_mut().for_each(|(at, _)| *at = now.min(*at));
+        self.lately.iter_mut().for_each(|(at, _)| *at = now.min(*at - by));
     }
 
     /// The first change starts: what was usual is settled now.

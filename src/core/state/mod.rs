@@ -36,7 +36,7 @@ use super::event::{
 };
 use super::evidence::Evidence;
 use crate::plan::Plan;
-use crate::types::{BatchId, CustomerName, Epoch, HostName, Seq, Time, Untrusted};
+use crate::types::{BatchId, CustomerName, Epoch, HostName, Seq, Span, Time, Untrusted};
 
 /// Log lines kept in state; older ones stay in the journal.
 const LOG_LINES: usize = 10_000;
@@ -370,12 +370,14 @@ impl State {
 
     /// The clock jumped. Set back, nothing that is counted from has happened later than now: it would count
     /// from nowhere until the clock has caught up. Set forward, or stopped in a sleep, a countdown was seen by
-    /// nobody: it begins anew.
+    /// nobody: it begins anew, and the network may have been gone meanwhile.
     pub(super) fn clock_stepped(&mut self, by_ms: i64, now: Time) {
         if by_ms >= 0 {
             self.alarms.forget_countdowns();
+            self.alarms.back = Some(now);
             return;
         }
+        let by = Span::ms(by_ms.unsigned_abs());
         self.hosts.values_mut().for_each(|host| Arc::make_mut(host).set_back(now));
         let probes = self.probes.values_mut().chain(&mut self.controls);
         probes.for_each(|probe| Arc::make_mut(probe).set_back(now));
@@ -385,7 +387,7 @@ impl State {
             batch.disturbed = batch.disturbed.map(|at| now.min(at));
             batch.changed = batch.changed.map(|at| now.min(at));
         }
-        self.logs.values_mut().for_each(|logs| logs.set_back(now));
+        self.logs.values_mut().for_each(|logs| logs.set_back(by, now));
         self.alarms.set_back(now);
     }
 

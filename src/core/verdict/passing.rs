@@ -19,8 +19,9 @@ pub(super) fn judge(seen: &Seen<'_>) -> Found {
     let slow = slow(&seen.probe.own) == Some(true);
     if !slow {
         return match (failing_elsewhere(seen), differences(seen).first()) {
-            (Some(places), _) => {
-                Found::new(Verdict::Reachable, format!("it answers here; it fails from {places}"))
+            (Some(places), difference) => {
+                let and = difference.map_or_else(String::new, |difference| format!("; {difference}"));
+                Found::new(Verdict::Reachable, format!("it answers here; it fails from {places}{and}"))
             }
             (None, None) => Found::new(Verdict::Reachable, "it answers as it should"),
             (None, Some(difference)) => Found::new(Verdict::Reachable, format!("it answers; {difference}")),
@@ -51,13 +52,15 @@ pub(super) fn judge(seen: &Seen<'_>) -> Found {
     }
 }
 
-/// Other places outside from which it fails: they explain and don't judge, and what they see is said.
+/// Other places outside from which it fails: they explain and don't judge, and what they see is said where they
+/// work themselves.
 fn failing_elsewhere(seen: &Seen<'_>) -> Option<String> {
     let others = seen.probe.others.iter().filter(|(vantage, _)| vantage.kind() == VantageKind::Outside);
     let fails = others.filter(|(_, series)| {
         let look = look(series, &seen.probe.probe, seen.now);
         matches!(look, Look::Fail { .. })
     });
+    let fails = fails.filter(|(vantage, _)| super::broken(seen.state, vantage, seen.now).is_none());
     let places: Vec<String> = fails.map(|(vantage, _)| place(vantage)).collect();
     (!places.is_empty()).then(|| places.join(", "))
 }

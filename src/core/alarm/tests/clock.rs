@@ -56,6 +56,34 @@ fn errors_from_before_a_clock_was_set_back_grow_old() {
     stepped(&mut drive, -3_600);
     let errors = |after: u64| drive.state.logs[&name("web1")].errors_now(drive.now + Span::secs(after));
     assert_eq!((errors(61), errors(600)), (Some(0), Some(0)));
+    // And those of ten minutes are not all of the last one.
+    let mut drive = Drive::new("armed", LINE);
+    let now = drive.now;
+    let logs = drive.state.logs.entry(name("web1")).or_default();
+    logs.followed(now - Span::mins(15));
+    (1..=40).rev().for_each(|n| logs.counted(now - Span::secs(15 * n), 1, 0));
+    stepped(&mut drive, -900);
+    let logs = &drive.state.logs[&name("web1")];
+    assert!(!logs.many_errors(None, drive.now + Span::secs(30)), "{logs:?}");
+    drive.state.logs.entry(name("web1")).or_default().followed(drive.now - Span::mins(2));
+    assert_eq!(drive.state.logs[&name("web1")].errors_now(drive.now), Some(3));
+}
+
+/// The network takes seconds to come back after a sleep: what was silent just before it was not silent all through it.
+#[test]
+fn what_is_not_answered_right_after_a_sleep_is_no_outage() {
+    let all = ["acme", "globex", "hooli"];
+    for line in [LINE, ""] {
+        let mut drive = Drive::new("armed", line);
+        drive.seen(1, &all);
+        stepped(&mut drive, 600);
+        for _ in 0..6 {
+            drive.seen(1, &all);
+            let next = pilot::next(&drive.state, drive.now);
+            assert!(!matches!(next, Some(Intent::Rollback { .. })), "{next:?}");
+        }
+        assert!(!drive.told().iter().any(|line| line.ends_with("met")));
+    }
 }
 
 /// A lid that was closed in a countdown: whoever opens it has the whole time to keep it.

@@ -233,3 +233,57 @@ fn units_and_lost_hosts_alarm_while_the_vantage_is_broken() {
     drive.lost(&["web2"]);
     assert_eq!(dark(&mut drive, 20), Vec::<String>::new(), "none is: that is the network's");
 }
+
+/// The way to the hosts and their customers is gone, a tunnel say, and a control that is reached by another way passes
+/// all along.
+#[test]
+fn a_way_to_the_hosts_that_is_gone_rolls_nothing_back_though_a_control_passes() {
+    let back = |drive: &Drive| matches!(pilot::next(&drive.state, drive.now), Some(Intent::Rollback { .. }));
+    for (line, countdown) in [(LINE, 0), (LINE, 8), (LINE, 60), ("", 60)] {
+        let mut drive = Drive::new("armed", &format!("{line}{CONTROL}"));
+        let plan = drive.state.plan.as_mut().map(Arc::make_mut).expect("a plan");
+        plan.policy.countdown = Span::secs(countdown);
+        for times in 0..60 {
+            if times == 10 {
+                drive.lost(&["web1", "web2"]);
+            }
+            drive.controlled(1, true).seen(1, &["acme", "globex", "hooli"]);
+            assert!(!back(&drive), "{line} {countdown}: after {times}");
+        }
+        let told = drive.told();
+        assert!(!told.iter().any(|line| line.ends_with("fired")), "{countdown}: {told:?}");
+        // It is back, and web1's customers are not.
+        drive.back(&["web1", "web2"]);
+        for _ in 0..60 {
+            drive.controlled(1, true).seen(1, &["acme"]);
+        }
+        let fired = drive.told().iter().any(|line| line.ends_with("fired"));
+        assert_eq!((fired, back(&drive)), (!line.is_empty(), line.is_empty()), "{countdown}");
+    }
+}
+
+/// A host whose words can't be read has answered all the same: customers who fail are told of.
+#[test]
+fn a_host_that_answers_what_nobody_can_read_is_no_lost_network() {
+    let mut drive = Drive::new("armed", LINE);
+    for host in ["web1", "web2"] {
+        let failure = Some(Failure::new(FailureKind::Malformed, "no facts"));
+        drive.add(Event::Host(HostEvent::ReadEnded { host: name(host), started: 0, failure }));
+    }
+    drive.seen(5, &["acme"]);
+    assert!(drive.told().iter().any(|line| line == "web1 abort line 1 met"));
+}
+
+/// A host that is tried again and again is lost since it was, not since the last try.
+#[test]
+fn a_lost_host_that_is_tried_again_is_lost_as_long_as_before() {
+    let mut drive = Drive::new("armed", LINE);
+    drive.lost(&["web1"]);
+    let since = drive.state.hosts[&name("web1")].reach.clone();
+    for _ in 0..2 {
+        drive.seen(15, &[]);
+        let failure = Some(Failure::new(FailureKind::Unreachable, "no answer in 15s"));
+        drive.add(Event::Host(HostEvent::ReadEnded { host: name("web1"), started: 0, failure }));
+    }
+    assert_eq!(drive.state.hosts[&name("web1")].reach, since);
+}
