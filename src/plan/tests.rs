@@ -158,7 +158,7 @@ fn a_plan_with_many_errors_gives_all_of_them_in_one_go() {
     window.toml:29:10: customer "acme" is on host "web9", which is not in the plan; write one of: web1, web2
     window.toml:30:10: "weight" can't be -1; write a whole number from 0 to 1000000000000
     window.toml:31:11: probe "ping" needs an address, and customer "acme" has none; write address = "192.0.2.21" for this customer, or probe a URL
-    window.toml:31:19: "tpc:443" is not a probe; write one of: ping, tcp:PORT, tls:PORT, tls:PORT:NAME, http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH, dns:NAME, postgres:DATABASE, exec:WORD WORD...
+    window.toml:31:19: "tpc:443" is not a probe; write one of: ping, tcp:PORT, tls:PORT, tls:PORT:NAME, tls:PORT=NAME, http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH, dns:NAME, postgres:DATABASE, exec:WORD WORD...
     window.toml:31:40: a secret is written in "probe"; take it out: a secret is named, never written, since the plan goes into reviews and recordings; keep it in an environment variable or a file (for PostgreSQL ~/.pgpass) and name that
     window.toml:31:85: "5 of 3" is not a number of failures; write "3 of 5": from 1 to 100, and the first no larger than the second
     window.toml:34:17: "10 minutes" is not a length of time; write a number and a unit (ms, s, m, h, d), as in "90s", "10m" or "1h30m"
