@@ -56,9 +56,29 @@ pub(super) struct Awaited {
     pub(super) news: oneshot::Receiver<News>,
 }
 
+impl Awaited {
+    /// Of that echo, under another id where that one is taken: which one comes in the echo.
+    fn new(mut echo: Echo, waiting: &Waiting) -> (Echo, Self) {
+        let (tell, news) = oneshot::channel();
+        let mut all = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // There are 65,536 of them, and never as many attempts.
+        while all.contains_key(&echo.id) {
+            echo.id = echo.id.wrapping_add(1);
+        }
+        all.insert(echo.id, (echo.clone(), tell));
+        let id = echo.id;
+        (echo, Self { id, waiting: Arc::clone(waiting), news })
+    }
+}
+
 impl Drop for Awaited {
     fn drop(&mut self) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.news.close();
+        let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Once it was answered its id was free, and may be another's by now.
+        if all.get(&self.id).is_some_and(|(_, tell)| tell.is_closed()) {
+            all.remove(&self.id);
+        }
     }
 }
 
@@ -92,17 +112,8 @@ impl Ear {
     }
 
     /// Sends the request and tells how it is waited for. Its id is another one where that is taken.
-    pub(super) async fn send(&self, mut echo: Echo) -> io::Result<(u16, Awaited)> {
-        let (tell, news) = oneshot::channel();
-        {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            // There are 65,536 of them, and never as many attempts.
-            while waiting.contains_key(&echo.id) {
-                echo.id = echo.id.wrapping_add(1);
-            }
-            waiting.insert(echo.id, (echo.clone(), tell));
-        }
-        let awaited = Awaited { id: echo.id, waiting: Arc::clone(&self.waiting), news };
+    pub(super) async fn send(&self, echo: Echo) -> io::Result<(u16, Awaited)> {
+        let (echo, awaited) = Awaited::new(echo, &self.waiting);
         // It is never closed; were it, a request out of turn is the better mistake.
         let _permit = self.pace.acquire().await;
         self.socket.send_to(&echo.request(), SocketAddr::new(echo.peer, 0)).await?;
@@ -118,15 +129,59 @@ async fn listen(socket: Arc<UdpSocket>, waiting: Waiting, with_header: bool) {
         let message = buffer.get(..length).unwrap_or_default();
         // Of IPv4 a raw socket gives the IP header too.
         let message = if with_header { behind_header(message) } else { message };
-        for id in Echo::ids(message).into_iter().flatten() {
-            let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let heard = waiting.get(&id).and_then(|(echo, _)| echo.heard(message, from.ip()));
-            if let Some(heard) = heard
-                && let Some((_, tell)) = waiting.remove(&id)
-            {
-                // Whoever waited may have gone.
-                let _ = tell.send((heard, from.ip()));
-            }
+        give(message, from.ip(), &waiting);
+    }
+}
+
+/// Tells what was heard to whoever waits for it.
+fn give(message: &[u8], from: IpAddr, waiting: &Waiting) {
+    for id in Echo::ids(message).into_iter().flatten() {
+        let mut all = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = all.get(&id).and_then(|(echo, _)| echo.heard(message, from));
+        if let Some(heard) = heard
+            && let Some((_, tell)) = all.remove(&id)
+        {
+            // Whoever waited may have gone.
+            let _ = tell.send((heard, from));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::echo::NONCE;
+
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    /// What the peer sends back.
+    fn reply(echo: &Echo) -> Vec<u8> {
+        let mut message = echo.request();
+        message[0] = 0;
+        message
+    }
+
+    #[test]
+    fn an_id_that_is_used_again_before_the_first_was_let_go_stays_the_seconds() {
+        let waiting = Waiting::default();
+        let echo = |nonce: u8| Echo { peer: PEER, id: 7, nonce: [nonce; NONCE] };
+        let (first, mut answered) = Awaited::new(echo(1), &waiting);
+        let (beside, _) = Awaited::new(echo(2), &waiting);
+        assert_eq!((first.id, beside.id), (7, 8), "a taken id is not given twice");
+        give(&reply(&first), PEER, &waiting);
+        assert_eq!(answered.news.try_recv(), Ok((Heard::Reply, PEER)));
+        let (second, mut awaited) = Awaited::new(echo(3), &waiting);
+        assert_eq!(second.id, 7);
+        drop(answered);
+        give(&reply(&second), PEER, &waiting);
+        assert_eq!(awaited.news.try_recv(), Ok((Heard::Reply, PEER)));
+    }
+
+    #[test]
+    fn nothing_stays_of_what_nobody_waits_for() {
+        let waiting = Waiting::default();
+        let (_, awaited) = Awaited::new(Echo { peer: PEER, id: 7, nonce: [1; NONCE] }, &waiting);
+        drop(awaited);
+        assert!(waiting.lock().unwrap().is_empty());
     }
 }
