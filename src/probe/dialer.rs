@@ -89,12 +89,17 @@ fn socket(to: SocketAddr) -> io::Result<(TcpSocket, SocketAddr)> {
 /// This end of a connection that failed: the system had chosen its address as it connected, and chooses the same
 /// one for a datagram, of which none is sent.
 fn chosen(to: SocketAddr, local: SocketAddr) -> SocketAddr {
-    let address = || {
-        let socket = std::net::UdpSocket::bind(SocketAddr::new(unspecified(to.ip()), 0)).ok()?;
-        socket.connect(to).ok()?;
-        Some(socket.local_addr().ok()?.ip())
-    };
-    SocketAddr::new(address().unwrap_or(local.ip()), local.port())
+    SocketAddr::new(route(to.ip()).unwrap_or(local.ip()), local.port())
+}
+
+/// The address that the routes choose for what is sent to `to`. Nothing is sent for it.
+pub(super) fn route(to: IpAddr) -> Result<IpAddr, DialError> {
+    /// Any port will do; nobody listens on this one ("discard").
+    const PORT: u16 = 9;
+    let own = |error: io::Error| DialError::Local(error.to_string());
+    let socket = std::net::UdpSocket::bind(SocketAddr::new(unspecified(to), 0)).map_err(own)?;
+    socket.connect(SocketAddr::new(to, PORT)).map_err(|error| why(&error))?;
+    Ok(socket.local_addr().map_err(own)?.ip())
 }
 
 /// No address in particular, of the same family.

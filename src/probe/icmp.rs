@@ -76,11 +76,10 @@ impl From<io::Error> for Failed {
 
 /// A request to that peer, with numbers that nobody can guess.
 fn echo(peer: IpAddr) -> Result<Echo, DialError> {
-    let random = |bytes: &mut [u8]| super::random(bytes).map_err(DialError::Local);
-    let (mut id, mut nonce) = ([0; 2], [0; NONCE]);
-    random(&mut id)?;
-    random(&mut nonce)?;
-    Ok(Echo { peer, id: u16::from_be_bytes(id), nonce })
+    let mut random = [0; 2 + NONCE];
+    super::random(&mut random).map_err(DialError::Local)?;
+    let [high, low, nonce @ ..] = random;
+    Ok(Echo { peer, id: u16::from_be_bytes([high, low]), nonce })
 }
 
 /// By a socket that is this echo's alone.
@@ -126,8 +125,7 @@ async fn by_raw(
     sighting: &mut Sighting,
 ) -> Result<(), Failed> {
     let ear = means.ears.to(peer, || raw(peer))?;
-    // The routes say which address it has.
-    let from = dialer::datagrams(SocketAddr::new(peer, 9)).await?.1.ip();
+    let from = dialer::route(peer)?;
     let (id, mut awaited) = ear.send(echo(peer)?).await.map_err(|error| dialer::why(&error))?;
     sighting.local = Some(SocketAddr::new(from, id));
     match deadline.within(&mut awaited.news).await {

@@ -177,4 +177,4 @@ fn pressed(n: usize, keys: &mut dyn Write, shown: &dyn Fn() -> String) -> Option
 }
 
 /// Words that stand in the help alone.
-const HELP: &str = "redraw";
+const HELP: &str = "KEYS AND COMMANDS";
