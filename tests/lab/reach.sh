@@ -12,9 +12,10 @@ rp-filter          | address | its answers would leave by eth1, so the kernel dr
 asymmetric         | address | its answers leave by eth1, and the router drops them
 nft-drop           | address | a firewall on the host drops what comes for it
 nft-drop-replies   | address | a firewall on the host drops what it answers
-nft-reject         | address | a firewall on the host refuses what comes for it
+nft-reject         | address | a firewall on the host refuses what comes for it, with a reset
+nft-reject-icmp    | address | the same, with an ICMP error, as nft does where nothing else is said
 upstream           | address | a router before the host drops what comes for it
-path-slow          | address | a firewall on the host lets a few packets a second in, so that most come again
+path-slow          | address | a link before the host takes 24 kbit/s of what its web server answers
 other-address      | host    | nginx listens on the host's main address alone
 nginx-down         | host    | nginx is stopped
 nginx-hung         | host    | nginx takes connections and says nothing (SIGSTOP)
@@ -95,6 +96,7 @@ reach_nft() { # on|off run host hook match verdict
 reach_nft_drop() { reach_nft "$1" "$2" "$3" input "iifname != lo ip daddr $4" drop; }
 reach_nft_drop_replies() { reach_nft "$1" "$2" "$3" output "oifname != lo ip saddr $4" drop; }
 reach_nft_reject() { reach_nft "$1" "$2" "$3" input "iifname != lo ip daddr $4 meta l4proto tcp" "reject with tcp reset"; }
+reach_nft_reject_icmp() { reach_nft "$1" "$2" "$3" input "iifname != lo ip daddr $4" reject; }
 reach_upstream() {
 	case $1 in
 	on) cmd_unroute "$2" "$4" ;;
@@ -102,7 +104,10 @@ reach_upstream() {
 	esac
 }
 reach_path_slow() {
-	reach_nft "$1" "$2" "$3" input "iifname != lo ip daddr $4 tcp dport 443 limit rate over 6/second burst 3 packets" drop
+	case $1 in
+	on) shape "$2" "$4" 443 24kbit ;;
+	off) unshape "$2" ;;
+	esac
 }
 # The listening sockets of before would be kept by a reload.
 # shellcheck disable=SC2016

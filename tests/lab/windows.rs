@@ -102,6 +102,9 @@ fn the_story_ssh_works_customers_are_dark_and_it_is_taken_back() {
     assert!(compared[0].as_array().is_some_and(Vec::is_empty), "{compared:?}");
 }
 
+/// The address of a customer of web1.
+const ACME: [u8; 4] = [192, 0, 2, 21];
+
 /// An abort line that was agreed on, with a short countdown, and further words for the policy.
 fn with_a_line(plan: &Path, policy: &str) {
     let text = fs::read_to_string(plan).expect("the plan reads");
@@ -156,8 +159,21 @@ fn the_story_with_nobody_there_an_abort_line_rolls_back_and_one_recording_tells_
         assert!(evidence.contains(part), "{part} in {evidence}");
     }
     assert!(!evidence.contains("192.0.2.21/24"), "the address was gone: {evidence}");
-    let packets = fs::read(recording.join("captures/web1.pcapng")).expect("a capture");
-    assert!(packets.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a]), "pcapng begins with a section header");
+    let files = fs::read_dir(recording.join("captures")).expect("captures");
+    let files: Vec<Vec<u8>> =
+        files.map(|file| fs::read(file.expect("a file").path()).expect("bytes")).collect();
+    for packets in &files {
+        assert!(packets.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a]), "pcapng begins with a section header");
+    }
+    let holds =
+        |length: usize, is: &dyn Fn(&[u8]) -> bool| files.iter().any(|file| file.windows(length).any(is));
+    // From its destination on: a SYN to acme's port 443, from when all was well.
+    let asked =
+        |at: &[u8]| at.starts_with(&ACME) && at[6..8] == 443_u16.to_be_bytes() && at[17] & 0x3f == 0x02;
+    assert!(holds(18, &asked), "somebody asked for acme");
+    // And from its hardware type on: the router asking who has that address, which is all that came afterwards.
+    let who_has = |at: &[u8]| at.starts_with(&[0, 1, 8, 0, 6, 4, 0, 1]) && at.ends_with(&ACME);
+    assert!(holds(28, &who_has), "the router asked for acme's MAC");
     assert!(journal.all("packet", "matched").len() > 3, "probes were found among the packets");
 }
 

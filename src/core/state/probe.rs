@@ -41,6 +41,9 @@ pub struct Series {
     pub normal: Normal,
     /// What the host's capture saw of the newest attempt that was looked for there, and when that ended.
     pub flow: Option<(Time, Arc<Flow>)>,
+    /// When an attempt of its own ended the last time that a firewall of the host refused by ICMP, and none came
+    /// through since.
+    pub prohibited: Option<Time>,
     /// How long it may be until the next result while nothing is wrong, where that is longer than
     /// between the probe's own.
     pub pace: Span,
@@ -282,11 +285,17 @@ impl ProbeState {
             if let Some((at, _)) = &mut series.flow {
                 *at = now.min(*at);
             }
+            series.prohibited = series.prohibited.map(|at| now.min(at));
         }
     }
 
     pub(super) fn matched(&mut self, vantage: &Vantage, flow: &Flow, at: Time) {
         let series = self.series(vantage);
+        if flow.completed {
+            series.prohibited = None;
+        } else if flow.prohibited > 0 && !flow.by_time {
+            series.prohibited = series.prohibited.max(Some(at));
+        }
         if series.flow.as_ref().is_none_or(|(before, _)| *before <= at) {
             series.flow = Some((at, Arc::new(flow.clone())));
         }

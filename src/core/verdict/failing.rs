@@ -216,6 +216,11 @@ fn lost(seen: &Seen<'_>, flow: &Flow) -> Found {
 }
 
 fn dropped(seen: &Seen<'_>) -> Found {
+    if seen.prohibited() {
+        let gist =
+            format!("it arrives, and a firewall on {} refuses it, without saying so each time", seen.host());
+        return Found::new(Verdict::RejectedByFirewall, gist);
+    }
     let syn = match seen.probe.probe.target {
         ProbeTarget::Ping => "echo request",
         ProbeTarget::Dns { .. } => "query",

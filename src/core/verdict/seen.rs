@@ -12,6 +12,9 @@ use crate::types::{HostName, Span, Time, Untrusted};
 
 /// A capture that works tells something at least so often: every five seconds, and a host may be busy.
 const TELLS: Span = Span::secs(15);
+/// A kernel sends such errors to one caller once a second, after a few at once (`net.ipv4.icmp_ratelimit`, see
+/// icmp(7)): with many probes of one host most get none, and each one now and then.
+const PROHIBITED: Span = Span::secs(30);
 /// What a capture tells comes a little after what it tells of.
 const LATE: Span = Span::secs(5);
 
@@ -134,6 +137,15 @@ impl<'a> Seen<'a> {
     /// From where it is judged.
     pub(super) fn own(&self) -> Look<'a> {
         look(&self.probe.own, &self.probe.probe, self.now)
+    }
+
+    /// Whether an attempt at this address was lately refused by the host's firewall, by ICMP.
+    pub(super) fn prohibited(&self) -> bool {
+        let plan = self.state.plan.as_ref();
+        let address = |id: &ProbeId| plan?.customers.iter().find(|c| c.name == id.customer)?.address;
+        let here = self.state.probes.iter().filter(|(id, _)| address(id) == self.customer.address);
+        let mut at = here.flat_map(|(_, probe)| std::iter::once(&probe.own).chain(probe.others.values()));
+        at.any(|series| series.prohibited.is_some_and(|at| Span::between(at, self.now) <= PROHIBITED))
     }
 
     /// Whether it is judged by what is seen on the host itself.

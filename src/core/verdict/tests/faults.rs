@@ -155,6 +155,29 @@ fn faults() -> Vec<Row> {
             "nft",
         ),
         (
+            "reject with ICMP, of which a kernel sends one a second: the attempt before was told",
+            TCP,
+            |lab| {
+                lab.globex(fail(K::NoAnswer), ok(9)).capture(Some(flow([1, 0, 0, 1, 0, 0], false)), None);
+                lab.capture(Some(flow([1, 0, 0, 0, 0, 0], false)), None);
+            },
+            V::RejectedByFirewall,
+            "refuses it, without saying so each time",
+            "nft",
+        ),
+        (
+            "reject with ICMP before, and one came through since",
+            TCP,
+            |lab| {
+                lab.globex(fail(K::NoAnswer), ok(9)).capture(Some(flow([1, 0, 0, 1, 0, 0], false)), None);
+                lab.capture(Some(flow([1, 1, 0, 0, 1, 1], true)), None);
+                lab.capture(Some(flow([1, 0, 0, 0, 0, 0], false)), None);
+            },
+            V::DroppedOnHost,
+            "SYN arrives, host does not answer",
+            "nft",
+        ),
+        (
             "drop upstream",
             TCP,
             |lab| {
