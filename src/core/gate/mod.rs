@@ -164,6 +164,11 @@ pub fn judge(state: &State, batch: &Batch, now: Time) -> Vec<Judgement> {
     GATES.iter().map(|gate| judge_one(state, batch, *gate, now)).collect()
 }
 
+/// How many changes of a batch gate rehearsed names; none where it is held for its age alone, say.
+pub fn unrehearsed(batch: &Batch) -> usize {
+    rehearsed::named(batch)
+}
+
 /// What one gate says of a batch now, waivers counted.
 pub fn judge_one(state: &State, batch: &Batch, gate: GateName, now: Time) -> Judgement {
     let finding = match gate {

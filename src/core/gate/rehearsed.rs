@@ -39,26 +39,15 @@ pub(super) fn judge(state: &State, batch: &Batch, now: Time) -> Finding {
             vec!["its recording says what differed: holdpoint replay".to_owned()],
         );
     }
-    let mut against = Vec::new();
-    let mut open = 0;
-    for change in &batch.changes {
-        match change.standing {
-            Standing::Same | Standing::OtherFrom => {}
-            Standing::Newer => match stored(batch, change) {
-                Some(true) => {}
-                Some(false) => against.push(change),
-                None => open += 1,
-            },
-            Standing::Older | Standing::Untested | Standing::Missing | Standing::Kept => against.push(change),
-        }
-    }
+    let (against, open) = sorted(batch);
     let n = batch.changes.len();
     if !against.is_empty() {
         let evidence = against.iter().map(|change| line(change)).collect();
         let words: Vec<&str> = against.iter().map(|change| change.package.name.as_str()).collect();
         return Finding::held(format!("{} of {n} not rehearsed: {}", words.len(), few(&words)), evidence);
     }
-    if open > 0 {
+    if !open.is_empty() {
+        let open = open.len();
         return Finding::unknown(format!(
             "{open} of {n} newer than rehearsed; the rehearsed files are not stored yet"
         ));
@@ -70,6 +59,29 @@ pub(super) fn judge(state: &State, batch: &Batch, now: Time) -> Finding {
         rehearsal.baseline,
         rehearsal.at.format("%m-%d")
     ))
+}
+
+/// How many changes of the batch this gate names as not rehearsed.
+pub(super) fn named(batch: &Batch) -> usize {
+    let (against, open) = sorted(batch);
+    if against.is_empty() { open.len() } else { against.len() }
+}
+
+/// What speaks against the batch, and of what that can't be told before it is staged.
+fn sorted(batch: &Batch) -> (Vec<&Change>, Vec<&Change>) {
+    let (mut against, mut open) = (Vec::new(), Vec::new());
+    for change in &batch.changes {
+        match change.standing {
+            Standing::Same | Standing::OtherFrom => {}
+            Standing::Newer => match stored(batch, change) {
+                Some(true) => {}
+                Some(false) => against.push(change),
+                None => open.push(change),
+            },
+            Standing::Older | Standing::Untested | Standing::Missing | Standing::Kept => against.push(change),
+        }
+    }
+    (against, open)
 }
 
 /// Whether the rehearsed file of a change is on the host: `None` before staging.

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use super::rollback::type_letter;
 use super::text::Field;
 use super::{Action, PASTED, Press, Sheet, Ui};
-use crate::core::change::Standing;
 use crate::core::gate::{self, GateName, GateState, Judgement};
 use crate::core::state::{Batch, Health, Phase};
 use crate::core::{Intent, JournalHealth, View, confirm, schedule};
@@ -70,7 +69,8 @@ impl GateSheet {
             });
         }
         let waived = gate::judge_one(&view.state, batch, GateName::Rehearsed, now).state == GateState::Waived;
-        if waived {
+        // A number that the gate itself says; where it says none there is none to read.
+        if waived && gate::unrehearsed(batch) > 0 {
             items.push(Item {
                 question: Question::Unrehearsed,
                 text: "type how many changes of this batch were not rehearsed:".to_owned(),
@@ -91,11 +91,6 @@ impl GateSheet {
         self.note = Some(format!("GO does not count: {why}"));
         self.item = self.first_open(view, batch, now).unwrap_or(self.item);
     }
-}
-
-fn unrehearsed(batch: &Batch) -> usize {
-    let known = |standing: Standing| matches!(standing, Standing::Same | Standing::OtherFrom);
-    batch.changes.iter().filter(|change| !known(change.standing)).count()
 }
 
 /// How the customers of the batch's host are served now: to be seen, since what is broken before is
@@ -151,23 +146,30 @@ pub(in crate::tui) fn blocked(
     sheet.first_open(view, batch, now).map(|_| "an item is open".to_owned())
 }
 
-/// Opens the sheet of the batch that is next, at its first held or unknown gate.
+/// Opens the sheet of the batch that is next, at its first held or unknown gate; where none is, at the item that GO
+/// waits for, and at the gate that tells what it asks.
 pub(super) fn open(ui: &mut Ui, view: &View, now: Time) {
     let Some(batch) = schedule::next(&view.state) else {
         ui.say(now, "no batch waits: nothing to go on with");
         return;
     };
     let judgements = gate::judge(&view.state, batch, now);
-    let first = judgements.iter().position(|judgement| !judgement.state.passes()).unwrap_or(0);
-    ui.sheets.push(Sheet::Gate(GateSheet {
+    let held = judgements.iter().position(|judgement| !judgement.state.passes());
+    let mut sheet = GateSheet {
         batch: batch.id.clone(),
-        gate: first,
+        gate: 0,
         item: 0,
         word: String::new(),
         note: None,
         answered: BTreeSet::new(),
         typing: None,
-    }));
+    };
+    let items = sheet.items(view, batch, now);
+    sheet.item = sheet.first_open(view, batch, now).unwrap_or(0);
+    let asks = items.get(sheet.item).is_some_and(|item| item.question == Question::Unrehearsed);
+    let waived = judgements.iter().position(|judgement| judgement.gate == GateName::Rehearsed);
+    sheet.gate = held.or(waived.filter(|_| asks)).unwrap_or(0);
+    ui.sheets.push(Sheet::Gate(sheet));
 }
 
 /// A press in the sheet, no answer being typed.
@@ -250,7 +252,8 @@ pub(super) fn type_answer(ui: &mut Ui, view: &View, press: Press) -> Option<Acti
     match press.key {
         Key::Esc => sheet.typing = None,
         Key::Enter => {
-            let right = view.state.batches.get(&sheet.batch).map(|batch| unrehearsed(batch).to_string());
+            let right =
+                view.state.batches.get(&sheet.batch).map(|batch| gate::unrehearsed(batch).to_string());
             let same = right.is_some_and(|right| right == typing.text().trim());
             sheet.typing = None;
             if same {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::command::RollbackScope;
+use crate::core::gate;
 use crate::core::state::Phase;
 use crate::tui::sample::Sample;
 
@@ -136,6 +137,8 @@ fn a_hold_stands_against_go() {
 fn a_waiver_wants_its_three_answers_and_then_a_number_read_off_the_screen() {
     let mut sample = Sample::held();
     let mut hands = Hands::on(&sample);
+    assert_eq!(hands.keys(":waive rehearsed because Raj read it\n"), vec![]);
+    assert!(hands.ui.notice(hands.now).is_some_and(|said| said.contains(":waive rehearsed, and no more")));
     assert_eq!(hands.keys(":waive plan\n"), vec![], "can't be waived");
     assert!(hands.ui.sheets.is_empty());
     assert_eq!(hands.keys(":waive rehearsed\n\n\n"), vec![], "Enter alone gives no waiver");
@@ -154,7 +157,12 @@ fn a_waiver_wants_its_three_answers_and_then_a_number_read_off_the_screen() {
     hands.view = sample.view();
     assert_eq!(hands.keys("cGO\n"), vec![], "an item is open");
     assert_eq!(hands.keys(" 7\nGO\n"), vec![], "not the number");
-    let actions = hands.keys(" 2\nGO\n");
+    // The number is the gate's own: of two that stand against the rehearsal one takes the rehearsed file.
+    let batch = crate::core::schedule::next(&hands.view.state).expect("a batch waits");
+    let said = gate::judge_one(&hands.view.state, batch, gate::GateName::Rehearsed, hands.now).reason;
+    let (number, of) = said.split_once(" of ").expect("a number");
+    assert!(number == "1" && of.contains("not rehearsed"), "{said}");
+    let actions = hands.keys(&format!(" {number}\nGO\n"));
     assert!(matches!(actions.as_slice(), [Action::Intent(Intent::Go { .. })]), "{actions:?}");
 }
 

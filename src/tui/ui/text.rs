@@ -80,7 +80,13 @@ pub(in crate::tui) const QUESTIONS: [&str; 3] =
 impl Waive {
     /// The form for a gate of the batch that is next, or of one whose reboot waits for it; or why there is none.
     pub(super) fn of(word: &str, view: &View, now: Time) -> Result<Self, String> {
-        let Some(gate) = gate::GATES.into_iter().find(|gate| gate.word() == word) else {
+        let named = |word: &str| gate::GATES.into_iter().find(|gate| gate.word() == word);
+        let Some(gate) = named(word) else {
+            if let Some(gate) = word.split_whitespace().next().and_then(named) {
+                return Err(format!(
+                    ":waive {gate}, and no more: what else there is to say is asked for then"
+                ));
+            }
             let names: Vec<&str> = gate::GATES.iter().map(|gate| gate.word()).collect();
             return Err(format!("there are the gates {}", names.join(", ")));
         };
