@@ -309,14 +309,10 @@ pub enum Waits {
 }
 
 /// What it waits for at a moment; `None` where nothing is in its way.
-fn waits(
-    state: &State,
-    plan: &Plan,
-    (host, line): (&HostName, Line),
-    met: &LineState,
-    now: Time,
-) -> Option<Waits> {
-    let network = (!is_told(state, plan, line, met, now)).then(|| met.since + MISSED);
+fn waits(state: &State, plan: &Plan, of: (&HostName, Line), met: &LineState, now: Time) -> Option<Waits> {
+    let (host, line) = of;
+    let since = state.alarms.back.map_or(met.since, |back| met.since.max(back));
+    let network = (!is_told(state, plan, line, met, now)).then(|| since + MISSED);
     if evidence::is_over(state, host, met.since, now) {
         return network.map(Waits::Network);
     }
