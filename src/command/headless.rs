@@ -9,9 +9,9 @@ use tokio::time::{Duration, interval};
 use super::session::{Session, actor};
 use crate::cli::Exit;
 use crate::conductor::clock;
-use crate::core::event::{Outcome, Purpose, Record};
+use crate::core::event::{Outcome, ProbeId, Purpose, Record};
 use crate::core::state::{Phase, Unattended};
-use crate::core::verdict::{self, Verdict};
+use crate::core::verdict::{self, Differs, Judgement, Verdict};
 use crate::core::{Command, Intent, State, aftermath, describe, fence, gate, pilot, rollback, schedule};
 use crate::demo;
 use crate::types::{BatchId, CustomerName, Time};
@@ -170,23 +170,51 @@ pub(super) fn finished(state: &State, now: Time) -> bool {
 
 /// What was said of each customer last.
 #[derive(Default)]
-struct Verdicts(BTreeMap<CustomerName, Verdict>);
+struct Verdicts {
+    of: BTreeMap<CustomerName, Verdict>,
+    /// What is otherwise about each of their probes, though it answers.
+    differs: BTreeMap<ProbeId, Vec<Differs>>,
+}
 
 impl Verdicts {
-    /// A line for each customer of whom something else is so than was said last.
+    /// A line for each customer of whom something else is so than was said last, and for each of their probes
+    /// that answers otherwise than it did.
     fn tell(&mut self, state: &State, now: Time, out: &mut dyn std::io::Write) -> Result<()> {
         if state.purpose != Some(Purpose::Run) {
             return Ok(());
         }
+        let mut line = |judged: &Judgement| -> Result<()> {
+            let (at, word) = (now.format("%H:%M:%S%.3fZ"), judged.verdict.word());
+            writeln!(out, "{at} verdict {word}: {}", judged.said)?;
+            Ok(out.flush()?)
+        };
         for customer in state.plan.iter().flat_map(|plan| &plan.customers) {
-            let judged = verdict::of_customer(state, &customer.name, now);
-            if self.is_news(&customer.name, judged.verdict) {
-                let (at, word) = (now.format("%H:%M:%S%.3fZ"), judged.verdict.word());
-                writeln!(out, "{at} verdict {word}: {}", judged.said)?;
-                out.flush()?;
+            let worst = verdict::of_customer(state, &customer.name, now);
+            let news = self.is_news(&customer.name, worst.verdict);
+            if news {
+                line(&worst)?;
+            }
+            let id = |index| ProbeId { customer: customer.name.clone(), index };
+            for (id, probe) in state.probes.range(id(0)..=id(u16::MAX)) {
+                let Some(differs) = verdict::differs(state, probe, now) else { continue };
+                if self.differs_anew(id, differs) {
+                    let judged = verdict::judge(state, id, now);
+                    // The line above may have said it.
+                    if !(news && judged.said == worst.said) {
+                        line(&judged)?;
+                    }
+                }
             }
         }
         Ok(())
+    }
+
+    /// Whether something else is otherwise than was said last. One late attempt is none: where it lasts, that is
+    /// a verdict.
+    fn differs_anew(&mut self, id: &ProbeId, mut differs: Vec<Differs>) -> bool {
+        differs.retain(Differs::lasts);
+        let last = self.differs.insert(id.clone(), differs.clone()).unwrap_or_default();
+        last != differs
     }
 
     /// Whether it is: that somebody is reached from the beginning is none, nor that nothing is known.
@@ -194,7 +222,7 @@ impl Verdicts {
         if verdict == Verdict::Unknown {
             return false;
         }
-        let last = self.0.insert(customer.clone(), verdict).unwrap_or(Verdict::Reachable);
+        let last = self.of.insert(customer.clone(), verdict).unwrap_or(Verdict::Reachable);
         last != verdict
     }
 }
@@ -211,6 +239,35 @@ fn tell(state: &mut State, record: &Record, out: &mut dyn std::io::Write) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tui::sample::Sample;
+    use crate::types::Span;
+
+    #[test]
+    fn what_answers_otherwise_than_before_or_elsewhere_is_said_once() {
+        let mut verdicts = Verdicts::default();
+        let mut said = |state: &State, now: Time| {
+            let mut out = Vec::new();
+            verdicts.tell(state, now, &mut out).expect("it writes");
+            let text = String::from_utf8(out).expect("text");
+            text.lines().map(|line| line.split_once(" verdict ").expect("a verdict").1.to_owned()).collect()
+        };
+        let captured = Sample::captured();
+        let before: Vec<String> = said(&captured.state, captured.now);
+        assert!(before.len() == 1 && before[0].starts_with("dropped-on-host: globex"), "{before:?}");
+        let differing = Sample::differing();
+        let lines: Vec<String> = said(&differing.state, differing.now);
+        let wanted = ["its status was 200 before, and is 302", "it fails from outside (paris)"];
+        assert_eq!(lines.len(), wanted.len(), "one late echo is none: {lines:?}");
+        for (line, wanted) in lines.iter().zip(wanted) {
+            assert!(line.starts_with("reachable: ") && line.ends_with(wanted), "{line}");
+        }
+        let later = differing.now + Span::secs(2);
+        assert_eq!(said(&differing.state, later), Vec::<String>::new());
+        // As it was: that is news too.
+        let again: Vec<String> = said(&captured.state, later);
+        assert_eq!(again.len(), wanted.len(), "{again:?}");
+        assert!(again.iter().all(|line| line.ends_with("it answers as it should")), "{again:?}");
+    }
 
     #[test]
     fn what_changes_is_news_and_what_is_not_known_is_none() {

@@ -14,9 +14,10 @@ use super::session::{self, UsageError};
 use crate::cli::{Exit, Probe};
 use crate::conductor::clock;
 use crate::core::Intent;
+use crate::core::effect::is_made;
 use crate::core::event::{ProbeId, ProbeOutcome, Purpose, Vantage};
 use crate::core::state::{Health, ProbeState, Reach, Series, State};
-use crate::core::verdict::{self, Judgement};
+use crate::core::verdict::{self, Differs, Judgement, Verdict};
 use crate::plan::{Customer, VantageKind};
 use crate::types::{Span, Time, Untrusted};
 
@@ -73,15 +74,20 @@ pub async fn probe(args: Probe, ssh: Option<&Path>) -> Result<Exit> {
             println!("{}: no probe tells whether they are served", customer.name);
         }
     }
-    Ok(exit(&state, now))
+    Ok(exit(&state, &rows))
 }
 
+/// What was said of a probe last: its verdict, and what is otherwise though it answers.
+type Told = (Verdict, Vec<Differs>);
+
 /// What changes, a line each.
-fn tell(state: &State, now: Time, told: &mut BTreeMap<ProbeId, verdict::Verdict>) {
+fn tell(state: &State, now: Time, told: &mut BTreeMap<ProbeId, Told>) {
     for row in rows(state, now) {
         let word = row.judged.verdict;
-        if told.insert(row.id.clone(), word) != Some(word) {
+        let news = (word, row.differs.iter().filter(|differs| differs.lasts()).cloned().collect());
+        if told.get(row.id) != Some(&news) {
             println!("{} {:<14} {}", now.format("%H:%M:%SZ"), word.word(), row.judged.said);
+            told.insert(row.id.clone(), news);
         }
     }
 }
@@ -92,23 +98,40 @@ struct Row<'a> {
     customer: &'a Customer,
     probe: &'a ProbeState,
     judged: Judgement,
+    /// What is otherwise though it answers.
+    differs: Vec<Differs>,
+    /// Whether the exit status goes by it.
+    counts: bool,
 }
 
 fn rows(state: &State, now: Time) -> Vec<Row<'_>> {
     let Some(plan) = &state.plan else { return Vec::new() };
     let found = state.probes.iter().filter_map(|(id, probe)| {
         let customer = plan.customers.iter().find(|customer| customer.name == id.customer)?;
-        Some(Row { id, customer, probe, judged: verdict::judge(state, id, now) })
+        let counts = is_made(&probe.probe) && (probe.probe.required || !is_required(state, customer));
+        let differs = verdict::differs(state, probe, now).unwrap_or_default();
+        Some(Row { id, customer, probe, judged: verdict::judge(state, id, now), differs, counts })
     });
     found.collect()
 }
 
-/// Whether every customer is known to be reached, by what a window goes by: their required probes, or all of
-/// theirs where none is required. Of a customer without a probe nobody knows. Not all reached goes before a
-/// host that could not be read: it is what was asked.
-fn exit(state: &State, now: Time) -> Exit {
+/// Whether the plan requires any of a customer's probes that can be made.
+fn is_required(state: &State, customer: &Customer) -> bool {
+    let mut all = state.probes_of_customer(&customer.name);
+    all.any(|probe| probe.probe.required && is_made(&probe.probe))
+}
+
+/// Whether every customer is known to be reached: by the probes that the plan requires, or by all of theirs
+/// where it requires none. Nothing is changed here, so one that fails from the first look on is no trouble of
+/// before, which a window would leave alone: it is what was asked. Of a customer without a probe nobody knows.
+/// Not all reached goes before a host that could not be read.
+fn exit(state: &State, rows: &[Row<'_>]) -> Exit {
     let Some(plan) = &state.plan else { return Exit::NotReached };
-    let reached = |customer: &Customer| verdict::of_customer(state, &customer.name, now).verdict.reached();
+    let reached = |customer: &Customer| {
+        let mut theirs =
+            rows.iter().filter(|row| row.counts && row.customer.name == customer.name).peekable();
+        theirs.peek().is_some() && theirs.all(|row| row.judged.verdict.reached())
+    };
     if !plan.customers.iter().all(reached) {
         return Exit::NotReached;
     }
@@ -128,11 +151,12 @@ fn unprobed_json(customer: &Customer) -> Value {
         "customer": customer.name,
         "host": customer.host,
         "target": Value::Null,
+        "required": Value::Null,
         "outside": Value::Null,
         "inside": Value::Null,
         "peer": Value::Null,
         "packets": Value::Null,
-        "verdict": verdict::Verdict::Unknown,
+        "verdict": Verdict::Unknown,
         "said": format!("{}: no probe tells whether they are served", customer.name),
         "evidence": [],
         "next": Value::Null,
@@ -140,6 +164,11 @@ fn unprobed_json(customer: &Customer) -> Value {
 }
 
 impl Row<'_> {
+    /// Whether it answers in time, from wherever it is looked at.
+    fn is_as_it_should(&self) -> bool {
+        self.judged.verdict == Verdict::Reachable && self.differs.is_empty()
+    }
+
     fn outside(&self) -> Option<&Series> {
         self.probe.from(&Vantage::Cockpit)
     }
@@ -164,6 +193,7 @@ impl Row<'_> {
             "customer": self.customer.name,
             "host": self.customer.host,
             "target": self.probe.probe.target.to_string(),
+            "required": self.counts,
             "outside": seen(self.outside()),
             "inside": seen(self.inside()),
             "peer": seen(self.peer()),
@@ -214,22 +244,33 @@ fn print(rows: &[Row<'_>], now: Time) {
             Some((series, _)) => format!("{name} {}", word(series.health(&row.probe.probe, now))),
         };
         println!(
-            "{:<customer$}  {:<target$}  {:<20}  {}, {}, {}",
+            "{:<customer$}  {:<target$}  {:<20}  {}, {}, {}{}",
             row.customer.name.as_str(),
             self::target(row),
             row.judged.verdict.word(),
             seen("outside", row.outside()),
             seen("inside", row.inside()),
             seen("peer", row.peer()),
+            if row.counts { "" } else { ", not required" },
         );
-        if !row.judged.verdict.reached() {
+        if !row.is_as_it_should() {
             println!("    {}", row.judged.said);
             row.judged.evidence.iter().for_each(|line| println!("      {line}"));
             row.judged.next.iter().for_each(|line| println!("      next: {line}"));
         }
     }
+    println!("{} ({})", sum(rows), now.format("%Y-%m-%d %H:%MZ"));
+}
+
+/// "1 of 3 answer as they should, 1 otherwise".
+fn sum(rows: &[Row<'_>]) -> String {
     let reached = rows.iter().filter(|row| row.judged.verdict.reached()).count();
-    println!("{reached} of {} answer as they should ({})", rows.len(), now.format("%Y-%m-%d %H:%MZ"));
+    let as_they_should = rows.iter().filter(|row| row.is_as_it_should()).count();
+    let words = format!("{as_they_should} of {} answer as they should", rows.len());
+    match reached - as_they_should {
+        0 => words,
+        others => format!("{words}, {others} otherwise"),
+    }
 }
 
 /// What is looked at, as the plan writes it.
@@ -254,6 +295,7 @@ mod tests {
     #[test]
     fn every_customer_is_to_be_reached() {
         let optional = r#"[{ probe = "tcp:443", required = false }]"#;
+        let both = r#"["tcp:443", "tcp:80"]"#;
         let beside = r#"["tcp:443", { probe = "tcp:80", required = false }]"#;
         for (hooli, fails, wanted) in [
             (r#"["tcp:443"]"#, None, Exit::Done),
@@ -261,12 +303,28 @@ mod tests {
             (optional, None, Exit::Done),
             (optional, Some("hooli"), Exit::NotReached),
             (beside, None, Exit::Done),
+            (beside, Some("hooli#1"), Exit::Done),
+            (beside, Some("hooli#0"), Exit::NotReached),
+            // Dark from the first look on: in a window it would be a trouble of before.
+            (both, Some("hooli#0"), Exit::NotReached),
+            (both, Some("hooli#1"), Exit::NotReached),
+            (both, None, Exit::Done),
             ("[]", None, Exit::NotReached),
         ] {
             let sample = looked(hooli, fails);
-            assert_eq!(exit(&sample.state, sample.now), wanted, "{hooli} {fails:?}");
+            let rows = rows(&sample.state, sample.now);
+            assert_eq!(exit(&sample.state, &rows), wanted, "{hooli} {fails:?}");
         }
-        assert_eq!(exit(&State::default(), crate::core::fixture::opens()), Exit::NotReached);
+        assert_eq!(exit(&State::default(), &[]), Exit::NotReached);
+    }
+
+    #[test]
+    fn who_answers_otherwise_than_before_is_counted_apart() {
+        let sample = Sample::differing();
+        let rows = rows(&sample.state, sample.now);
+        assert_eq!(sum(&rows), "2 of 6 answer as they should, 3 otherwise");
+        let differ: Vec<String> = rows.iter().filter(|row| !row.is_as_it_should()).map(target).collect();
+        assert_eq!(differ, ["http://www.acme.example/health", "tcp:443", "tcp:443", "ping"]);
     }
 
     #[test]

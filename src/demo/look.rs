@@ -85,6 +85,8 @@ fn line(look: &Look, knock: Option<Knock>) -> String {
     };
     let refused = || "fail refused 0 local=0.0.0.0:40000\trefused".to_owned();
     let open = |more: &str| format!("ok 1 {more}");
+    // As the helper has it: a pass of what could be looked at, and no more.
+    let part = |more: &str| format!("part 1 {more}");
     match (look.target(), knock) {
         (ProbeTarget::Exec { argv }, _) => command(argv),
         (ProbeTarget::Ping, Some(Knock::Open)) => "ok 1\techo after 0.05 ms".to_owned(),
@@ -93,7 +95,7 @@ fn line(look: &Look, knock: Option<Knock>) -> String {
         }
         (ProbeTarget::Tcp { .. }, Some(Knock::Open)) => open("connected=0\topen"),
         (ProbeTarget::Tls { .. } | ProbeTarget::Http { tls: true, .. }, Some(Knock::Open)) => {
-            open("connected=0\topen; TLS not looked at: no openssl and no curl here")
+            part("connected=0\topen; TLS not looked at: no openssl and no curl here")
         }
         (ProbeTarget::Http { tls: false, .. }, Some(Knock::Open)) => {
             let said =
@@ -101,7 +103,7 @@ fn line(look: &Look, knock: Option<Knock>) -> String {
             open(&format!("connected=0 answered=1 status=200\t{said}"))
         }
         (ProbeTarget::Postgres { .. }, Some(Knock::Open)) => {
-            open("connected=0\topen; login not looked at: no psql here")
+            part("connected=0\topen; login not looked at: no psql here")
         }
         (ProbeTarget::Dns { .. }, Some(Knock::Open)) => open("answered=1\t1 record"),
         (_, Some(Knock::Refused)) => refused(),
@@ -165,4 +167,31 @@ pub(super) fn evidence(host: &Host, now: crate::types::Time) -> Vec<Section> {
         _ => section(name, Vec::new()),
     };
     PARTS.iter().map(part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::look::Looked;
+
+    /// As on a Debian with nothing more on it: what was not looked at is no pass of the whole.
+    #[test]
+    fn a_part_is_none_of_the_whole() {
+        let targets =
+            ["tcp:443", "tls:443", "https://www.acme.example/", "postgres:acme", "http://www.acme.example/"];
+        let looks: Vec<Look> = targets
+            .iter()
+            .map(|text| {
+                let target: ProbeTarget = text.parse().expect("a target");
+                Look::new(&target, Some(IpAddr::from([192, 0, 2, 1])), Span::secs(3)).expect("a look")
+            })
+            .collect();
+        let lines = looks
+            .iter()
+            .enumerate()
+            .map(|(place, look)| format!("{place} {}", line(look, Some(Knock::Open))));
+        let looked = Looked::parse(&section("probe", lines.collect()), looks.len()).expect("it reads");
+        let whole: Vec<bool> = looked.iter().map(|looked| looked.whole).collect();
+        assert_eq!(whole, [true, false, false, false, true]);
+    }
 }

@@ -419,7 +419,8 @@ impl Sample {
         self.verified(&host.parse().expect("host"));
     }
 
-    /// One result of every probe that is made, all good but those of one customer.
+    /// One result of every probe that is made, all good but those of one customer ("hooli"), or one of theirs
+    /// ("hooli#1").
     pub(crate) fn probe(&mut self, clock: &str, fails: Option<&str>) {
         self.to(at(clock));
         let id = self.waiting(Work::Probe);
@@ -431,7 +432,8 @@ impl Sample {
             .map(|(id, probe)| (id.clone(), probe.probe.from))
             .collect();
         for (nth, (probe, from)) in probes.into_iter().enumerate() {
-            let outcome = if fails == Some(probe.customer.as_str()) {
+            let one = format!("{}#{}", probe.customer, probe.index);
+            let outcome = if fails.is_some_and(|fails| fails == probe.customer.as_str() || fails == one) {
                 ProbeOutcome::fail(FailKind::NoAnswer, "no answer in 3s")
             } else {
                 ProbeOutcome::Ok { took: Span::ms(11 + 7 * nth as u64), said: "connected".into() }

@@ -193,6 +193,30 @@ fn probe_says_of_each_customer_whether_they_are_reached_and_why_not() {
     assert_ne!(row["verdict"], "reachable");
     assert!(row["evidence"].as_array().is_some_and(|lines| !lines.is_empty()), "{row:#}");
 
+    // Of one customer, dark from the first look on: the text, the object and the status say the same.
+    plan(&format!("{}, {}", asked(open), asked(closed)));
+    let output = looked(&[]);
+    ended(&output, 21);
+    assert!(out(&output).contains("1 of 2 answer as they should ("), "{}", out(&output));
+    assert!(!out(&output).contains("not required"), "{}", out(&output));
+    let output = looked(&["--json"]);
+    ended(&output, 21);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+    let verdicts: Vec<_> = json["customers"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| (&row["verdict"], &row["required"]))
+        .collect();
+    assert_eq!(verdicts[0], (&"reachable".into(), &true.into()));
+    assert!(*verdicts[1].0 != "reachable" && *verdicts[1].1 == true, "{json:#}");
+    // What the plan does not require is said, and no reason for the status.
+    let optional = asked(closed).replace(" }", ", required = false }");
+    plan(&format!("{}, {optional}", asked(open)));
+    let output = looked(&[]);
+    ended(&output, 0);
+    assert!(out(&output).contains(", not required\n"), "{}", out(&output));
+
     plan("");
     let nothing = looked(&[]);
     ended(&nothing, 2);

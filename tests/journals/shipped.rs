@@ -7,8 +7,11 @@ use holdpoint::core::event::Outcome;
 use holdpoint::core::state::Phase;
 use holdpoint::journal::{End, KeptFiles, Recording, Take};
 use holdpoint::replay::Replay;
-use holdpoint::tui::ReplayAction;
+use holdpoint::tui::view::render;
+use holdpoint::tui::{ColorDepth, ReplayAction, Theme, Ui, UiInput};
 use holdpoint::types::Span;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 
 fn shipped() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings");
@@ -86,4 +89,41 @@ fn the_story_ends_as_it_is_told() {
     let (without, _) = read(&folder.join("unanswered"));
     assert_eq!(without.ended.map(|(_, outcome)| outcome), Some(Outcome::Held));
     assert!(without.in_order().any(|batch| batch.phase == Phase::Verified && batch.host.as_str() == "web1"));
+}
+
+/// What stands on the screen at a moment of a replay, row by row.
+fn screen(replay: &Replay) -> String {
+    let ((view, position), mut ui) = (replay.frame(), Ui::default());
+    let now = position.at;
+    ui.handle(UiInput::Resize(120, 36), &view, now);
+    ui.set_replay(Some(position));
+    let area = Rect::new(0, 0, 120, 36);
+    let mut buffer = Buffer::empty(area);
+    render(&view, &ui, now, &Theme::built_in("night", ColorDepth::None), area, &mut buffer);
+    let rows = buffer.content.chunks(usize::from(area.width));
+    rows.map(|row| row.iter().map(|cell| cell.symbol()).collect::<String>() + "\n").collect()
+}
+
+/// Whoever opens a recording sees what it is about: the packets of an attempt, what is wrong in a sentence, and
+/// the countdown, all on one screen.
+#[test]
+fn a_frame_of_each_shows_packets_a_verdict_and_a_countdown() {
+    for folder in shipped() {
+        let (_, mut replay) = read(&folder);
+        replay.set_speed(1);
+        replay.act(&ReplayAction::TogglePlay).expect("it plays");
+        // Where nobody is asked to answer it is the host's own timer that counts.
+        let counts = if folder.ends_with("story") { "ROLLS BACK in 0:" } else { "   fires 04:05Z in 2:" };
+        let wanted = ["SYN in, no reply", "SYN arrives, web1 does not have the address", counts];
+        let mut best = (0, String::new());
+        while !replay.is_over() && best.0 < wanted.len() {
+            replay.pass(Span::secs(2));
+            let text = screen(&replay);
+            let found = wanted.iter().filter(|words| text.contains(**words)).count();
+            if found > best.0 {
+                best = (found, text);
+            }
+        }
+        assert_eq!(best.0, wanted.len(), "{}: at most\n{}", folder.display(), best.1);
+    }
 }

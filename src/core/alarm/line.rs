@@ -285,11 +285,7 @@ fn follow(state: &State, plan: &Plan, of: (&HostName, Line), met: &LineState, no
         // A clock that was set back would make it longer than was agreed.
         Some((from, _)) if now < from => countdown(plan, host, line, now).into_iter().collect(),
         // Evidence is waited for, in bounded time: a host that can't be asked keeps no rollback waiting.
-        Some((_, until))
-            if now >= until
-                && evidence::is_over(state, host, met.since, now)
-                && is_told(state, plan, line, met, now) =>
-        {
+        Some((_, until)) if now >= until && waits(state, plan, of, met, now).is_none() => {
             fire(state, of, met, &left)
         }
         Some(_) => Vec::new(),
@@ -301,6 +297,36 @@ fn follow(state: &State, plan: &Plan, of: (&HostName, Line), met: &LineState, no
         None if is_calm(state, plan, host, line, now) => over(),
         None => Vec::new(),
     }
+}
+
+/// What a countdown that is over waits for, each no longer than until a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// Evidence of the host is asked for.
+    Evidence(Time),
+    /// It is not known yet that what met the line is seen by a network that works.
+    Network(Time),
+}
+
+/// What it waits for at a moment; `None` where nothing is in its way.
+fn waits(state: &State, plan: &Plan, of: (&HostName, Line), met: &LineState, now: Time) -> Option<Waits> {
+    let (host, line) = of;
+    let since = state.alarms.back.map_or(met.since, |back| met.since.max(back));
+    let network = (!is_told(state, plan, line, met, now)).then(|| since + MISSED);
+    if evidence::is_over(state, host, met.since, now) {
+        return network.map(Waits::Network);
+    }
+    let asked = state.evidence.get(host).and_then(|of| of.asked);
+    let evidence = asked.map_or(now, |(_, at)| at + evidence::WAITED);
+    Some(Waits::Evidence(network.map_or(evidence, |network| network.max(evidence))))
+}
+
+/// What the countdown of a line waits for; `None` while it runs, where there is none, and where it is over and
+/// nothing is in its way.
+pub fn waits_for(state: &State, host: &HostName, line: Line, now: Time) -> Option<Waits> {
+    let met = state.alarms.line(host, line)?;
+    let (_, until) = met.counts?;
+    (now >= until).then(|| waits(state, state.plan.as_ref()?, (host, line), met, now))?
 }
 
 /// Nothing new starts in the window; nothing where that is so already.

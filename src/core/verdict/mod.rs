@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::event::{Flow, ProbeId, Vantage};
 use super::state::{ProbeState, State};
 use crate::types::{CustomerName, Time, Untrusted};
+pub use passing::{Differs, differs};
 use seen::{Look, Packets, Seen, counts};
 pub(super) use sound::{broken, is_silent, silent_since};
 

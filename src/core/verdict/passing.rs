@@ -4,9 +4,9 @@
 use super::seen::{Look, Packets, Seen, look};
 use super::{Found, Verdict, place};
 use crate::core::event::{ProbeOutcome, Vantage};
-use crate::core::state::Series;
+use crate::core::state::{ProbeState, Series, State};
 use crate::plan::VantageKind;
-use crate::types::Span;
+use crate::types::{Span, Time};
 
 /// Slow is more than so many times the normal ...
 const TIMES: u64 = 3;
@@ -15,17 +15,72 @@ const MORE: Span = Span::ms(200);
 /// Of so many of the newest attempts most have to be slow: one late packet is none.
 const NEWEST: usize = 3;
 
+/// What is otherwise about a target that answers: from another place, or than before the window's first change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Differs {
+    /// It fails from other places outside, which work themselves.
+    From(Vec<Vantage>),
+    /// It shows another certificate.
+    Certificate,
+    /// Another HTTP status.
+    Status {
+        /// What it was.
+        before: u16,
+        /// What it is.
+        now: u16,
+    },
+    /// The newest attempt took much longer.
+    Took {
+        /// The median of before.
+        before: Span,
+        /// The newest attempt.
+        now: Span,
+    },
+}
+
+impl Differs {
+    /// Whether it is so until something is done about it: one late attempt comes and goes.
+    pub fn lasts(&self) -> bool {
+        match self {
+            Self::From(_) | Self::Certificate | Self::Status { .. } => true,
+            Self::Took { .. } => false,
+        }
+    }
+
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::From(places) => {
+                let places: Vec<String> = places.iter().map(place).collect();
+                format!("it fails from {}", places.join(", "))
+            }
+            Self::Certificate => "its certificate is another one than before".to_owned(),
+            Self::Status { before, now } => format!("its status was {before} before, and is {now}"),
+            Self::Took { before, now } => format!("it takes {now}; before it took {before}"),
+        }
+    }
+}
+
+/// What is otherwise about a probe's target; `None` while it does not answer.
+pub fn differs(state: &State, probe: &ProbeState, now: Time) -> Option<Vec<Differs>> {
+    if !matches!(look(&probe.own, &probe.probe, now), Look::Ok { .. }) {
+        return None;
+    }
+    Some(failing_elsewhere(state, probe, now).into_iter().chain(differences(probe)).collect())
+}
+
 pub(super) fn judge(seen: &Seen<'_>) -> Found {
     let slow = slow(&seen.probe.own) == Some(true);
     if !slow {
-        return match (failing_elsewhere(seen), differences(seen).first()) {
+        let differences = differences(seen.probe);
+        let gist = match (failing_elsewhere(seen.state, seen.probe, seen.now), differences.first()) {
             (Some(places), difference) => {
-                let and = difference.map_or_else(String::new, |difference| format!("; {difference}"));
-                Found::new(Verdict::Reachable, format!("it answers here; it fails from {places}{and}"))
+                let and = difference.map_or_else(String::new, |differs| format!("; {}", differs.words()));
+                format!("it answers here; {}{and}", places.words())
             }
-            (None, None) => Found::new(Verdict::Reachable, "it answers as it should"),
-            (None, Some(difference)) => Found::new(Verdict::Reachable, format!("it answers; {difference}")),
+            (None, None) => "it answers as it should".to_owned(),
+            (None, Some(difference)) => format!("it answers; {}", difference.words()),
         };
+        return Found::new(Verdict::Reachable, gist);
     }
     let inside = seen.probe.from(&Vantage::Inside).filter(|_| seen.inside().is_ok());
     let inside = inside.and_then(|inside| as_late(&seen.probe.own, inside).or_else(|| self::slow(inside)));
@@ -54,15 +109,12 @@ pub(super) fn judge(seen: &Seen<'_>) -> Found {
 
 /// Other places outside from which it fails: they explain and don't judge, and what they see is said where they
 /// work themselves.
-fn failing_elsewhere(seen: &Seen<'_>) -> Option<String> {
-    let others = seen.probe.others.iter().filter(|(vantage, _)| vantage.kind() == VantageKind::Outside);
-    let fails = others.filter(|(_, series)| {
-        let look = look(series, &seen.probe.probe, seen.now);
-        matches!(look, Look::Fail { .. })
-    });
-    let fails = fails.filter(|(vantage, _)| super::broken(seen.state, vantage, seen.now).is_none());
-    let places: Vec<String> = fails.map(|(vantage, _)| place(vantage)).collect();
-    (!places.is_empty()).then(|| places.join(", "))
+fn failing_elsewhere(state: &State, probe: &ProbeState, now: Time) -> Option<Differs> {
+    let others = probe.others.iter().filter(|(vantage, _)| vantage.kind() == VantageKind::Outside);
+    let fails = others.filter(|(_, series)| matches!(look(series, &probe.probe, now), Look::Fail { .. }));
+    let works = fails.filter(|(vantage, _)| super::broken(state, vantage, now).is_none());
+    let places: Vec<Vantage> = works.map(|(vantage, _)| vantage.clone()).collect();
+    (!places.is_empty()).then_some(Differs::From(places))
 }
 
 /// Whether what was asked is answered as late inside as it is outside, from the request on: what a look costs the
@@ -98,25 +150,25 @@ fn slow(series: &Series) -> Option<bool> {
     Some(newest.first() == Some(&true) && late * 2 > newest.len())
 }
 
-/// What differs from before the window's first change, in words.
-pub(super) fn differences(seen: &Seen<'_>) -> Vec<String> {
-    let own = &seen.probe.own;
+/// What differs from before the window's first change.
+pub(super) fn differences(probe: &ProbeState) -> Vec<Differs> {
+    let own = &probe.own;
     let mut all = Vec::new();
-    let Some(sighting) = own.sighting.as_ref().filter(|_| seen.probe.settled) else { return all };
+    let Some(sighting) = own.sighting.as_ref().filter(|_| probe.settled) else { return all };
     if let (Some(before), Some(shown)) = (&own.normal.certificate, &sighting.certificate)
         && *before != shown.sha256
     {
-        all.push("its certificate is another one than before".to_owned());
+        all.push(Differs::Certificate);
     }
-    if let (Some(before), Some(status)) = (own.normal.status, sighting.status)
-        && before != status
+    if let (Some(before), Some(now)) = (own.normal.status, sighting.status)
+        && before != now
     {
-        all.push(format!("its status was {before} before, and is {status}"));
+        all.push(Differs::Status { before, now });
     }
-    if let (Some(normal), Some((_, ProbeOutcome::Ok { took, .. }))) = (own.normal.median(), own.last())
-        && *took > bound(normal)
+    if let (Some(before), Some((_, ProbeOutcome::Ok { took, .. }))) = (own.normal.median(), own.last())
+        && *took > bound(before)
     {
-        all.push(format!("it takes {took}; before it took {normal}"));
+        all.push(Differs::Took { before, now: *took });
     }
     all
 }

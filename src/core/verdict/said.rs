@@ -1,5 +1,6 @@
 //! What a verdict goes by, in words: the sentence's beginning, and the evidence line by line.
 
+use super::passing::Differs;
 use super::place;
 use super::seen::{Listens, Look, Packets, Seen, look};
 use crate::core::event::{Flow, Vantage};
@@ -109,7 +110,7 @@ impl Seen<'_> {
                 Listens::Nowhere => format!("facts: nobody listens on port {port}"),
             });
         }
-        lines.extend(super::passing::differences(self));
+        lines.extend(super::passing::differences(self.probe).iter().map(Differs::words));
         if let Some((since, _, why)) = self.ssh_down() {
             let ago = Span::between(since, self.now).brief();
             lines.push(format!("{} is not reached by ssh for {ago}: {why}", self.host()));

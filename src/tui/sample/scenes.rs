@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::core::command::RollbackScope;
-use crate::core::event::{AlarmEvent, Cause, Event, Flow, PacketEvent, PacketRow, Seen, TcpFlags, Way, What};
+use crate::core::event::{
+    AlarmEvent, Cause, Event, Flow, PacketEvent, PacketRow, Seen, Sighting, TcpFlags, Way, What,
+};
 use crate::facts::Replaced;
 use crate::plan::{AbortLine, AbortProbes, AutoRollback, Limit, VantageKind};
 
@@ -147,6 +149,64 @@ impl Sample {
         sample
     }
 
+    /// The same, and some who answer do so otherwise: acme's page has another status than before, hooli is not
+    /// reached from paris, and initech's newest echo is late.
+    pub(crate) fn differing() -> Self {
+        let mut sample = Self::captured();
+        let id = sample.waiting(Work::Probe);
+        let of = |customer: &str, index| ProbeId { customer: customer.parse().expect("a customer"), index };
+        let took = |ms| ProbeOutcome::Ok { took: Span::ms(ms), said: "302".into() };
+        let acme = of("acme", 1);
+        if let Some(probe) = sample.state.probes.get_mut(&acme) {
+            std::sync::Arc::make_mut(probe).own.normal.status = Some(200);
+        }
+        let sighting = Some(Box::new(Sighting { status: Some(302), ..Sighting::default() }));
+        let vantage = Vantage::Cockpit;
+        sample.say(id, Said::Seen { probe: acme, vantage: vantage.clone(), outcome: took(18), sighting });
+        let (probe, sighting) = (of("initech", 1), Some(Box::default()));
+        sample.say(id, Said::Seen { probe, vantage, outcome: took(612), sighting });
+        for _ in 0..3 {
+            let vantage = Vantage::Further("paris".parse().expect("a place"));
+            let outcome = ProbeOutcome::fail(FailKind::NoAnswer, "no answer in 3s");
+            sample.say(id, Said::Seen { probe: of("hooli", 0), vantage, outcome, sighting: None });
+        }
+        sample
+    }
+
+    /// web3 logs by its journal and a file of its own.
+    pub(crate) fn logged() -> Self {
+        let mut sample = Self::failing();
+        let host: HostName = "web3".parse().expect("host");
+        let line = |source, by: Option<&str>, error, clock: &str, text: &str| LogLine {
+            by: by.map(Into::into),
+            error,
+            ..LogLine::new(host.clone(), source, at(clock), text.into())
+        };
+        let file = || LogSource::File("/var/log/nginx/error.log".into());
+        let lines = vec![
+            line(LogSource::Journal, Some("nginx.service"), false, "02:29:11", "Reloaded nginx.service"),
+            line(LogSource::Journal, Some("sshd"), false, "02:29:14", "Accepted publickey for ops"),
+            line(
+                file(),
+                None,
+                true,
+                "02:29:20",
+                "2026/11/21 02:29:20 [error] 812#812: *7 upstream timed out (110: Connection timed out) while \
+                 connecting to upstream, client: 203.0.113.9, server: globex.example, request: \"GET / HTTP/1.1\"",
+            ),
+            line(LogSource::Journal, Some("kernel"), false, "02:29:25", "eth0: link is up"),
+            line(
+                file(),
+                None,
+                true,
+                "02:29:30",
+                "2026/11/21 02:29:30 [error] 812#812: *9 connect() failed (113: No route to host)",
+            ),
+        ];
+        sample.samples(Samples { lines, ..Samples::default() });
+        sample
+    }
+
     /// web3's batch is verified, and its customer is not reached any more.
     pub(crate) fn failing() -> Self {
         let mut sample = Self::applying();
@@ -160,18 +220,40 @@ impl Sample {
 
     /// The same with packets, and with an abort line that the plan agrees on: its countdown runs.
     pub(crate) fn counting() -> Self {
-        Self::met(AutoRollback::Armed)
+        Self::met(AutoRollback::Armed, Span::secs(60))
+    }
+
+    /// The same with a shorter one, which is over: evidence of the host is still asked for.
+    pub(crate) fn over() -> Self {
+        let mut sample = Self::met(AutoRollback::Armed, Span::secs(20));
+        sample.to(at("02:29:43"));
+        sample
+    }
+
+    /// Evidence is there, and nothing has answered since that tells of the network.
+    pub(crate) fn over_unseen() -> Self {
+        let mut sample = Self::over();
+        let met = at("02:29:22");
+        for probe in sample.state.probes.values_mut() {
+            let others = &mut std::sync::Arc::make_mut(probe).own.results;
+            others.retain(|(at, outcome)| *at < met || matches!(outcome, ProbeOutcome::Fail { .. }));
+        }
+        let failure = Failure::new(FailureKind::Failed, "no room");
+        sample.answer(sample.waiting(Work::Evidence), Answer::Evidence(Err(failure)));
+        sample.to(at("02:29:45"));
+        sample
     }
 
     /// The same where the plan says that somebody is asked.
     pub(crate) fn asking() -> Self {
-        Self::met(AutoRollback::Ask)
+        Self::met(AutoRollback::Ask, Span::secs(60))
     }
 
-    fn met(auto: AutoRollback) -> Self {
+    fn met(auto: AutoRollback, countdown: Span) -> Self {
         let mut sample = Self::applying();
         if let Some(plan) = sample.state.plan.as_mut().map(std::sync::Arc::make_mut) {
             plan.policy.auto_rollback = auto;
+            plan.policy.countdown = countdown;
             plan.aborts.push(AbortLine {
                 probes: AbortProbes::Required,
                 from: VantageKind::Outside,

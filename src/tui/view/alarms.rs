@@ -1,7 +1,8 @@
 //! The banners of alarms, and of the lines at which something is rolled back by itself.
 
 use super::banner::{Banner, More, failing_since, open, standing};
-use crate::core::alarm::{self, line};
+use crate::core::alarm;
+use crate::core::alarm::line::{self, Waits};
 use crate::core::event::{Cause, Line, ProbeId};
 use crate::core::state::{Alarm, LineState};
 use crate::core::verdict::Verdict;
@@ -76,7 +77,7 @@ pub(super) fn countdowns(view: &View, now: Time) -> Vec<Banner> {
     let state = &view.state;
     let all = line::countdowns(state).into_iter();
     all.map(|(host, line, until)| {
-        let left = left(Span::between(now, until));
+        let when = when(state, host, line, until, now);
         let first = first_of(state, host);
         let since = state.alarms.line(host, line).and_then(|met| met.counts).map(|(since, _)| since);
         let (fact, brief) = match first {
@@ -89,12 +90,12 @@ pub(super) fn countdowns(view: &View, now: Time) -> Vec<Banner> {
         let calm = state.plan.as_ref().is_some_and(|plan| line::is_calm(state, plan, host, line, now));
         let again = if calm { ", passes again" } else { "" };
         let then = format!(
-            "{host}: {}{again}: ROLLS BACK in {left}   R=sheet   :keep needs a reason",
+            "{host}: {}{again}: ROLLS BACK {when}   R=sheet   :keep needs a reason",
             met(state, line)
         );
         let more = More {
             brief,
-            soon: format!("{host} ROLLS BACK in {left}"),
+            soon: format!("{host} ROLLS BACK {when}"),
             causes: first
                 .filter(|(_, _, alarm)| alarm.acknowledged.is_none())
                 .map(|(_, cause, _)| cause.clone())
@@ -110,6 +111,17 @@ pub(super) fn countdowns(view: &View, now: Time) -> Vec<Banner> {
         Banner { role: Role::Alarm, key, fact, then, more: Some(more) }
     })
     .collect()
+}
+
+/// "in 0:24", and what a countdown that is over still waits for.
+fn when(state: &State, host: &HostName, line: Line, until: Time, now: Time) -> String {
+    let most = |until: Time| left(Span::between(now, until));
+    match line::waits_for(state, host, line, now) {
+        Some(Waits::Evidence(until)) => format!("in {} at most, evidence first", most(until)),
+        Some(Waits::Network(until)) => format!("in {} at most, if network works", most(until)),
+        None if now >= until => "now".to_owned(),
+        None => format!("in {}", most(until)),
+    }
 }
 
 /// "0:24".

@@ -8,6 +8,7 @@ use super::listing::{Listing, near};
 use super::paint::{Text, age as age_of};
 use super::{baking, timer};
 use crate::core::state::{Batch, Health, Host, Phase, Reach};
+use crate::core::verdict::{self, Differs};
 use crate::core::{State, View, schedule};
 use crate::tui::theme::{Role, Theme};
 use crate::tui::ui::Ui;
@@ -81,12 +82,17 @@ fn customers(state: &State, host: &Host, now: Time) -> (Role, String) {
     let made: Vec<_> =
         state.probes_of(&host.name).filter(|(_, probe)| crate::core::effect::is_made(&probe.probe)).collect();
     let count = |health: Health| made.iter().filter(|(_, probe)| probe.health(now) == health).count();
+    // Otherwise than before, or than from elsewhere; one late attempt is not told here.
+    let differs = made.iter().any(|(_, probe)| {
+        verdict::differs(state, probe, now).is_some_and(|all| all.iter().any(Differs::lasts))
+    });
     match (made.len(), count(Health::Fail), count(Health::Shaky), count(Health::Unknown)) {
         (0, ..) => (Role::Warn, "UNPROBED".to_owned()),
         (_, fails, ..) if fails > 0 => (Role::ProbeFail, format!("{fails} FAIL")),
         (_, _, shaky, _) if shaky > 0 => (Role::ProbeShaky, format!("{shaky} shaky")),
         (all, _, _, unknown) if unknown == all => (Role::ProbeUnknown, "probes ?".to_owned()),
         (_, _, _, unknown) if unknown > 0 => (Role::ProbeUnknown, format!("{unknown} probes ?")),
+        _ if differs => (Role::ProbeShaky, "differs".to_owned()),
         _ => (Role::ProbeOk, "ok".to_owned()),
     }
 }

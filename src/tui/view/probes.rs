@@ -11,7 +11,7 @@ use crate::core::View;
 use crate::core::effect::is_made;
 use crate::core::event::{ProbeId, ProbeOutcome, Vantage};
 use crate::core::state::{Health, ProbeState};
-use crate::core::verdict::{self, Verdict};
+use crate::core::verdict::{self, Differs, Verdict};
 use crate::plan::{ProbeTarget, VantageKind};
 use crate::tui::theme::{Role, Theme};
 use crate::tui::ui::{Pane, Ui};
@@ -47,6 +47,10 @@ struct Listed<'v> {
     probe: &'v ProbeState,
     made: bool,
     health: Health,
+    /// It answers, and something is otherwise: than before, or seen from elsewhere.
+    differs: bool,
+    /// That is so until something is done about it.
+    lasts: bool,
 }
 
 /// The probes in the order in which they are listed.
@@ -59,15 +63,20 @@ fn ordered<'v>(view: &'v View, ui: &Ui, now: Time) -> Vec<Listed<'v>> {
         })
     };
     let all = view.state.probes.iter().map(|(id, probe)| (id, probe.as_ref()));
-    let listed = |(id, probe): (&'v ProbeId, &'v ProbeState)| Listed {
-        id,
-        probe,
-        made: is_made(&probe.probe),
-        health: probe.health(now),
+    let listed = |(id, probe): (&'v ProbeId, &'v ProbeState)| {
+        let differs = verdict::differs(&view.state, probe, now).unwrap_or_default();
+        Listed {
+            id,
+            probe,
+            made: is_made(&probe.probe),
+            health: probe.health(now),
+            differs: !differs.is_empty(),
+            lasts: differs.iter().any(Differs::lasts),
+        }
     };
     let mut list: Vec<_> = all.filter(|(id, probe)| fits(id, probe)).map(listed).collect();
-    // They come by customer and stay so where these two are the same.
-    list.sort_by_key(|listed| (!(listed.made && listed.health == Health::Fail), !listed.made));
+    // They come by customer and stay so where these are the same. One late attempt moves no row.
+    list.sort_by_key(|listed| (!(listed.made && listed.health == Health::Fail), !listed.made, !listed.lasts));
     list
 }
 
@@ -113,11 +122,12 @@ pub(super) fn listing(theme: &Theme, view: &View, ui: &Ui, now: Time, area: Rect
     let rows: Vec<Text> = list
         .iter()
         .enumerate()
-        .map(|(at, Listed { id, probe, health, .. })| {
+        .map(|(at, listed)| {
             if !sight.contains(&at) {
                 return Text::new();
             }
-            let (role, word, took) = result(theme, probe, *health, now);
+            let Listed { id, probe, .. } = listed;
+            let (role, word, took) = result(theme, listed, now);
             let before = match probe.own.before {
                 Some(true) => (Role::Dim, "ok"),
                 Some(false) => (Role::Warn, "FAIL"),
@@ -200,8 +210,8 @@ impl Columns {
     }
 
     fn row(&self, theme: &Theme, view: &View, listed: &Listed<'_>, now: Time) -> Text {
-        let Listed { id, probe, health, .. } = listed;
-        let (role, word, took) = result(theme, probe, *health, now);
+        let Listed { id, probe, .. } = listed;
+        let (role, word, took) = result(theme, listed, now);
         let ink = if role == Role::ProbeFail { Role::Strong } else { Role::Plain };
         let with_time = |role: Role, word: &str, took: &str| {
             let took = if role == Role::ProbeOk && took != "-" { format!(" {took}") } else { String::new() };
@@ -245,12 +255,16 @@ impl Columns {
     }
 }
 
-fn result(theme: &Theme, probe: &ProbeState, health: Health, now: Time) -> (Role, String, String) {
-    if !is_made(&probe.probe) {
+/// The word of what answers, and otherwise than before or than from elsewhere.
+const DIFFERS: &str = "differs";
+
+fn result(theme: &Theme, listed: &Listed<'_>, now: Time) -> (Role, String, String) {
+    let Listed { probe, made, health, differs, .. } = *listed;
+    if !made {
         let inside = probe.probe.from != VantageKind::Outside;
         return (Role::Dim, if inside { "inside" } else { "not made" }.to_owned(), String::new());
     }
-    let role = role(health);
+    let role = if differs { Role::ProbeShaky } else { role(health) };
     let took = match probe.last() {
         Some((_, ProbeOutcome::Ok { took, .. })) if !probe.stale(now) => took.as_ms().to_string(),
         _ => "-".to_owned(),
@@ -258,6 +272,7 @@ fn result(theme: &Theme, probe: &ProbeState, health: Health, now: Time) -> (Role
     let word = match (probe.last(), role) {
         (Some(_), Role::ProbeUnknown) if probe.stale(now) => "stale".to_owned(),
         (Some((_, ProbeOutcome::Broken { .. })), Role::ProbeUnknown) => "not tried".to_owned(),
+        (Some(_), Role::ProbeShaky) if differs => DIFFERS.to_owned(),
         (_, role) => theme.word(role).to_owned(),
     };
     (role, word, took)
@@ -266,7 +281,7 @@ fn result(theme: &Theme, probe: &ProbeState, health: Health, now: Time) -> (Role
 /// The reason of the row under the cursor or, with none, of the first that fails; else the sum.
 fn foot(view: &View, list: &[Listed<'_>], cursor: Option<usize>, now: Time, width: usize) -> Text {
     let made = || list.iter().filter(|listed| listed.made);
-    if let Some(Listed { id, probe, .. }) = cursor.and_then(|at| list.get(at)) {
+    if let Some(Listed { id, probe, made, differs, .. }) = cursor.and_then(|at| list.get(at)) {
         let judged = verdict::judge(&view.state, id, now);
         // What is so, as far as it is known; else what the newest attempt said.
         if !matches!(judged.verdict, Verdict::Reachable | Verdict::Unknown) {
@@ -279,9 +294,12 @@ fn foot(view: &View, list: &[Listed<'_>], cursor: Option<usize>, now: Time, widt
             return text;
         }
         return match (failing_since(probe), probe.last()) {
-            _ if !is_made(&probe.probe) => Text::of(Role::Dim, " this version makes no probe of that kind"),
+            _ if !made => Text::of(Role::Dim, " this version makes no probe of that kind"),
             (Some((since, why)), _) => {
                 Text::of(Role::ProbeFail, format!(" since {}: {why}", since.format("%H:%M:%SZ")))
+            }
+            (None, Some((_, ProbeOutcome::Ok { .. }))) if *differs => {
+                Text::of(Role::ProbeShaky, format!(" {}", judged.gist))
             }
             (None, Some((_, ProbeOutcome::Ok { said, .. }))) => {
                 Text::of(Role::Dim, format!(" said: {}", said.shown()))
@@ -301,6 +319,11 @@ fn foot(view: &View, list: &[Listed<'_>], cursor: Option<usize>, now: Time, widt
         if n > 0 {
             text.push(role(health), format!(" {n} {word}"));
         }
+    }
+    let differ = made().filter(|listed| listed.differs).count();
+    if differ > 0 {
+        let s = if differ == 1 { "s" } else { "" };
+        text.push(Role::ProbeShaky, format!(", {differ} of them differ{s}"));
     }
     let others = list.len() - made().count();
     if others > 0 {

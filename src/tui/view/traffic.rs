@@ -25,7 +25,7 @@ pub(super) fn words(view: &View, host: Option<&HostName>, probe: &ProbeState, no
     };
     match (fresh(&probe.own), capture) {
         (Some(flow), _) => {
-            let (role, text) = flow_words(&flow, probe.probe.target == ProbeTarget::Ping);
+            let (role, text) = flow_words(&flow, &probe.probe.target);
             // Found by address and time: it may be somebody else's.
             (role, if flow.by_time { format!("{text}?") } else { text })
         }
@@ -36,18 +36,29 @@ pub(super) fn words(view: &View, host: Option<&HostName>, probe: &ProbeState, no
     }
 }
 
-fn flow_words(flow: &Flow, ping: bool) -> (Role, String) {
+fn flow_words(flow: &Flow, target: &ProbeTarget) -> (Role, String) {
+    // Without a connection there is no SYN and no RST, and the caller acknowledges nothing.
+    let (tcp, udp) = match target {
+        ProbeTarget::Ping => (false, false),
+        ProbeTarget::Dns { .. } => (false, true),
+        ProbeTarget::Tcp { .. }
+        | ProbeTarget::Tls { .. }
+        | ProbeTarget::Http { .. }
+        | ProbeTarget::Postgres { .. }
+        | ProbeTarget::Exec { .. } => (true, false),
+    };
     let elsewhere = flow.came_by.is_some() && flow.left_by.is_some() && flow.came_by != flow.left_by;
     let (role, text) = match flow {
         Flow { asked: 0, .. } => (Role::ProbeFail, "none"),
+        Flow { granted: 0, refused: 1.., .. } if udp => (Role::ProbeFail, "ICMP refused"),
         Flow { granted: 0, refused: 1.., .. } => (Role::ProbeFail, "RST out"),
         Flow { granted: 0, prohibited: 1.., .. } => (Role::ProbeFail, "forbidden"),
-        Flow { granted: 0, .. } if ping => (Role::ProbeFail, "in, no reply"),
+        Flow { granted: 0, .. } if !tcp => (Role::ProbeFail, "in, no reply"),
         Flow { granted: 0, .. } => (Role::ProbeFail, "SYN in, no reply"),
         Flow { left_by: Some(by), completed: false, .. } if elsewhere => {
             return (Role::ProbeFail, format!("out by {by}"));
         }
-        Flow { completed: false, .. } if !ping => (Role::ProbeFail, "reply lost"),
+        Flow { completed: false, .. } if tcp => (Role::ProbeFail, "reply lost"),
         Flow { alert: Some(alert), .. } => return (Role::ProbeShaky, format!("TLS alert {alert}")),
         Flow { data_in: 1.., data_out: 0, .. } => (Role::ProbeShaky, "then silence"),
         Flow { again_out: 2.., .. } => (Role::ProbeShaky, "both, sent again"),
@@ -66,24 +77,31 @@ mod tests {
         let granted = || Flow { granted: 1, ..asked() };
         let whole = || Flow { completed: true, ..granted() };
         let (one, other) = (Some("eth0".parse().unwrap()), Some("eth1".parse().unwrap()));
-        for (flow, ping, words) in [
-            (Flow::default(), false, "none"),
-            (asked(), false, "SYN in, no reply"),
-            (asked(), true, "in, no reply"),
-            (Flow { refused: 1, ..asked() }, false, "RST out"),
-            (Flow { prohibited: 1, ..asked() }, false, "forbidden"),
-            (Flow { came_by: one.clone(), left_by: other.clone(), ..granted() }, false, "out by eth1"),
-            (Flow { came_by: one.clone(), left_by: one.clone(), ..granted() }, false, "reply lost"),
-            (granted(), true, "both ways"),
-            (whole(), false, "both ways"),
-            (Flow { came_by: one, left_by: other, ..whole() }, false, "both ways"),
-            (Flow { data_in: 2, ..whole() }, false, "then silence"),
-            (Flow { data_in: 2, data_out: 5, again_out: 3, ..whole() }, false, "both, sent again"),
-            (Flow { alert: Some(112), ..whole() }, false, "TLS alert 112"),
+        let (tcp, ping) = (&ProbeTarget::Tcp { port: 443 }, &ProbeTarget::Ping);
+        let dns = &ProbeTarget::Dns { name: "www.acme.example".to_owned() };
+        for (flow, target, words) in [
+            (Flow::default(), tcp, "none"),
+            (asked(), dns, "in, no reply"),
+            (Flow { refused: 1, ..asked() }, dns, "ICMP refused"),
+            (Flow { prohibited: 1, ..asked() }, dns, "forbidden"),
+            (granted(), dns, "both ways"),
+            (asked(), tcp, "SYN in, no reply"),
+            (asked(), ping, "in, no reply"),
+            (Flow { refused: 1, ..asked() }, tcp, "RST out"),
+            (Flow { prohibited: 1, ..asked() }, tcp, "forbidden"),
+            (Flow { came_by: one.clone(), left_by: other.clone(), ..granted() }, tcp, "out by eth1"),
+            (Flow { came_by: one.clone(), left_by: one.clone(), ..granted() }, tcp, "reply lost"),
+            (granted(), ping, "both ways"),
+            (whole(), tcp, "both ways"),
+            (Flow { came_by: one, left_by: other, ..whole() }, tcp, "both ways"),
+            (Flow { data_in: 2, ..whole() }, tcp, "then silence"),
+            (Flow { data_in: 2, data_out: 5, again_out: 3, ..whole() }, tcp, "both, sent again"),
+            (Flow { alert: Some(112), ..whole() }, tcp, "TLS alert 112"),
         ] {
-            let (_, text) = flow_words(&flow, ping);
-            assert_eq!(text, words);
-            assert!(text.len() <= WIDTH);
+            let (_, text) = flow_words(&flow, target);
+            assert_eq!(text, words, "{target:?}");
+            // With the mark of one that was found by its time.
+            assert!(text.len() < WIDTH || target == tcp && text.len() == WIDTH, "{text}");
         }
     }
 }
