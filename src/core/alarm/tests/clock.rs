@@ -86,6 +86,28 @@ fn what_is_not_answered_right_after_a_sleep_is_no_outage() {
     }
 }
 
+/// What met a line before a sleep was seen by the network of then: a countdown that begins anew is not over before it is
+/// known whether there is one.
+#[test]
+fn what_was_met_before_a_sleep_fires_only_once_the_network_is_known_to_work() {
+    let all = ["acme", "globex", "hooli"];
+    for gone in [true, false] {
+        let mut drive = Drive::new("armed", LINE);
+        drive.countdown(5);
+        drive.seen(3, &["acme"]);
+        assert_eq!(drive.told()[0], "web1 abort line 1 met");
+        stepped(&mut drive, 600);
+        drive.no_evidence();
+        // Short of what a lost connection takes to be missed.
+        drive.seen(12, if gone { &all } else { &["acme"] });
+        let fired = |drive: &mut Drive| drive.told().iter().any(|line| line == "web1 abort line 1 fired");
+        assert_eq!(fired(&mut drive), !gone, "{gone}");
+        drive.lost(&["web1", "web2"]);
+        drive.seen(60, &all);
+        assert!(!fired(&mut drive), "{gone}");
+    }
+}
+
 /// A lid that was closed in a countdown: whoever opens it has the whole time to keep it.
 #[test]
 fn a_countdown_that_nobody_saw_begins_anew_in_full() {
