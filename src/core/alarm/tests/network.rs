@@ -324,6 +324,8 @@ fn customers_of_this_machine_count_without_a_network() {
         let fired = told.iter().any(|line| line == "web1 abort line 1 fired");
         assert_eq!(fired || taken, local, "{of}: {told:?}");
         assert_eq!(told.iter().any(|line| line == "raised customer acme"), local, "{of}: {told:?}");
+        let broken = verdict::judge(&drive.state, &id("acme"), drive.now).verdict;
+        assert_eq!(broken == verdict::Verdict::VantageBroken, !local, "{of}");
     }
 }
 
