@@ -11,7 +11,7 @@ use super::decide::Circumstances;
 use super::event::{BatchEvent, Event, HostEvent, Outcome, ProbeEvent, Purpose, RehearsalEvent, WindowEvent};
 use super::state::{Batch, DeadMan, Host, Phase, Reach, Round, State, Work};
 use super::{alarm, alone, cut, effect, fence, gate, rollback, schedule, standing};
-use crate::types::{BatchId, OperationId, Span, Time, Untrusted};
+use crate::types::{BatchId, OperationId, Time, Untrusted};
 pub(super) use capture::addresses as captured;
 
 /// An apply that was ordered so often and never began is not ordered again before it is staged anew.
@@ -392,6 +392,7 @@ mod tests {
     use super::*;
     use crate::core::event::{Actor, Record, RollbackReport};
     use crate::core::fixture;
+    use crate::types::Span;
 
     /// A way back goes on to its end with a journal that can't be written: the reboot back, the second pass after
     /// it and the comparison, each an effect that passes every queue. Nothing else begins.
