@@ -238,8 +238,8 @@ pub enum Sample {
         /// How it was noticed.
         why: Untrusted,
     },
-    /// There is no session with a host, and that is no silence: it refuses the connection, its name has no address, or
-    /// what the way there goes through does not work.
+    /// There is no session with a host, and that says nothing of whether it lives: it refuses or ends the connection,
+    /// its name has no address, or what the way there goes through does not work.
     NoSession {
         /// Which host.
         host: HostName,

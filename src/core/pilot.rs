@@ -106,7 +106,8 @@ fn agreed(state: &State) -> bool {
 
 fn customers_fail(state: &State, batch: &Batch, now: Time) -> Option<String> {
     // A place that sees nothing tells of no customer.
-    let seen = |from: VantageKind| from != VantageKind::Outside || !alarm::line::is_blind(state, now);
+    let seen =
+        |from: VantageKind| from != VantageKind::Outside || !alarm::line::is_blind(state, &batch.host, now);
     let required = state.probes_of(&batch.host).filter(|(_, p)| effect::is_made(&p.probe) && p.required());
     let required = required.filter(|(_, p)| seen(p.probe.from) && is_told(state, &batch.host, p, now));
     let mut failing: Vec<&str> =
@@ -118,8 +119,8 @@ fn customers_fail(state: &State, batch: &Batch, now: Time) -> Option<String> {
 /// Whether it is known by now that its failing is seen by a network that works.
 fn is_told(state: &State, host: &HostName, probe: &ProbeState, now: Time) -> bool {
     let since = probe.own.failing_since().filter(|_| probe.probe.from == VantageKind::Outside);
-    let since = since.map(|since| state.alarms.back.map_or(since, |back| since.max(back)));
-    since.is_none_or(|since| alarm::line::is_seen(state, since, now)) && alarm::is_told(state, host, probe)
+    since.is_none_or(|since| alarm::line::is_seen(state, host, since, now))
+        && alarm::is_told(state, host, probe)
 }
 
 fn next_batch(state: &State, now: Time) -> Option<Intent> {

@@ -3,6 +3,7 @@
 
 mod capture;
 mod logs;
+mod read;
 mod timer;
 
 use super::change::{Change, Frozen, Rehearsal};
@@ -10,13 +11,9 @@ use super::decide::Circumstances;
 use super::event::{BatchEvent, Event, HostEvent, Outcome, ProbeEvent, Purpose, RehearsalEvent, WindowEvent};
 use super::state::{Batch, DeadMan, Host, Phase, Reach, Round, State, Work};
 use super::{alarm, alone, cut, effect, fence, gate, rollback, schedule, standing};
-use crate::types::{BatchId, OperationId, Span, Time, Untrusted};
+use crate::types::{BatchId, OperationId, Time, Untrusted};
 pub(super) use capture::addresses as captured;
 
-/// A host that could not be read is tried again after this long.
-const RETRY: Span = Span::secs(30);
-/// An idle host is read again after this long, so that its lock facts don't go stale.
-const REREAD: Span = Span::mins(5);
 /// An apply that was ordered so often and never began is not ordered again before it is staged anew.
 pub(super) const ORDERS: u32 = 3;
 /// Hosts staged at a time: the archive, not the hosts, is what many would wait for.
@@ -50,7 +47,7 @@ pub fn due(state: &State, under: Circumstances) -> Vec<Event> {
         return alarms;
     }
     let rules: [fn(&State, Time) -> Vec<Event>; 7] =
-        [timer::ask, carry_on, timer::confirm_baked, read, plan_batches, stage_batches, rehearse];
+        [timer::ask, carry_on, timer::confirm_baked, read::due, plan_batches, stage_batches, rehearse];
     for rule in rules {
         let events = fence::kept(state, rule(state, under.now));
         if !events.is_empty() {
@@ -206,39 +203,6 @@ fn carry_on(state: &State, now: Time) -> Vec<Event> {
         }
     }
     events
-}
-
-fn read(state: &State, now: Time) -> Vec<Event> {
-    let wanted = |host: &&Host| {
-        let busy = state.batches_of(&host.name).any(|batch| batch.phase.running());
-        if host.reading.is_some() || busy || !concerned(state, host) {
-            return false;
-        }
-        match (&host.read_failed, host.read_at) {
-            // A wrong key or a refused login does not mend itself, and trying again looks like an attack.
-            (Some((_, failure)), _) if effect::is_final(failure.kind) => false,
-            (Some((at, _)), _) => state.purpose != Some(Purpose::Check) && now >= *at + RETRY,
-            (None, None) => true,
-            // A window was picked up: what a host said to another process says nothing of it now.
-            (None, Some(_)) if host.reach == Reach::Unknown => true,
-            (None, Some(_)) if alarm::wants_reading(state, host) => true,
-            // Its connection is gone: it is made anew, and not all the time to one that drops every one.
-            (None, Some(at)) if matches!(host.reach, Reach::Down { .. }) => {
-                state.purpose != Some(Purpose::Check) && now >= at + RETRY
-            }
-            (None, Some(at)) => {
-                state.purpose == Some(Purpose::Run) && (now >= at + REREAD || outdated(state, host))
-            }
-        }
-    };
-    let hosts = state.hosts.values().map(AsRef::as_ref).filter(wanted);
-    hosts.map(|host| Event::Host(HostEvent::ReadStarted { host: host.name.clone() })).collect()
-}
-
-/// Whether a host is to be cut again and what it said is from before the last change on it.
-fn outdated(state: &State, host: &Host) -> bool {
-    let said = host.facts.updates.as_ref().map(|updates| updates.at);
-    !host.planned && state.batches_of(&host.name).any(|batch| batch.changed > said)
 }
 
 /// A rehearsal concerns the baseline alone.
@@ -428,6 +392,7 @@ mod tests {
     use super::*;
     use crate::core::event::{Actor, Record, RollbackReport};
     use crate::core::fixture;
+    use crate::types::Span;
 
     /// A way back goes on to its end with a journal that can't be written: the reboot back, the second pass after
     /// it and the comparison, each an effect that passes every queue. Nothing else begins.
@@ -465,34 +430,5 @@ mod tests {
                 assert!(effect::of(&state, &record).expect("an effect").effect.urgent(), "{wanted}");
             }
         }
-    }
-
-    /// A host that nothing is done on and whose connection is gone is tried again at once and then every half
-    /// minute, not with its next turn; one that drops every connection is not tried all the time.
-    #[test]
-    fn a_lost_idle_host_is_tried_again_soon() {
-        let mut state = fixture::window(4, &["web1"], "");
-        let host = || "web1".parse::<crate::types::HostName>().expect("a host");
-        let mut now = fixture::opens();
-        let add = |state: &mut State, now: Time, event: HostEvent| {
-            let (seq, session) = (state.seq + 1, "test".to_owned());
-            let event = Event::Host(event);
-            state.apply(&Record { seq, at: now, actor: Actor::Holdpoint, session, epoch: 1, event });
-        };
-        let reads = |state: &State, now: Time| !read(state, now).is_empty();
-        add(&mut state, now, HostEvent::ReadEnded { host: host(), started: 0, failure: None });
-        now = now + Span::secs(60);
-        assert!(!reads(&state, now), "an idle host is left alone");
-        add(&mut state, now, HostEvent::Lost { host: host(), why: "gone".into() });
-        assert!(reads(&state, now));
-        let failure =
-            Some(crate::core::event::Failure::new(crate::core::event::FailureKind::Unreachable, "no answer"));
-        add(&mut state, now, HostEvent::ReadEnded { host: host(), started: 0, failure });
-        assert!(!reads(&state, now + Span::secs(29)) && reads(&state, now + Span::secs(30)));
-        now = now + Span::secs(30);
-        add(&mut state, now, HostEvent::ReadEnded { host: host(), started: 0, failure: None });
-        assert!(!reads(&state, now + Span::secs(1)));
-        add(&mut state, now, HostEvent::Lost { host: host(), why: "gone".into() });
-        assert!(!reads(&state, now + Span::secs(29)) && reads(&state, now + Span::secs(30)));
     }
 }

@@ -1,7 +1,7 @@
 //! Customers go dark after an apply: a line that was agreed rolls it back, unless somebody keeps it.
 
 use super::*;
-use crate::core::event::AlarmEvent;
+use crate::core::event::{AlarmEvent, Cause};
 use crate::plan::{AbortLine, AbortProbes, AutoRollback, Limit, VantageKind};
 
 /// A window whose update of web2 cuts its customers off, with one abort line and these words for it.
@@ -214,5 +214,29 @@ fn an_outage_is_told_again_when_the_network_is_back() {
             pass(&mut sim);
         }
         assert_eq!(lines(&sim).iter().filter(|word| *word == "fired").count(), 1);
+    }
+}
+
+/// A unit that fails by an apply is told by the verifying, one that fails a while after it long before the bake is over.
+#[test]
+fn a_unit_that_failed_since_its_batch_is_told_in_time() {
+    for (since, within) in [(Phase::Applying, Span::secs(10)), (Phase::Verified, Span::secs(60))] {
+        let failed = (0..40).map(|seed| window(seed, AutoRollback::Armed)).find_map(|mut sim| {
+            sim.hosts.values_mut().for_each(|host| host.breaks = false);
+            until(&mut sim, |sim| phase(sim) == Some(since))?;
+            sim.hosts.get_mut(&name("web2")).expect("a host").failed =
+                vec!["nginx.service".parse().expect("a unit")];
+            until(&mut sim, |sim| phase(sim) == Some(Phase::Verified)).map(|()| sim)
+        });
+        let mut sim = failed.expect("applies fail now and then, not always");
+        let verified = sim.now;
+        let told = |sim: &Sim| {
+            let mut raised = sim.fold.alarms.raised.keys();
+            raised.any(|cause| matches!(cause, Cause::Unit { host, .. } if *host == name("web2")))
+        };
+        while !told(&sim) {
+            assert!(sim.now < verified + within, "{since:?}: {}", sim.story.join("\n"));
+            pass(&mut sim);
+        }
     }
 }

@@ -16,7 +16,8 @@ use crate::facts::{
     Boot, Domain, Fact, Installed, Listener, Locks, Network, Packages, Pending, Protocol, Services, Updates,
 };
 use crate::types::{
-    BatchId, BootId, Epoch, HostName, OperationId, PackageId, PackageName, Sha256, Span, Time, Version,
+    BatchId, BootId, Epoch, HostName, OperationId, PackageId, PackageName, Sha256, Span, Time, UnitName,
+    Version,
 };
 
 /// A small generator with a seed: the story of a seed is the same on every machine.
@@ -74,6 +75,8 @@ pub struct SimHost {
     pub reachable: bool,
     /// Whether the updates break what customers see.
     pub breaks: bool,
+    /// Units that have failed.
+    pub failed: Vec<UnitName>,
 }
 
 pub fn package(name: &PackageName) -> PackageId {
@@ -161,6 +164,7 @@ impl SimHost {
             boots: dice.below(1 << 40),
             reachable: true,
             breaks: dice.once_in(5),
+            failed: Vec::new(),
         }
     }
 
@@ -237,7 +241,7 @@ impl SimHost {
             Domain::Listeners(Fact::Known(vec![listener])),
             Domain::Packages(Fact::Known(Packages { installed: installed.collect(), audit: Vec::new() })),
             Domain::Updates(Fact::Known(Updates { pending: pending.collect(), ..Updates::default() })),
-            Domain::Services(Fact::Known(Services::default())),
+            Domain::Services(Fact::Known(Services { failed: self.failed.clone() })),
             Domain::Locks(Fact::Known(Locks::default())),
         ]
     }

@@ -109,7 +109,7 @@ pub fn met(state: &State, plan: &Plan, host: &HostName, line: Line, now: Time) -
             });
             let first = failing.next()?;
             // A place that does not work sees everything fail.
-            if line.from == VantageKind::Outside && is_blind(state, now) {
+            if line.from == VantageKind::Outside && is_blind(state, host, now) {
                 return None;
             }
             let mut names = vec![first];
@@ -154,13 +154,18 @@ fn counts_from(
 }
 
 /// From when on what is seen of a host from outside tells of it, `Some(None)` where all of it does: until it was
-/// reached again, the way there could not be told from the host. `None` while no host is reached. The cockpit's own
-/// machine has no way to it that could go.
+/// reached again, the way there could not be told from the host. `None` while no host that has customers is reached.
+/// The cockpit's own machine has no way to it that could go.
+///
+/// The baseline says nothing here: it may be reached by another way. The price is paid by a plan whose live hosts are
+/// all lost at once, one that has a single one say: what is seen from outside meets no line there until ssh is back. What
+/// a line wants could not be done from here before that either, and would then be done to a host that may have been
+/// healthy all along; meanwhile the host's own timer decides.
 pub(super) fn told_from(state: &State, host: &HostName) -> Option<Option<Time>> {
     if state.is_local(host) {
         return Some(state.alarms.back);
     }
-    let away = matches!(state.reached(), Reached::None { .. });
+    let away = matches!(state.live_reached(), Reached::None { .. });
     (!away).then(|| state.alarms.back.max(up_since(state, host)))
 }
 
@@ -171,9 +176,13 @@ fn up_since(state: &State, host: &HostName) -> Option<Time> {
     }
 }
 
-/// Whether the cockpit's own network does not work, or nothing tells whether it does: what is seen from
-/// there is no outage then.
-pub(in crate::core) fn is_blind(state: &State, now: Time) -> bool {
+/// Whether the cockpit's own network does not work, or nothing tells whether it does: what is seen of a host from
+/// there is no outage then. The cockpit's own machine is seen without it; work there that takes that network away is what
+/// lines are for.
+pub(in crate::core) fn is_blind(state: &State, host: &HostName, now: Time) -> bool {
+    if state.is_local(host) {
+        return false;
+    }
     state.alarms.raised.contains_key(&Cause::Vantage(Vantage::Cockpit))
         || verdict::broken(state, &Vantage::Cockpit, now).is_some()
         || cut_off(state)
@@ -210,13 +219,15 @@ fn has_answered(probe: &ProbeState, since: Time) -> bool {
 
 /// Whether it is known by now that what met a line is seen by a network that works. A countdown may be
 /// shorter than the time until a lost one is missed.
-fn is_told(state: &State, plan: &Plan, line: Line, met: &LineState, now: Time) -> bool {
-    !from_outside(plan, line) || is_seen(state, met.since, now)
+fn is_told(state: &State, plan: &Plan, (host, line): (&HostName, Line), met: &LineState, now: Time) -> bool {
+    !from_outside(plan, line) || is_seen(state, host, met.since, now)
 }
 
-/// Whether what the cockpit has seen since then is seen by a network that works, as far as can be told.
-pub(in crate::core) fn is_seen(state: &State, since: Time, now: Time) -> bool {
-    now >= since + MISSED || hosts_answer(state, since)
+/// Whether what the cockpit has seen of a host since then is seen by a network that works, as far as can be told. What
+/// was so before that network came back, or before a sleep, says nothing of now.
+pub(in crate::core) fn is_seen(state: &State, host: &HostName, since: Time, now: Time) -> bool {
+    let since = state.alarms.back.map_or(since, |back| since.max(back));
+    state.is_local(host) || now >= since + MISSED || hosts_answer(state, since)
 }
 
 /// Whether a line stands on what is seen from outside.
@@ -276,7 +287,7 @@ fn follow(state: &State, plan: &Plan, of: (&HostName, Line), met: &LineState, no
     let left: Vec<&Batch> = batches.into_iter().filter(|batch| stands(state, batch)).collect();
     // It was met before anybody could tell that it is the cockpit that sees nothing. What somebody kept stays
     // kept: forgotten, it would be met anew once the network is back.
-    let unseen = || is_blind(state, now) || told_from(state, host).is_none();
+    let unseen = || is_blind(state, host, now) || told_from(state, host).is_none();
     let blind = || met.kept.is_none() && from_outside(plan, line) && unseen();
     if left.is_empty() || blind() {
         return over();
@@ -310,9 +321,9 @@ pub enum Waits {
 
 /// What it waits for at a moment; `None` where nothing is in its way.
 fn waits(state: &State, plan: &Plan, of: (&HostName, Line), met: &LineState, now: Time) -> Option<Waits> {
-    let (host, line) = of;
+    let (host, _) = of;
     let since = state.alarms.back.map_or(met.since, |back| met.since.max(back));
-    let network = (!is_told(state, plan, line, met, now)).then(|| since + MISSED);
+    let network = (!is_told(state, plan, of, met, now)).then(|| since + MISSED);
     if evidence::is_over(state, host, met.since, now) {
         return network.map(Waits::Network);
     }

@@ -170,6 +170,33 @@ impl Drive {
         }
     }
 
+    /// A baseline that is reached so; `local` is this machine.
+    fn baseline(&mut self, ssh: &str) {
+        let plan = self.state.plan.as_mut().map(Arc::make_mut).expect("a plan");
+        plan.baseline = Some(crate::plan::Baseline { host: name("test1"), ssh: ssh.into() });
+        let mut test1 = self.state.hosts[&name("web2")].as_ref().clone();
+        (test1.name, test1.baseline) = (name("test1"), true);
+        self.state.hosts.insert(name("test1"), Arc::new(test1));
+    }
+
+    fn countdown(&mut self, secs: u64) {
+        let plan = self.state.plan.as_mut().map(Arc::make_mut).expect("a plan");
+        plan.policy.countdown = Span::secs(secs);
+    }
+
+    /// Evidence of web1 that was asked for can't be had: nobody waits for it.
+    fn no_evidence(&mut self) {
+        if let Some((started, _)) = self.state.evidence.get(&name("web1")).and_then(|of| of.asked) {
+            let result = Err(Failure::new(FailureKind::Unreachable, "gone"));
+            self.add(Event::Evidence(EvidenceEvent::Saved { host: name("web1"), started, result }));
+        }
+    }
+
+    /// Whether nobody at the keys would take something back now.
+    fn takes_back(&self) -> bool {
+        matches!(pilot::next(&self.state, self.now), Some(Intent::Rollback { .. }))
+    }
+
     /// Nobody but web1's customers is looked at.
     fn alone(&mut self) {
         let plan = self.state.plan.as_mut().map(Arc::make_mut).expect("a plan");

@@ -15,13 +15,13 @@ pub(super) const MISSED: Span = Span::secs(25);
 
 /// Whether what a probe of a host has failed at a moment says nothing of it, seen from outside: nothing else had
 /// an answer when the attempt began, or when it ended. Where ssh goes on all the same for as long as it would take
-/// to be missed, the network works.
+/// to be missed, the network works. The cockpit's own machine is seen without it.
 pub(super) fn in_the_dark<'s>(
     state: &'s State,
     host: &'s HostName,
     probe: &'s ProbeState,
 ) -> impl Fn(Time) -> bool + use<'s> {
-    let outside = probe.probe.from == VantageKind::Outside;
+    let outside = probe.probe.from == VantageKind::Outside && !state.is_local(host);
     let all: Vec<Witness<'_>> = if outside { witnesses(state, host).collect() } else { Vec::new() };
     let connected = state.reaches_a_host();
     let timeout = std::time::Duration::from(probe.probe.timeout);

@@ -64,8 +64,8 @@ pub enum HostEvent {
         /// How it was noticed.
         why: Untrusted,
     },
-    /// There is no session with it, and that is no silence: it refuses the connection, its name has no address, or
-    /// what the way there goes through does not work.
+    /// There is no session with it, and that says nothing of whether it lives: it refuses or ends the connection, its
+    /// name has no address, or what the way there goes through does not work.
     NoSession {
         /// Which host.
         host: HostName,
@@ -101,7 +101,7 @@ impl HostEvent {
         if let Self::ReadEnded { started, .. } = self {
             state.answered(*started);
         }
-        let (ours, before) = (state.epoch, state.reached());
+        let (ours, before) = (state.epoch, away(state));
         let Some(host) = state.host_mut(self.host()) else { return };
         match self {
             Self::ReadStarted { .. } => host.reading = Some(seq),
@@ -130,9 +130,15 @@ impl HostEvent {
             Self::NoSession { why, .. } => host.reach.lost(FailureKind::NoSession, why, at),
             Self::Back { .. } => host.reach.answers(at),
         }
-        // Until then nothing that is seen from here could be told from a network that is gone.
-        if matches!(before, Reached::None { .. }) && state.reaches_a_host() {
+        // Until then nothing that is seen from here could be told from a network that is gone, or from a way to the
+        // hosts that is.
+        if before.iter().zip(away(state)).any(|(before, now)| *before && !now) {
             state.alarms.back = Some(at);
         }
     }
+}
+
+/// Whether the cockpit's network may lead to no host any more, and to none with customers.
+fn away(state: &State) -> [bool; 2] {
+    [state.reached(), state.live_reached()].map(|reached| matches!(reached, Reached::None { .. }))
 }

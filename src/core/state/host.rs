@@ -80,17 +80,18 @@ pub enum Reach {
     },
 }
 
-/// What the connections to hosts tell of the cockpit's own network; its own machine tells nothing of it.
+/// What the connections to hosts tell of the cockpit's own network. Its own machine tells nothing of it; nor does a host
+/// that answered what is of no use: it is tried again seconds later, or not at all, so that the network may be gone since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::core) enum Reached {
     /// A host is reached.
     Some,
-    /// None is.
+    /// None is, and one at least may be away.
     None {
         /// Since the first of them was missed.
         since: Time,
     },
-    /// None was tried yet.
+    /// None was tried yet, or those that were have answered.
     Unknown,
 }
 
@@ -111,11 +112,21 @@ impl Host {
 impl State {
     /// Whether any host is reached over the network.
     pub(in crate::core) fn reached(&self) -> Reached {
+        self.reached_of(|_| true)
+    }
+
+    /// The same, of hosts that have customers: the way to the baseline may be another, which goes on when theirs is
+    /// gone.
+    pub(in crate::core) fn live_reached(&self) -> Reached {
+        self.reached_of(|host| !host.baseline)
+    }
+
+    fn reached_of(&self, of: impl Fn(&Host) -> bool) -> Reached {
         let mut missed: Option<Time> = None;
-        for host in self.hosts.values().filter(|host| !self.is_local(&host.name)) {
+        for host in self.hosts.values().filter(|host| of(host) && !self.is_local(&host.name)) {
             match &host.reach {
                 Reach::Up { .. } => return Reached::Some,
-                Reach::Down { since, why } if is_silence(why.kind) => {
+                Reach::Down { since, why } if may_be_away(why.kind) => {
                     missed = Some(missed.map_or(*since, |first| first.min(*since)));
                 }
                 Reach::Unknown | Reach::Down { .. } => {}
@@ -136,9 +147,10 @@ impl State {
     }
 }
 
-/// Whether a host that could not be asked may be one that the cockpit's network no longer leads to. One that
-/// refused, or whose answer could not be read, has answered.
-fn is_silence(kind: FailureKind) -> bool {
+/// Whether a host that could not be asked may be one that the cockpit's network no longer leads to: it was silent, or
+/// something else on the way may have spoken for it (a jump host, a resolver, another machine that has its address now).
+/// One that refused the login or the call, or whose answer could not be read, has answered.
+fn may_be_away(kind: FailureKind) -> bool {
     match kind {
         FailureKind::Unreachable
         | FailureKind::NoSession

@@ -414,9 +414,11 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// Why nothing that is seen from where it is judged says anything.
+    /// Why nothing that is seen from where it is judged says anything. The cockpit's own machine is seen from there
+    /// without a network.
     pub(super) fn broken(&self) -> Option<String> {
         match self.probe.probe.from {
+            VantageKind::Outside if self.state.is_local(self.host()) => None,
             VantageKind::Outside => broken(self.state, &self.vantage(), self.now),
             VantageKind::Inside | VantageKind::Peer => None,
         }

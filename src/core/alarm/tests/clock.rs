@@ -61,6 +61,8 @@ fn errors_from_before_a_clock_was_set_back_grow_old() {
     let now = drive.now;
     let logs = drive.state.logs.entry(name("web1")).or_default();
     logs.followed(now - Span::mins(15));
+    // Few are many here: there were none before the first change.
+    logs.settle(now - Span::mins(12));
     (1..=40).rev().for_each(|n| logs.counted(now - Span::secs(15 * n), 1, 0));
     stepped(&mut drive, -900);
     let logs = &drive.state.logs[&name("web1")];
@@ -73,16 +75,44 @@ fn errors_from_before_a_clock_was_set_back_grow_old() {
 #[test]
 fn what_is_not_answered_right_after_a_sleep_is_no_outage() {
     let all = ["acme", "globex", "hooli"];
-    for line in [LINE, ""] {
+    // With another host that is looked at, and with none: then it may be met, and waits.
+    for (line, alone) in [(LINE, false), ("", false), (LINE, true), ("", true)] {
         let mut drive = Drive::new("armed", line);
+        drive.countdown(5);
+        if alone {
+            drive.alone();
+        }
         drive.seen(1, &all);
         stepped(&mut drive, 600);
         for _ in 0..6 {
             drive.seen(1, &all);
-            let next = pilot::next(&drive.state, drive.now);
-            assert!(!matches!(next, Some(Intent::Rollback { .. })), "{next:?}");
+            drive.no_evidence();
+            assert!(!drive.takes_back(), "{line:?} {alone}");
         }
-        assert!(!drive.told().iter().any(|line| line.ends_with("met")));
+        let bad = if alone { "fired" } else { "met" };
+        assert!(!drive.told().iter().any(|line| line.ends_with(bad)), "{line:?} {alone}");
+    }
+}
+
+/// What met a line before a sleep was seen by the network of then: a countdown that begins anew is not over before it is
+/// known whether there is one.
+#[test]
+fn what_was_met_before_a_sleep_fires_only_once_the_network_is_known_to_work() {
+    let all = ["acme", "globex", "hooli"];
+    for gone in [true, false] {
+        let mut drive = Drive::new("armed", LINE);
+        drive.countdown(5);
+        drive.seen(3, &["acme"]);
+        assert_eq!(drive.told()[0], "web1 abort line 1 met");
+        stepped(&mut drive, 600);
+        drive.no_evidence();
+        // Short of what a lost connection takes to be missed.
+        drive.seen(12, if gone { &all } else { &["acme"] });
+        let fired = |drive: &mut Drive| drive.told().iter().any(|line| line == "web1 abort line 1 fired");
+        assert_eq!(fired(&mut drive), !gone, "{gone}");
+        drive.lost(&["web1", "web2"]);
+        drive.seen(60, &all);
+        assert!(!fired(&mut drive), "{gone}");
     }
 }
 

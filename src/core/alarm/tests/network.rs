@@ -16,10 +16,7 @@ fn a_network_that_is_lost_rolls_nothing_back_however_short_the_countdown_is() {
         }
         drive.seen(4, &["acme", "globex", "hooli"]);
         // What would be waited for is over at once: it can't be asked.
-        if let Some((started, _)) = drive.state.evidence.get(&name("web1")).and_then(|of| of.asked) {
-            let result = Err(Failure::new(FailureKind::Unreachable, "gone"));
-            drive.add(Event::Evidence(EvidenceEvent::Saved { host: name("web1"), started, result }));
-        }
+        drive.no_evidence();
         drive.seen(5, &["acme", "globex", "hooli"]);
         for host in ["web1", "web2"] {
             drive.add(Event::Host(HostEvent::Lost { host: name(host), why: "no answer in 15s".into() }));
@@ -61,11 +58,7 @@ fn what_passed_before_the_network_went_does_not_make_it_work() {
 #[test]
 fn this_machine_answering_is_no_network() {
     let mut drive = Drive::new("armed", LINE);
-    let plan = drive.state.plan.as_mut().map(Arc::make_mut).expect("a plan");
-    plan.baseline = Some(crate::plan::Baseline { host: name("test1"), ssh: "local".into() });
-    let mut test1 = drive.state.hosts[&name("web2")].as_ref().clone();
-    test1.name = name("test1");
-    drive.state.hosts.insert(name("test1"), Arc::new(test1));
+    drive.baseline("local");
     for host in ["web1", "web2"] {
         drive.add(Event::Host(HostEvent::Lost { host: name(host), why: "no answer in 15s".into() }));
     }
@@ -110,10 +103,10 @@ fn a_broken_vantage_is_one_alarm_and_no_outage() {
     drive.seen(1, &[]);
     assert_eq!(drive.told(), ["cleared the cockpit's own network"]);
     // What failed meanwhile does not count; what fails from here on does.
-    drive.seen(2, &["acme"]);
+    // The first of these began while nothing had an answer: it does not count either.
+    drive.seen(3, &["acme"]);
     assert_eq!(drive.told(), Vec::<String>::new());
-    // An attempt that began while nothing had an answer does not count either.
-    drive.seen(2, &["acme"]);
+    drive.seen(1, &["acme"]);
     assert_eq!(drive.told()[0], "web1 abort line 1 met");
     // Its connections take a while to be missed: until then nothing that is seen tells of an outage.
     let mut drive = Drive::new("armed", LINE);
@@ -235,31 +228,104 @@ fn units_and_lost_hosts_alarm_while_the_vantage_is_broken() {
     assert_eq!(dark(&mut drive, 20), Vec::<String>::new(), "none is: that is the network's");
 }
 
-/// The way to the hosts and their customers is gone, a tunnel say, and a control that is reached by another way passes
-/// all along.
+/// The way to the hosts and their customers is gone, a tunnel say, and what is reached by another way goes on: a control,
+/// the baseline.
 #[test]
-fn a_way_to_the_hosts_that_is_gone_rolls_nothing_back_though_a_control_passes() {
-    let back = |drive: &Drive| matches!(pilot::next(&drive.state, drive.now), Some(Intent::Rollback { .. }));
-    for (line, countdown) in [(LINE, 0), (LINE, 8), (LINE, 60), ("", 60)] {
-        let mut drive = Drive::new("armed", &format!("{line}{CONTROL}"));
-        let plan = drive.state.plan.as_mut().map(Arc::make_mut).expect("a plan");
-        plan.policy.countdown = Span::secs(countdown);
-        for times in 0..60 {
-            if times == 10 {
-                drive.lost(&["web1", "web2"]);
+fn a_way_to_the_hosts_that_is_gone_rolls_nothing_back_though_another_goes_on() {
+    for (control, baseline) in [(true, false), (true, true), (false, true)] {
+        for (line, countdown) in [(LINE, 0), (LINE, 8), (LINE, 60), ("", 60)] {
+            let of = format!("control {control}, baseline {baseline}, {line:?} {countdown}");
+            let mut drive = Drive::new("armed", &format!("{line}{CONTROL}"));
+            let looked = |drive: &mut Drive, dark: &[&str]| {
+                if control {
+                    drive.controlled(1, true);
+                }
+                drive.seen(1, dark);
+            };
+            if baseline {
+                drive.baseline("test1");
             }
-            drive.controlled(1, true).seen(1, &["acme", "globex", "hooli"]);
-            assert!(!back(&drive), "{line} {countdown}: after {times}");
+            drive.countdown(countdown);
+            for times in 0..60 {
+                if times == 10 {
+                    drive.lost(&["web1", "web2"]);
+                }
+                looked(&mut drive, &["acme", "globex", "hooli"]);
+                drive.no_evidence();
+                assert!(!drive.takes_back(), "{of}: after {times}");
+            }
+            // One of them is reached again, and all are served: nothing of what was seen until then counts.
+            drive.back(&["web2"]);
+            looked(&mut drive, &[]);
+            let told = drive.told();
+            assert!(!told.iter().any(|line| line.ends_with("fired")), "{of}: {told:?}");
+            let lines = told.iter().filter(|line| line.ends_with("met") || line.ends_with("over")).count();
+            assert_eq!(lines % 2, 0, "what was met is over: {of}: {told:?}");
+            // It is back, and web1's customers are not.
+            drive.back(&["web1"]);
+            for _ in 0..60 {
+                looked(&mut drive, &["acme"]);
+            }
+            let fired = drive.told().iter().any(|line| line.ends_with("fired"));
+            assert_eq!((fired, drive.takes_back()), (!line.is_empty(), line.is_empty()), "{of}");
+        }
+    }
+}
+
+/// Hosts that answer again, if with nothing that can be read: what failed until then does not count.
+#[test]
+fn what_failed_until_a_host_answers_anything_meets_nothing() {
+    let mut drive = Drive::new("armed", &format!("{LINE}{CONTROL}"));
+    let look = |drive: &mut Drive, dark: &[&str]| {
+        drive.controlled(1, true).seen(1, dark);
+    };
+    drive.lost(&["web1", "web2"]);
+    (0..20).for_each(|_| look(&mut drive, &["acme", "globex", "hooli"]));
+    for host in ["web1", "web2"] {
+        let failure = Some(Failure::new(FailureKind::Busy, "another reading runs"));
+        drive.add(Event::Host(HostEvent::ReadEnded { host: name(host), started: 0, failure }));
+    }
+    look(&mut drive, &[]);
+    let met = |drive: &mut Drive| drive.told().iter().any(|line| line == "web1 abort line 1 met");
+    assert!(!met(&mut drive));
+    (0..5).for_each(|_| look(&mut drive, &["acme"]));
+    assert!(met(&mut drive));
+}
+
+/// Work on the cockpit's own machine may take the network away: its customers are seen without it, and that counts at
+/// once, however short the countdown is. Nothing of it is said of hosts that are reached by that network.
+#[test]
+fn customers_of_this_machine_count_without_a_network() {
+    for (local, control, line) in
+        [(true, true, LINE), (true, false, LINE), (true, true, ""), (false, true, LINE), (false, true, "")]
+    {
+        let of = format!("local {local}, control {control}, {line:?}");
+        let mut drive = Drive::new("armed", &format!("{line}{CONTROL}"));
+        if local {
+            let plan = drive.state.plan.as_mut().map(Arc::make_mut).expect("a plan");
+            plan.hosts[0].ssh = "local".into();
+            assert!(drive.state.is_local(&name("web1")) && !drive.state.is_local(&name("web2")));
+        }
+        if control {
+            drive.controlled(3, true);
+        }
+        drive.countdown(0);
+        drive.lost(if local { &["web2"] } else { &["web1", "web2"] });
+        let mut taken = false;
+        for _ in 0..5 {
+            if control {
+                drive.controlled(2, false);
+            }
+            drive.seen(1, &["acme", "globex", "hooli"]);
+            drive.no_evidence();
+            taken |= drive.takes_back();
         }
         let told = drive.told();
-        assert!(!told.iter().any(|line| line.ends_with("fired")), "{countdown}: {told:?}");
-        // It is back, and web1's customers are not.
-        drive.back(&["web1", "web2"]);
-        for _ in 0..60 {
-            drive.controlled(1, true).seen(1, &["acme"]);
-        }
-        let fired = drive.told().iter().any(|line| line.ends_with("fired"));
-        assert_eq!((fired, back(&drive)), (!line.is_empty(), line.is_empty()), "{countdown}");
+        let fired = told.iter().any(|line| line == "web1 abort line 1 fired");
+        assert_eq!(fired || taken, local, "{of}: {told:?}");
+        assert_eq!(told.iter().any(|line| line == "raised customer acme"), local, "{of}: {told:?}");
+        let broken = verdict::judge(&drive.state, &id("acme"), drive.now).verdict;
+        assert_eq!(broken == verdict::Verdict::VantageBroken, !local, "{of}");
     }
 }
 
