@@ -195,7 +195,10 @@ impl Task {
                 Err(failure) => failure,
             };
             running.unseen(&failure).await;
-            let Some(wait) = tries.after(&failure) else { return failure.what };
+            let Some(wait) = tries.after(&failure) else {
+                running.finish(&mut Blocks::default()).await;
+                return failure.what;
+            };
             running.wait(wait).await;
         }
     }
@@ -248,23 +251,37 @@ impl Running<'_> {
     async fn word(&mut self, word: Word, blocks: &mut Blocks) {
         match word {
             Word::Enough(done) => {
-                blocks.hand_on(self.kept.as_mut());
-                if let Some(kept) = self.kept.take() {
-                    let told = tokio::task::spawn_blocking(|| kept.end()).await.unwrap_or_default();
-                    self.task.tell_kept(told).await;
-                }
+                self.finish(blocks).await;
                 // Whoever asked may have gone.
                 let _heard_or_not = done.send(());
             }
             Word::Save => {
-                blocks.hand_on(self.kept.as_mut());
-                self.kept.iter().for_each(Kept::tell);
+                if let Some(kept) = self.kept.as_mut().filter(|kept| kept.begun()) {
+                    self.writer.waiting(&mut blocks.bytes);
+                    if blocks.hand_on(Some(kept)) {
+                        self.writer.written();
+                    }
+                    kept.tell();
+                }
             }
             Word::Attempted(attempt) => self.watch.attempted(*attempt),
             Word::Marked(at, note) => {
-                self.writer.mark(&format!("{} {}", at.format("%H:%M:%SZ"), note.shown()))
+                let there = nanos(at).saturating_add_signed(self.watch.offset());
+                self.writer.mark(there, &format!("{} {}", at.format("%H:%M:%SZ"), note.shown()));
             }
         }
+    }
+
+    /// Nothing more is kept: the markers that no packet took stand at the end of the file.
+    async fn finish(&mut self, blocks: &mut Blocks) {
+        let Some(kept) = self.kept.take() else { return };
+        let mut last = std::mem::take(&mut blocks.bytes);
+        if kept.begun() {
+            self.writer.waiting(&mut last);
+            self.writer.written();
+        }
+        let told = tokio::task::spawn_blocking(|| kept.end(last)).await.unwrap_or_default();
+        self.task.tell_kept(told).await;
     }
 
     /// Waits, and hears what others say meanwhile.
@@ -422,10 +439,10 @@ struct Blocks {
 }
 
 impl Blocks {
-    fn hand_on(&mut self, kept: Option<&mut Kept>) {
-        if let Some(kept) = kept.filter(|_| !self.bytes.is_empty()) {
-            kept.keep(std::mem::take(&mut self.bytes), std::mem::take(&mut self.packets));
-        }
+    /// Whether all that there was is on its way.
+    fn hand_on(&mut self, kept: Option<&mut Kept>) -> bool {
+        let Some(kept) = kept.filter(|_| !self.bytes.is_empty()) else { return true };
+        kept.keep(std::mem::take(&mut self.bytes), std::mem::take(&mut self.packets))
     }
 }
 
