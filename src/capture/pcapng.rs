@@ -290,7 +290,10 @@ mod tests {
     fn blocks_are_whole_and_each_says_its_part() {
         let blocks = blocks(&file());
         let kinds: Vec<u32> = blocks.iter().map(|(kind, _)| *kind).collect();
-        assert_eq!(kinds, [SECTION, INTERFACE, INTERFACE, INTERFACE, PACKET, PACKET, STATISTICS, ENTRY, ENTRY]);
+        assert_eq!(
+            kinds,
+            [SECTION, INTERFACE, INTERFACE, INTERFACE, PACKET, PACKET, STATISTICS, ENTRY, ENTRY]
+        );
         let text = |at: usize| String::from_utf8_lossy(&blocks[at].1).into_owned();
         assert!(
             text(0).contains("2023-11-14T22:13:18.000000Z there was 2023-11-14T22:13:20.500000Z"),

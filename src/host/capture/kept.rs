@@ -346,7 +346,10 @@ mod tests {
         let told = kept.end(b"last".to_vec());
         let text = fs::read_to_string(folder.path().join("web1.pcapng")).unwrap();
         assert_eq!(text, format!("head{}last", "b".repeat(taken)));
-        assert_eq!(told.last().map(|(file, over)| (file.blake3, *over)), Some((Blake3::of(text.as_bytes()), true)));
+        assert_eq!(
+            told.last().map(|(file, over)| (file.blake3, *over)),
+            Some((Blake3::of(text.as_bytes()), true))
+        );
     }
 
     #[test]
