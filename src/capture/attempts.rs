@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Interfaces;
 use super::flows::{Conversation, Flows, Key, Protocol};
 use crate::core::event::{Flow, ProbeId, Vantage};
+use crate::types::Time;
 
 /// So long after its end an attempt is looked for, so that late packets are in; in nanoseconds.
 const LATE: u64 = 1_000_000_000;
@@ -31,10 +32,12 @@ pub struct Attempted {
     /// Whether it may have gone over UDP (dns, which turns to TCP for a long answer); a peer without a port
     /// is a ping, all else TCP.
     pub udp: bool,
-    /// When it began at the earliest, by the cockpit's clock, in nanoseconds since 1970.
+    /// When it began at the earliest, by the cockpit's steady time, in nanoseconds since 1970.
     pub began: u64,
-    /// When it ended, by the same clock.
+    /// When it ended, by the same time.
     pub ended: u64,
+    /// When it ended, by the cockpit's clock, which may have been set.
+    pub at: Time,
 }
 
 impl Attempted {
@@ -51,15 +54,15 @@ impl Attempted {
     }
 }
 
-/// How the capture stands as an attempt is looked for; all moments by the cockpit's clock.
+/// How the capture stands as an attempt is looked for; all moments by the cockpit's steady time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Standing {
     pub(super) now: u64,
-    /// Since when nothing was missed: it runs, the kernel dropped nothing, and nothing was let go.
+    /// Since when nothing was missed: it runs, the kernel dropped nothing, nothing was let go, and no clock was set.
     pub(super) whole_since: Option<u64>,
     /// Until when all that the host saw is here; `None` while that is not known.
     pub(super) whole_until: Option<u64>,
-    /// What to add to the cockpit's clock to have the host's, in nanoseconds.
+    /// What to add to that to have the host's clock, in nanoseconds.
     pub(super) offset: i64,
 }
 
@@ -120,11 +123,14 @@ impl Attempts {
             return if late { Look::Never } else { Look::Later };
         }
         let host = |moment: u64| moment.saturating_add_signed(standing.offset);
-        // A port is used again in time: what was over long before it began is another's.
         let from = host(attempt.began).saturating_sub(SLACK);
         let until = host(attempt.ended).saturating_add(LATE);
-        let own =
-            |talk: &Conversation| (!talk.claimed || talk.guessed) && talk.last >= from && talk.began <= until;
+        // A port is used again in time: what came in before it began is another's. By when it came in, not by the host's
+        // clock: that may have been set back by less than shows, and then what came would be said to be missing.
+        let own = |talk: &Conversation| {
+            let young = talk.heard.saturating_add(SLACK) >= attempt.began;
+            (!talk.claimed || talk.guessed) && young && talk.began <= until
+        };
         let ip = attempt.local.ip();
         let protocol = match attempt.protocol() {
             // A query that was asked again over TCP: its end is that connection's.

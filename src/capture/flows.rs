@@ -39,7 +39,9 @@ pub(super) enum Protocol {
 pub(super) struct Conversation {
     pub(super) client: IpAddr,
     pub(super) began: u64,
-    pub(super) last: u64,
+    last: u64,
+    /// When its newest packet came in, by the cockpit's steady time.
+    pub(super) heard: u64,
     /// Whether an attempt was found to be it.
     pub(super) claimed: bool,
     /// Whether that was by address and time alone: whose port it is may still claim it.
@@ -122,6 +124,7 @@ impl Conversation {
             client,
             began: at,
             last: at,
+            heard: 0,
             claimed: false,
             guessed: false,
             ended: false,
@@ -280,6 +283,8 @@ pub(super) struct Flows {
     /// When something was let go that nobody had looked for.
     pub(super) let_go: Option<u64>,
     tallies: BTreeMap<IpAddr, Tally>,
+    /// When what is taken in now came in, by the cockpit's steady time.
+    hears: u64,
 }
 
 impl Flows {
@@ -291,10 +296,16 @@ impl Flows {
             known: HashSet::new(),
             let_go: None,
             tallies: BTreeMap::new(),
+            hears: 0,
         }
     }
 
-    /// Takes a packet in.
+    /// What is taken in from here on came in then, by the cockpit's steady time.
+    pub(super) fn hear(&mut self, now: u64) {
+        self.hears = now;
+    }
+
+    /// Takes a packet in; `at` by the host's clock.
     pub(super) fn take(&mut self, at: u64, frame: &Frame) {
         let way = frame.seen.way;
         if way == Way::Other {
@@ -404,7 +415,9 @@ impl Flows {
                 talks.len() - 1
             }
         };
-        &mut talks[place]
+        let talk = &mut talks[place];
+        talk.heard = self.hears;
+        talk
     }
 
     /// Lets the oldest go, those first that were looked at or have ended, and the vantages' own last.

@@ -12,6 +12,9 @@ const SECTION: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;
 const STATISTICS: u32 = 5;
 const PACKET: u32 = 6;
+/// An entry in systemd's export form: the one block that has a moment and words and no packet, and that other programs
+/// show among the packets.
+const ENTRY: u32 = 9;
 /// Options by their numbers; those of one block mean nothing in another.
 const COMMENT: u16 = 1;
 const USER_APPLICATION: u16 = 4;
@@ -49,7 +52,8 @@ pub struct About<'a> {
 pub struct Writer {
     /// The host's indexes, in the order of the interfaces here; number 0 is any other.
     indexes: Vec<u32>,
-    markers: Vec<String>,
+    /// Markers that wait, and when each was set by the host's clock, in nanoseconds since 1970.
+    markers: Vec<(u64, String)>,
 }
 
 /// A block that is written where it belongs: there are many.
@@ -86,9 +90,7 @@ impl<'o> Block<'o> {
     }
 
     fn text(self, number: u16, text: &str) -> Self {
-        // Cut where a character ends.
-        let end = (0..=LONGEST.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        self.option(number, &text.as_bytes()[..end])
+        self.option(number, cut(text).as_bytes())
     }
 
     /// Whole: with its length before and after; `options`: whether some were given.
@@ -98,6 +100,12 @@ impl<'o> Block<'o> {
         out[from + 4..from + 8].copy_from_slice(&length);
         out.extend(length);
     }
+}
+
+/// As much of a text as is written: cut where a character ends.
+fn cut(text: &str) -> &str {
+    let end = (0..=LONGEST.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    &text[..end]
 }
 
 /// A moment as two words, the upper one first.
@@ -176,18 +184,38 @@ impl Writer {
         if way != 0 {
             block = block.option(EPB_FLAGS, &way.to_le_bytes());
         }
-        for marker in self.markers.drain(..) {
+        for (_, marker) in self.markers.drain(..) {
             block = block.text(COMMENT, &marker);
         }
         block.end(options);
     }
 
-    /// A marker: a comment of the next packet. Of many that wait the newest stay.
-    pub fn mark(&mut self, text: &str) {
+    /// A marker that was set at that moment of the host's clock: a comment of the next packet. Of many that wait the
+    /// newest stay.
+    pub fn mark(&mut self, at: u64, text: &str) {
         if self.markers.len() == 16 {
             self.markers.remove(0);
         }
-        self.markers.push(text.to_owned());
+        self.markers.push((at, text.to_owned()));
+    }
+
+    /// The markers that still wait, as entries of their own: no packet is to come, or not in time.
+    pub fn waiting(&self, out: &mut Vec<u8>) {
+        for (at, marker) in &self.markers {
+            // A line is a field.
+            let words: String = marker.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let words = cut(&words);
+            let entry = format!(
+                "__REALTIME_TIMESTAMP={}\nSYSLOG_IDENTIFIER=holdpoint\nMESSAGE={words}\n",
+                at / 1_000
+            );
+            Block::new(ENTRY, out).padded(entry.as_bytes()).end(false);
+        }
+    }
+
+    /// Those are in the file.
+    pub fn written(&mut self) {
+        self.markers.clear();
     }
 
     /// How many packets the kernel dropped so far, at a moment of the host's clock.
@@ -229,13 +257,19 @@ mod tests {
         let syn = sll2(7, 0, 0x0800, &tcp_packet(src, dst, 2, 9, 0, &[]));
         let raw = |at, bytes| Raw { at, length: 60, bytes };
         writer.packet(link::SLL2, &raw(1_700_000_001_123_456_789, &syn), &mut out);
-        writer.mark("m1 web3 batch 1 applied");
+        writer.mark(1_700_000_001_500_000_000, "m1 web3 batch 1 applied");
         writer.packet(
             link::SLL2,
             &raw(1_700_000_002_000_000_001, &sll2(99, 4, 0x0800, &tcp_packet(dst, src, 18, 1, 10, &[]))),
             &mut out,
         );
         writer.dropped(1_700_000_003_000_000_000, 40, &mut out);
+        // Nothing comes after these.
+        writer.mark(1_700_000_004_000_000_000, "m2 rolled back");
+        writer.mark(1_700_000_005_000_000_000, "m3 line\nMESSAGE=bent");
+        writer.waiting(&mut out);
+        writer.written();
+        writer.waiting(&mut out);
         out
     }
 
@@ -256,7 +290,10 @@ mod tests {
     fn blocks_are_whole_and_each_says_its_part() {
         let blocks = blocks(&file());
         let kinds: Vec<u32> = blocks.iter().map(|(kind, _)| *kind).collect();
-        assert_eq!(kinds, [SECTION, INTERFACE, INTERFACE, INTERFACE, PACKET, PACKET, STATISTICS]);
+        assert_eq!(
+            kinds,
+            [SECTION, INTERFACE, INTERFACE, INTERFACE, PACKET, PACKET, STATISTICS, ENTRY, ENTRY]
+        );
         let text = |at: usize| String::from_utf8_lossy(&blocks[at].1).into_owned();
         assert!(
             text(0).contains("2023-11-14T22:13:18.000000Z there was 2023-11-14T22:13:20.500000Z"),
@@ -281,6 +318,7 @@ mod tests {
             "tcp.srcport",
             "frame.comment",
             "frame.packet_flags_direction",
+            "_ws.col.Info",
         ];
         let mut command = Command::new("tshark");
         command.args(["-n", "-r"]).arg(path.path()).args(["-T", "fields", "-E", "separator=|"]);
@@ -294,8 +332,12 @@ mod tests {
         };
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.len(), 2, "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(lines.len(), 4, "{text}\n{}", String::from_utf8_lossy(&output.stderr));
         assert!(lines[0].starts_with("eth0|1700000001.123456789|51034||"), "{text}");
         assert!(lines[1].starts_with("any|1700000002.000000001|443|m1 web3 batch 1 applied|"), "{text}");
+        // What waited for a packet that did not come stands at its own moment.
+        assert!(lines[2].starts_with("|1700000004.000000"), "{text}");
+        assert!(lines[2].ends_with("|m2 rolled back"), "{text}");
+        assert!(lines[3].ends_with("|m3 line MESSAGE=bent"), "{text}");
     }
 }

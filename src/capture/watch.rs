@@ -19,6 +19,10 @@ const TOLD: u64 = 5_000_000_000;
 /// older than one before it shows that the host's clock was set back; in nanoseconds.
 const BACK: u64 = 400_000_000;
 
+/// Of two packets the one may be under way for so much longer than the other; a host's clock that is ahead by more than
+/// that of what it was known to be has been set, or this machine slept; in nanoseconds.
+const AHEAD: u64 = 500_000_000;
+
 /// What a capture has to say at a moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
@@ -43,7 +47,7 @@ pub struct Watch {
     /// Since when nothing was missed.
     whole_since: Option<u64>,
     life: Life,
-    /// What to add to the cockpit's clock to have the host's; `None` until something of the stream told.
+    /// What to add to the cockpit's steady time to have the host's; `None` until something of the stream told.
     offset: Option<i64>,
     told: u64,
     dropped: u64,
@@ -69,7 +73,7 @@ impl Watch {
         }
     }
 
-    /// A stream begins. `now`: the cockpit's clock; `clock`: the host's at that moment, where it said;
+    /// A stream begins. `now`: the cockpit's steady time, as everywhere here; `clock`: the host's at that moment, where it said;
     /// both in nanoseconds since 1970.
     pub fn begin(&mut self, interfaces: Interfaces, clock: Option<u64>, now: u64) {
         (self.reader, self.life, self.interfaces) = (Reader::default(), Life::default(), interfaces);
@@ -82,12 +86,17 @@ impl Watch {
         self.whole_since = None;
     }
 
-    /// What to add to the cockpit's clock to have the host's, in nanoseconds.
+    /// This machine's clock was set, or it slept: what was not seen of what began before says nothing.
+    pub fn stepped(&mut self, now: u64) {
+        self.whole_since = self.whole_since.map(|_| now);
+    }
+
+    /// What to add to the cockpit's steady time to have the host's, in nanoseconds.
     pub fn offset(&self) -> i64 {
         self.offset.unwrap_or(0)
     }
 
-    /// A moment of the host's clock by the cockpit's.
+    /// A moment of the host's clock by the cockpit's steady time.
     fn here(&self, host: u64) -> u64 {
         host.saturating_add_signed(self.offset().saturating_neg())
     }
@@ -103,6 +112,7 @@ impl Watch {
         mut each: impl FnMut(u16, &Raw<'_>),
     ) -> Result<(), PcapError> {
         let Self { reader, flows, rows, life, offset, whole_since, .. } = self;
+        flows.hear(now);
         reader.push(bytes, |link, raw| {
             // What told best of the clock tells of another one then. What came before is not looked for by this
             // one: until now nothing is said to be missing.
@@ -113,6 +123,10 @@ impl Watch {
             // What says the time is under way for a while: nothing arrives before it was sent, so of all that
             // tell, the one that was quickest tells it best.
             let ahead = raw.at.wrapping_sub(now) as i64;
+            if offset.is_some_and(|offset| ahead > offset && ahead.abs_diff(offset) > AHEAD) {
+                // By what was known of the clock nothing from before is looked for.
+                *whole_since = whole_since.map(|_| now);
+            }
             *offset = Some(offset.map_or(ahead, |offset| offset.max(ahead)));
             life.came(raw.at);
             let frame @ Frame { interface, seen, heads: _ } = packet::frame(link, raw.length, raw.bytes);
@@ -156,9 +170,8 @@ impl Watch {
         let whole_until = self.life.until().map(|until| self.here(until));
         let standing = Standing { now, whole_since: self.whole_since, whole_until, offset: self.offset() };
         for (attempt, flow) in self.attempts.due(&standing, &mut self.flows, &self.interfaces) {
-            let Attempted { probe, vantage, local, ended, .. } = attempt;
-            let (host, flow) = (self.host.clone(), Box::new(flow));
-            let ended = Some(time(ended));
+            let Attempted { probe, vantage, local, at, .. } = attempt;
+            let (host, flow, ended) = (self.host.clone(), Box::new(flow), Some(at));
             events.push(PacketEvent::Matched { host, probe, vantage, local, ended, flow });
         }
         if now.saturating_sub(self.told) >= TOLD {

@@ -74,7 +74,7 @@ pub struct Hosts {
 impl Hosts {
     /// These hosts.
     pub fn new(askers: impl IntoIterator<Item = Asker>, clock: Clock) -> Self {
-        let (places, captures) = (BTreeMap::new(), Captures::default());
+        let (places, captures) = (BTreeMap::new(), Captures::new(Arc::clone(&clock)));
         let (recording, folder, watched) = (None, None, Mutex::default());
         Self { askers: by_name(askers), places, recording, clock, captures, folder, watched }
     }
@@ -117,7 +117,7 @@ impl Outside for Hosts {
         let outbox = outbox.clone();
         if let Effect::Probe { probes, tls_ca } = effect {
             let means = probe::Means::new(Arc::clone(&self.clock), tls_ca.map(Into::into));
-            let registrar = capture::Registrar::new(self.captures.clone(), &probes, Arc::clone(&self.clock));
+            let registrar = capture::Registrar::new(self.captures.clone(), &probes);
             let askers = self.askers.iter().chain(&self.places);
             let places = Askers(askers.map(|(name, asker)| (name.clone(), asker.clone())).collect());
             tokio::spawn(probing(id, probes, Looking { places, means, registrar }, outbox));

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::check::{Names, Once};
 use super::error::quoted;
+use super::pattern;
 use super::probe::ProbeError;
 use super::written::{Table, Value};
 use super::{Customer, Host, Limit, Probe, ProbeTarget, VantageKind};
@@ -120,7 +121,7 @@ fn probes(value: &Value<'_>, whose: &str, has_address: bool) -> (Vec<Probe>, boo
         let (target, probe) = match item.inline("a probe", &known) {
             Some(table) => {
                 let target = table.need("probe", "probe = \"tcp:443\"").and_then(|v| target(&v));
-                (target.clone(), long_form(&table, target))
+                (target.clone(), long_form(&table, target, whose))
             }
             None => {
                 let target = target(&item);
@@ -177,7 +178,7 @@ fn usual(target: ProbeTarget) -> Probe {
 }
 
 /// A probe with what its table says, and everything else as usual.
-fn long_form(table: &Table<'_>, target: Option<ProbeTarget>) -> Option<Probe> {
+fn long_form(table: &Table<'_>, target: Option<ProbeTarget>, whose: &str) -> Option<Probe> {
     let from = table.get("from");
     let vantage = from.as_ref().and_then(|v| v.one_of(&VANTAGES));
     let every = table.get("every").and_then(|v| v.span(FASTEST));
@@ -201,6 +202,13 @@ fn long_form(table: &Table<'_>, target: Option<ProbeTarget>) -> Option<Probe> {
     {
         let what = "a host is asked for the status of a page and does not look into its body";
         value.wrong(what, "leave body out, or make the probe from = \"outside\"");
+    } else if let (Some(value), Some(Err(why))) = (&written, body.as_deref().map(pattern)) {
+        let (text, of) = (quoted(body.as_deref().unwrap_or_default()), quoted(&plain.target.to_string()));
+        value.wrong(
+            format!("{text} is not a pattern for the body of probe {of} of {whose}: {why}"),
+            "write a regular expression; plain text takes a \\ before each of \\ . + * ? ( ) | [ ] { } ^ $, in TOML between single \
+             quotes",
+        );
     }
     Some(Probe {
         from: vantage.unwrap_or(plain.from),
@@ -231,7 +239,7 @@ pub(super) fn limit(value: &Value<'_>) -> Option<Limit> {
 pub(super) fn controls(top: &Table<'_>) -> Vec<Probe> {
     let read = |table: Table<'_>| {
         let value = table.need("probe", "probe = \"https://status.example/\"");
-        let probe = long_form(&table, value.as_ref().and_then(target))?;
+        let probe = long_form(&table, value.as_ref().and_then(target), "a control")?;
         // What fails on a host itself, its way out included, is what is watched there, and no excuse for it.
         if let (Some(from), VantageKind::Inside | VantageKind::Peer) = (table.get("from"), probe.from) {
             let what = "a control tells of the cockpit and of further vantages: a host that sees nothing is an \

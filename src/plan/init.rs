@@ -169,7 +169,7 @@ fn customers(host: &str) -> String {
          # before large), and says by its probes whether it is served. A host without any is UNPROBED.\n\
          # Forms of probes: {forms}.\n\
          # The long form: {{ probe = \"tcp:443\", from = \"inside\", every = \"2s\", timeout = \"3s\", delay = \"0s\",\n\
-         # fails = \"3 of 5\", required = true }}; a URL takes body = \"text that must be in the answer\" too.\n\
+         # fails = \"3 of 5\", required = true }}; a URL takes body = 'a regular expression' for its page too.\n\
          # Certificates must be for the URL's host (or NAME), valid, and trusted by this system or [tls] ca;\n\
          # tls:PORT takes a trusted one for any name. Databases: PGUSER, PGPASSWORD and ~/.pgpass of whoever\n\
          # runs the cockpit; never the plan.\n\

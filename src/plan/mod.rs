@@ -11,6 +11,7 @@ mod error;
 mod hosts;
 mod init;
 mod order;
+mod pattern;
 mod probe;
 mod rules;
 mod seal;
@@ -26,6 +27,7 @@ pub use error::{PlanError, PlanErrors};
 pub use hosts::{named, of_hosts};
 pub use init::{Draft, draft};
 pub use order::order;
+pub use pattern::pattern;
 pub use probe::{FORMS, ProbeError};
 pub use rules::{DOMAINS, GATES};
 pub use seal::seal;
@@ -154,7 +156,8 @@ pub struct Probe {
     pub fails: Limit,
     /// Whether it must pass (it is never required where it failed before the window).
     pub required: bool,
-    /// What the body of an HTTP or HTTPS answer must have in it, letter for letter, within its first 64 KiB.
+    /// What the body of an HTTP or HTTPS answer must match somewhere within its first 64 KiB: a regular expression, as
+    /// [`pattern`] makes it ready.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text::shown")]
     pub body: Option<String>,
 }

@@ -318,6 +318,11 @@ fn each_error_is_one_at_its_place_and_says_what_would_be_right() {
              the probe from = \"outside\"",
         ),
         (
+            customer("probes = [{ probe = \"http://a/\", body = \"a(b\" }]"),
+            "11:41: \"a(b\" is not a pattern for the body of probe \"http://a/\" of customer \"acme\": unclosed group; write a \
+             regular expression; plain text takes a \\ before each of \\ . + * ? ( ) | [ ] { } ^ $, in TOML between single quotes",
+        ),
+        (
             customer("address = \"192.0.2.1\"\nprobes = [{ probe = \"tls:443\", body = \"x\" }]"),
             "12:39: probe \"tls:443\" has no body to look into; leave body out, or probe a URL",
         ),
@@ -479,6 +484,12 @@ fn a_body_is_a_text_of_a_url() {
     let bodies: Vec<_> = plan.customers[0].probes.iter().map(|probe| probe.body.as_deref()).collect();
     assert_eq!(bodies, [None, Some("Welcome, \"acme\"")]);
     assert_eq!(plan.controls[0].body.as_deref(), Some("All systems"));
+    let pattern = good(&with(&format!(
+        "{customer}probes = [{{ probe = \"http://a/\", body = 'Welcome, (acme|globex)\\.' }}]\n"
+    )));
+    assert_eq!(pattern.customers[0].probes[0].body.as_deref(), Some(r"Welcome, (acme|globex)\."));
+    let json_of = serde_json::to_string(&pattern).expect("writes");
+    assert_eq!(serde_json::from_str::<Plan>(&json_of).expect("reads"), pattern);
     let json = serde_json::to_string(&plan).expect("writes");
     assert_eq!(json.matches("\"body\"").count(), 2, "a plan without it reads as it was written before");
     assert_eq!(serde_json::from_str::<Plan>(&json).expect("reads"), plan);

@@ -1,6 +1,6 @@
 //! HTTP and HTTPS: one GET on a connection of its own, over the dialer, TLS beneath where the URL says so.
 //!
-//! The body is read up to a bound, looked through where the plan has a text for it, and thrown away;
+//! The body is read up to a bound, looked through where the plan has a pattern for it, and thrown away;
 //! redirects are not followed, since the customer's server has answered with them. Over TLS nothing is
 //! asked of a server whose certificate is not good.
 
@@ -13,6 +13,7 @@ use hyper::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use regex::bytes::Regex;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::dialer::{self, DialError};
@@ -37,8 +38,8 @@ pub(super) struct Page<'a> {
     pub(super) port: u16,
     /// Path and query.
     pub(super) path: &'a str,
-    /// What must be in the body.
-    pub(super) body: Option<&'a str>,
+    /// What the body must match.
+    pub(super) body: Option<&'a Regex>,
 }
 
 /// Gets the page from the customer's address or, without one, from where the name leads. `timeout`
@@ -184,15 +185,18 @@ async fn exchange(
             let kind = if status.is_server_error() { FailKind::ServerError } else { FailKind::Content };
             fail(kind, format!("status {}; {told}, all after {took}", status.as_u16()))
         }
-        (Some(status), None) => match page.body.filter(|text| !holds(&came.body, text.as_bytes())) {
+        (Some(status), None) => match page.body.filter(|pattern| !pattern.is_match(&came.body)) {
             None => {
                 let said = format!("{}; {told}, all after {took}", status.as_u16());
                 ProbeOutcome::Ok { took, said: said.into() }
             }
-            Some(text) => {
+            Some(pattern) => {
                 let read = if came.body.len() < BODY { "the body" } else { "the body's first 64 KiB" };
                 let status = status.as_u16();
-                fail(FailKind::Content, format!("status {status}, {read} has no {text:?}; {told}"))
+                fail(
+                    FailKind::Content,
+                    format!("status {status}, {read} has no match for \"{pattern}\"; {told}"),
+                )
             }
         },
         (Some(status), Some(Bad::Late)) => {
@@ -248,11 +252,6 @@ async fn ask(
         done = &mut talk => done,
         _ = connection => talk.await,
     }
-}
-
-/// Whether the text is in the body, letter for letter; the plan has no empty one.
-fn holds(body: &[u8], text: &[u8]) -> bool {
-    body.windows(text.len().max(1)).any(|window| window == text)
 }
 
 fn is_good(status: StatusCode) -> bool {

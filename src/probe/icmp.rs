@@ -32,27 +32,31 @@ pub(super) async fn attempt(address: Option<IpAddr>, means: &Means, timeout: Spa
     };
     let deadline = Deadline::of(timeout);
     let mut sighting = Sighting { peer: Some(SocketAddr::new(address, 0)), ..Sighting::default() };
-    let result = match unprivileged(address) {
+    let (by, result) = match unprivileged(address) {
         Ok(Some(socket)) => {
-            let result = by_own(socket, address, &deadline, &mut sighting).await;
-            result.map(|()| "echo by an unprivileged socket")
+            ("echo by an unprivileged socket", by_own(socket, address, &deadline, &mut sighting).await)
         }
-        Ok(None) => {
-            let result = by_raw(address, means, &deadline, &mut sighting).await;
-            result.map(|()| "echo by a raw socket")
-        }
-        Err(error) => Err(Failed::from(error)),
+        Ok(None) => ("echo by a raw socket", by_raw(address, means, &deadline, &mut sighting).await),
+        Err(error) => ("no echo", Err(Failed::from(error))),
     };
     let took = deadline.gone();
     let outcome = match result {
-        Ok(said) => {
+        Ok(()) => {
             sighting.phases = Phases { answered: Some(took), ..Phases::default() };
-            ProbeOutcome::Ok { took, said: said.into() }
+            ProbeOutcome::Ok { took, said: by.into() }
         }
-        Err(Failed::Dial(error)) => super::failed(&error, ""),
+        Err(Failed::Dial(error)) => failed(&error, by),
         Err(Failed::Socket(why)) => ProbeOutcome::broken(format!("no socket for echoes: {why}")),
     };
     Attempt { outcome, sighting }
+}
+
+/// A failure says which socket it was by: the unprivileged one is not told of all that routers say.
+fn failed(error: &DialError, by: &str) -> ProbeOutcome {
+    match super::failed(error, "") {
+        ProbeOutcome::Fail { why, kind } => ProbeOutcome::fail(kind, format!("{} ({by})", why.raw())),
+        other @ (ProbeOutcome::Ok { .. } | ProbeOutcome::Broken { .. }) => other,
+    }
 }
 
 /// Why there was no reply.
@@ -204,6 +208,17 @@ mod tests {
             assert_eq!(made.sighting.peer, Some(SocketAddr::new(to.parse().unwrap(), 0)));
             assert!(made.sighting.phases.answered.is_some());
         }
+    }
+
+    #[test]
+    fn a_failure_says_by_which_socket_too() {
+        for error in [DialError::TimedOut(Span::secs(3)), DialError::Unreachable("no route".into())] {
+            let said = words(&failed(&error, "echo by a raw socket"));
+            assert!(said.starts_with("fail: ") && said.ends_with(" (echo by a raw socket)"), "{said}");
+        }
+        // What could not be sent went by no socket.
+        let own = words(&failed(&DialError::Local("no buffers".into()), "echo by a raw socket"));
+        assert!(own.starts_with("broken: ") && !own.contains("echo by"), "{own}");
     }
 
     #[tokio::test]

@@ -19,12 +19,14 @@ mod tcp;
 mod tests;
 mod tls;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use regex::bytes::Regex;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -33,7 +35,7 @@ pub use dialer::{DialError, Dialed, dial, since};
 
 use crate::core::event::{FailKind, ProbeOutcome, Sighting, Vantage};
 use crate::core::{ProbeTask, Subject};
-use crate::plan::ProbeTarget;
+use crate::plan::{ProbeTarget, pattern};
 use crate::types::{Span, Time, Untrusted};
 use resolve::Resolver;
 use roots::Roots;
@@ -55,6 +57,25 @@ pub struct Means {
     roots: Roots,
     environment: login::Environment,
     ears: ear::Ears,
+    patterns: Patterns,
+}
+
+/// Patterns of bodies, each made ready once and for all its attempts.
+#[derive(Default)]
+struct Patterns(Mutex<BTreeMap<String, Result<Arc<Regex>, String>>>);
+
+impl Patterns {
+    fn ready(&self, text: &str) -> Result<Arc<Regex>, String> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.get(text) {
+            Some(ready) => ready.clone(),
+            None => {
+                let ready = pattern(text).map(Arc::new);
+                all.insert(text.to_owned(), ready.clone());
+                ready
+            }
+        }
+    }
 }
 
 impl Means {
@@ -67,6 +88,7 @@ impl Means {
             roots: Roots::new(tls_ca),
             environment,
             ears: ear::Ears::default(),
+            patterns: Patterns::default(),
         }
     }
 
@@ -158,8 +180,12 @@ async fn attempt(task: &ProbeTask, timeout: Span, means: &Means) -> Attempt {
             tls::attempt(task.address, *port, wanted, means, timeout).await
         }
         ProbeTarget::Http { tls, host, port, path } => {
-            let body = task.probe.body.as_deref();
-            let page = http::Page { tls: *tls, host, port: *port, path, body };
+            let body = match task.probe.body.as_deref().map(|text| means.patterns.ready(text)).transpose() {
+                Ok(body) => body,
+                // A plan that was read before bodies were patterns.
+                Err(why) => return Attempt::broken(&format!("its body pattern can't be used: {why}")),
+            };
+            let page = http::Page { tls: *tls, host, port: *port, path, body: body.as_deref() };
             http::attempt(&page, task.address, means, timeout).await
         }
         ProbeTarget::Dns { name } => dns::attempt(task.address, dns::PORT, name, timeout).await,

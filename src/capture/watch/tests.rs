@@ -59,6 +59,7 @@ fn attempt(local: &str, began: u64, ended: u64) -> Attempted {
         udp: false,
         began,
         ended,
+        at: time(ended),
     }
 }
 
@@ -191,7 +192,7 @@ fn the_clock_is_told_best_by_what_came_quickest() {
     // What the host said of its clock was under way for four seconds.
     watch.begin(Interfaces::default(), Some(NOW + AHEAD - 4 * SEC), NOW);
     watch.push(&stream(link::SLL2, false, true, &[]), NOW, |_, _| {}).unwrap();
-    watch.attempted(attempt("198.51.100.7:51034", NOW + 5 * SEC, NOW + 8 * SEC));
+    watch.attempted(attempt("198.51.100.7:51034", NOW + 6 * SEC, NOW + 8 * SEC));
     // From before the attempt's end, and not late: by that clock it would be from after it.
     lives(&mut watch, NOW + 6 * SEC);
     assert_eq!(silent(&mut watch, NOW + 10 * SEC), []);
@@ -376,5 +377,68 @@ fn a_stranger_with_the_same_port_is_not_taken_for_the_probe() {
         watch.attempted(attempt(&format!("10.0.0.5:{}", 51_000 + n), began(n), began(n) + SEC));
         let found = matched(&mut watch, began(n) + 3 * SEC);
         assert_eq!((found[0].asked, found[0].by_time), (1, by_time), "{n}");
+    }
+}
+
+/// The cockpit's ports come as they are, and the host's clock is set by less than shows, or forward: of what came
+/// nothing is said to be missing, and what is missing later is said again.
+#[test]
+fn a_clock_that_is_set_a_little_makes_nothing_missing() {
+    for by in [-2_300_i64, -900, 900, 30_000] {
+        let mut watch = watch();
+        let began = |n: u64| NOW + n * 10 * SEC;
+        sees(&mut watch, began(1), "198.51.100.7:51000", SERVER, S);
+        watch.attempted(attempt("198.51.100.7:51000", began(1), began(1) + SEC));
+        assert!(!matched(&mut watch, began(1) + 3 * SEC)[0].by_time);
+        // One comes in before the clock is set and is looked for after that; one begins then and does not come.
+        let late = began(2) - SEC / 2;
+        sees(&mut watch, late, "198.51.100.7:51001", SERVER, S);
+        watch.attempted(attempt("198.51.100.7:51001", late, late + SEC / 4));
+        watch.attempted(attempt("198.51.100.7:51009", late, late + 3 * SEC));
+        let host = |moment: u64| (moment + AHEAD).saturating_add_signed(by * 1_000_000);
+        let set = |watch: &mut Watch, moment: u64, src: &str, dst: SocketAddr| {
+            let frame = match dst == SIGN {
+                true => sll2(1, 0, 0x0800, &udp_packet(at(src), dst, &[])),
+                false => sll2(2, 0, 0x0800, &tcp_packet(at(src), dst, S, 77, 0, &[])),
+            };
+            let bytes = stream(link::SLL2, false, true, &[(host(moment), frame)]);
+            watch.push(&bytes[24..], moment, |_, _| {}).unwrap();
+            counts(watch, moment);
+        };
+        let came = began(2) + 2 * SEC + SEC / 2;
+        set(&mut watch, came, "198.51.100.7:51002", at(SERVER));
+        watch.attempted(attempt("198.51.100.7:51002", came, came + SEC));
+        let mut found = Vec::new();
+        for n in 0..20 {
+            let moment = came + n * SEC / 2;
+            set(&mut watch, moment, "127.0.0.1:40009", SIGN);
+            found.extend(silent(&mut watch, moment));
+        }
+        let missing = |found: &[Flow]| found.iter().filter(|flow| flow.asked == 0).count();
+        // That which did not come was under way as the clock was set: said where that does not show in the clock alone.
+        let lost = usize::from(by < 0);
+        assert_eq!((found.len(), missing(&found)), (2 + lost, lost), "{by} ms: {found:?}");
+        let (began, ended) = (began(4), began(4) + 3 * SEC);
+        watch.attempted(attempt("198.51.100.7:51003", began, ended));
+        set(&mut watch, ended + 4 * SEC, "127.0.0.1:40009", SIGN);
+        assert_eq!(silent(&mut watch, ended + 4 * SEC), [Flow::default()], "{by} ms");
+    }
+}
+
+/// Set here, or after a sleep: what was under way then is not said to be missing.
+#[test]
+fn what_was_under_way_as_this_machines_clock_was_set_is_not_said_to_be_missing() {
+    for steps in [false, true] {
+        let mut watch = watch();
+        let began = NOW + 10 * SEC;
+        sees(&mut watch, began, "198.51.100.7:51000", SERVER, S);
+        watch.attempted(attempt("198.51.100.7:51000", began, began + SEC));
+        assert_eq!(matched(&mut watch, began + 3 * SEC).len(), 1);
+        watch.attempted(attempt("198.51.100.7:51001", began + 10 * SEC, began + 13 * SEC));
+        if steps {
+            watch.stepped(began + 11 * SEC);
+        }
+        let missing = if steps { vec![] } else { vec![Flow::default()] };
+        assert_eq!(matched(&mut watch, began + 15 * SEC), missing);
     }
 }

@@ -162,7 +162,8 @@ impl PacketEvent {
                 }
             }
             Self::Matched { probe, vantage, ended, flow, .. } => {
-                state.matched(probe, vantage, flow, ended.unwrap_or(at));
+                // The clock may have been set back since.
+                state.matched(probe, vantage, flow, ended.map_or(at, |ended| ended.min(at)));
             }
             Self::Tallied { host, tallies, dropped, whole, .. } => {
                 let capture = state.captures.entry(host.clone()).or_default();

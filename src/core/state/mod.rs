@@ -372,6 +372,8 @@ impl State {
     /// from nowhere until the clock has caught up. Set forward, or stopped in a sleep, a countdown was seen by
     /// nobody: it begins anew, and the network may have been gone meanwhile.
     pub(super) fn clock_stepped(&mut self, by_ms: i64, now: Time) {
+        // What was told of the wire by then was told by another clock: nothing is missing there until it is told anew.
+        self.captures.values_mut().for_each(|capture| capture.whole = None);
         if by_ms >= 0 {
             self.alarms.forget_countdowns();
             self.alarms.back = Some(now);
@@ -388,6 +390,7 @@ impl State {
             batch.changed = batch.changed.map(|at| now.min(at));
         }
         self.logs.values_mut().for_each(|logs| logs.set_back(by, now));
+        self.captures.values_mut().for_each(|capture| capture.set_back(now));
         self.alarms.set_back(now);
     }
 

@@ -105,6 +105,14 @@ impl Capture {
         }
     }
 
+    /// The clock was set back: what passed by before that would be of now until the clock has caught up.
+    pub(super) fn set_back(&mut self, now: Time) {
+        self.tallies.values_mut().for_each(VecDeque::clear);
+        for at in [&mut self.since, &mut self.told, &mut self.lossy] {
+            *at = at.map(|at| now.min(at));
+        }
+    }
+
     /// All that passed by for an address and was told from then on; `None` where nothing was.
     pub fn tally(&self, address: IpAddr, from: Time) -> Option<Tally> {
         let since = self.tallies.get(&address)?.iter().filter(|(at, _)| *at >= from);
@@ -282,10 +290,8 @@ impl ProbeState {
         for series in std::iter::once(&mut self.own).chain(self.others.values_mut()) {
             series.results.iter_mut().for_each(|(at, _)| *at = now.min(*at));
             series.failing = series.failing.map(|at| now.min(at));
-            if let Some((at, _)) = &mut series.flow {
-                *at = now.min(*at);
-            }
-            series.prohibited = series.prohibited.map(|at| now.min(at));
+            // Whether it began to fail before or after those attempts can't be told any more.
+            (series.flow, series.prohibited) = (None, None);
         }
     }
 

@@ -62,12 +62,16 @@ pub(super) fn of(seen: &Seen<'_>, verdict: Verdict) -> Option<String> {
             Some(format!("openssl s_client -connect {at}{name} </dev/null{read}"))
         }
         Verdict::WrongContent => {
-            let ProbeTarget::Http { tls, .. } = &seen.probe.probe.target else { return None };
+            let ProbeTarget::Http { tls, path, .. } = &seen.probe.probe.target else { return None };
             let (name, port) = (name(seen)?, port?);
             let scheme = if *tls { "https" } else { "http" };
             let address = seen.address()?;
             let address = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
-            Some(format!("curl -sSI --resolve {name}:{port}:{address} {scheme}://{name}:{port}/"))
+            // What the probe itself asks for again and again; of the page as much as tells which one it is.
+            let path = Some(path).filter(|path| is_plain(path))?;
+            Some(format!(
+                "curl -sSi --resolve {name}:{port}:{address} '{scheme}://{name}:{port}{path}' | head -c 600"
+            ))
         }
         Verdict::DatabaseDown => Some("pg_lsclusters".to_owned()),
         Verdict::Slow => sockets("-tin").map(|sockets| format!("uptime; {sockets}")),
@@ -75,6 +79,13 @@ pub(super) fn of(seen: &Seen<'_>, verdict: Verdict) -> Option<String> {
         Verdict::VantageBroken => Some("ip -brief address; ip route".to_owned()),
         Verdict::Unknown => None,
     }
+}
+
+/// Whether path and query are of bytes that mean nothing between a shell's single quotes, nor to curl, which makes many
+/// addresses of one with brackets or braces.
+fn is_plain(path: &str) -> bool {
+    let byte = |b: u8| b.is_ascii_alphanumeric() || b"/._~%?&=+,:;@-".contains(&b);
+    path.starts_with('/') && path.bytes().all(byte)
 }
 
 /// The name that a server is asked for, where it is of the strict pattern of a host's name.

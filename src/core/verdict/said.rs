@@ -14,7 +14,10 @@ impl Seen<'_> {
         match self.probe.probe.from {
             VantageKind::Outside => "the cockpit's own network".to_owned(),
             VantageKind::Inside => format!("what looks on {}", self.host()),
-            VantageKind::Peer => "the peer".to_owned(),
+            VantageKind::Peer => match self.peer() {
+                Some(peer) => format!("the peer {peer}"),
+                None => "the peer".to_owned(),
+            },
         }
     }
 

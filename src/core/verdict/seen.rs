@@ -6,6 +6,7 @@ use super::sound::broken;
 use crate::core::effect;
 use crate::core::event::{FailKind, FailureKind, Flow, ProbeId, ProbeOutcome, Tally, Vantage, Whole};
 use crate::core::state::{Capture, Health, Host, ProbeState, Reach, Series, State};
+use crate::core::tasks::peer;
 use crate::facts::{Listener, Protocol};
 use crate::plan::{Customer, Probe, ProbeTarget, VantageKind};
 use crate::types::{HostName, Span, Time, Untrusted};
@@ -420,8 +421,14 @@ impl<'a> Seen<'a> {
         match self.probe.probe.from {
             VantageKind::Outside if self.state.is_local(self.host()) => None,
             VantageKind::Outside => broken(self.state, &self.vantage(), self.now),
-            VantageKind::Inside | VantageKind::Peer => None,
+            VantageKind::Peer => broken(self.state, &Vantage::Peer(self.peer()?), self.now),
+            VantageKind::Inside => None,
         }
+    }
+
+    /// The other host that looks at its host.
+    pub(super) fn peer(&self) -> Option<HostName> {
+        peer(self.state, self.state.plan.as_ref()?, self.host())
     }
 }
 

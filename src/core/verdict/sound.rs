@@ -3,7 +3,9 @@
 use super::seen::{Look, answered, counts, look};
 use crate::core::event::{ProbeId, ProbeOutcome, Vantage};
 use crate::core::state::{Batch, Series, State};
+use crate::core::tasks::peer;
 use crate::core::vantage::vantage_broken;
+use crate::plan::{Probe, VantageKind};
 use crate::types::Time;
 
 /// Why nothing that is seen from this vantage says anything about a target: its controls say so or, without
@@ -26,8 +28,18 @@ fn unsound(state: &State, vantage: &Vantage, now: Time) -> Option<String> {
         let host = customers().find(|customer| customer.name == id.customer).map(|customer| &customer.host);
         host.is_none_or(|host| state.batches_of(host).any(|batch| is_open(batch)))
     };
+    // Of what peers judge, that which this one looks at.
+    let looks = |id: &ProbeId, probe: &Probe| match (vantage, probe.from) {
+        (Vantage::Peer(looker), VantageKind::Peer) => {
+            let host =
+                customers().find(|customer| customer.name == id.customer).map(|customer| &customer.host);
+            let plan = state.plan.as_ref();
+            host.zip(plan).and_then(|(host, plan)| peer(state, plan, host)).as_ref() == Some(looker)
+        }
+        (Vantage::Peer(_) | Vantage::Cockpit | Vantage::Further(_) | Vantage::Inside, _) => true,
+    };
     let all = || {
-        let made = state.probes.iter().filter(|(_, probe)| counts(probe));
+        let made = state.probes.iter().filter(|(id, probe)| counts(probe) && looks(id, &probe.probe));
         made.filter_map(|(id, probe)| Some((id, &probe.probe, probe.from(vantage)?)))
     };
     let (mut controls, mut since, mut why) = (0, None, None);

@@ -349,3 +349,105 @@ fn a_capture_says_that_nothing_came_once_it_is_known_past_a_whole_attempt() {
         assert!(evidence.contains(why), "{whole:?} {tally:?}\n{evidence}");
     }
 }
+
+/// What was told of the wire before a clock was set says nothing of what fails since; what is told anew does.
+#[test]
+fn what_was_told_of_the_wire_by_another_clock_is_no_evidence() {
+    for by in [3_600, -3_600] {
+        let mut lab = Lab::of(TCP);
+        lab.globex(fail(FailKind::NoAnswer), ok(9)).capture(Some(Flow::default()), None);
+        assert_eq!(lab.judged().verdict, Verdict::NotArriving);
+        let set = now() + chrono::TimeDelta::seconds(by);
+        lab.state.clock_stepped(by * 1_000, set);
+        assert!(lab.state.captures.values().all(|capture| capture.whole.is_none()));
+        let after = |secs: u64| set + Span::secs(secs);
+        let mut verdict = |from: u64, until: u64, whole: bool| {
+            for secs in (from..until).step_by(2) {
+                let outcome = fail(FailKind::NoAnswer);
+                lab.state.saw(&id("globex", 0), &Vantage::Cockpit, &outcome, None, after(secs));
+            }
+            if whole {
+                let (host, over) = ("web1".parse().expect("a host"), Span::secs(5));
+                let whole = Some(Whole { since: set, until: after(until - 2) });
+                let told = PacketEvent::Tallied { host, over, tallies: Vec::new(), dropped: 0, whole };
+                told.apply(&mut lab.state, 1, after(until));
+            }
+            judge(&lab.state, &id("globex", 0), after(until)).verdict
+        };
+        assert_eq!(verdict(2, 8, false), Verdict::Unknown, "{by}");
+        assert_eq!(verdict(8, 20, true), Verdict::NotArriving, "{by}");
+        // One that ended before the clock was set is told late: it is not the newest until the clock has caught up.
+        let (host, probe) = ("web1".parse().expect("a host"), id("globex", 0));
+        let (vantage, local) = (Vantage::Cockpit, "198.51.100.7:40000".parse().expect("a socket"));
+        let (ended, flow) = (Some(at(8)), Box::new(Flow::default()));
+        PacketEvent::Matched { host, probe, vantage, local, ended, flow }.apply(&mut lab.state, 1, after(21));
+        let newest = lab.state.probes[&id("globex", 0)].own.flow.as_ref().map(|(at, _)| *at);
+        assert!(newest.is_some_and(|at| at <= after(21)), "{by}: {newest:?}");
+    }
+}
+
+/// A peer from which nothing passes any more, other hosts' customers neither, says nothing of them.
+#[test]
+fn a_peer_that_does_not_work_is_no_fault_of_those_that_it_looks_at() {
+    let mut text = String::new();
+    for (name, host, last) in [("acme", "web1", 31), ("hooli", "web2", 41), ("initech", "web3", 51)] {
+        text += &format!(
+            "[[customer]]\nname = \"{name}\"\nhost = \"{host}\"\nweight = 1\naddress = \"192.0.2.{last}\"\n\
+            probes = [{{ probe = \"tcp:443\", from = \"peer\" }}]\n"
+        );
+    }
+    let looked = |outcomes: [ProbeOutcome; 3]| {
+        let mut lab = Lab { state: fixture::window(6, &["web1", "web2", "web3"], &text) };
+        let from = |name: &str| Vantage::Peer(name.parse().expect("a host"));
+        // Each by the first host that is another: web1 is looked at from web2.
+        let lookers = [("acme", from("web2")), ("hooli", from("web1")), ("initech", from("web1"))];
+        for (name, from) in &lookers {
+            for secs in [-900, -898, -896] {
+                lab.state.saw(&id(name, 0), from, &ok(12), None, at(secs));
+            }
+        }
+        lab.state.freeze_normal(&"web1".parse().expect("a host"));
+        lab.state.probing = Some(1);
+        let mut batch = fixture::batch("b1", "web1", 1);
+        batch.apply_started = Some(at(-600));
+        batch.enter(Phase::Verified, at(-300));
+        lab.state.plan_batch(batch);
+        for ((name, from), outcome) in lookers.iter().zip(outcomes) {
+            lab.saw(&id(name, 0), from, &outcome);
+        }
+        judge(&lab.state, &id("hooli", 0), now())
+    };
+    let lost = || fail(FailKind::NoAnswer);
+    let judged = looked([ok(12), lost(), lost()]);
+    assert_eq!(judged.verdict, Verdict::VantageBroken, "{judged:#?}");
+    assert!(
+        judged.said.contains("the peer web1 does not work: nothing passes from there"),
+        "{}",
+        judged.said
+    );
+    assert_ne!(looked([ok(12), lost(), ok(12)]).verdict, Verdict::VantageBroken);
+    assert_ne!(looked([ok(12), fail(FailKind::Refused), lost()]).verdict, Verdict::VantageBroken);
+}
+
+/// What is copied into a shell: the probe's own page, where its path means nothing to a shell.
+#[test]
+fn the_next_look_at_a_wrong_page_is_at_that_page() {
+    let next = |path: &str| {
+        let mut lab = Lab::of(&format!("\"https://www.globex.example{path}\""));
+        lab.globex(fail(FailKind::Content), ok(9));
+        let judged = lab.judged();
+        assert_eq!(judged.verdict, Verdict::WrongContent, "{judged:#?}");
+        judged.next
+    };
+    let command = |path: &str| {
+        format!(
+            "curl -sSi --resolve www.globex.example:443:192.0.2.32 'https://www.globex.example:443{path}' | head -c 600"
+        )
+    };
+    for path in ["/", "/shop/index.html?lang=de&page=1", "/?x", "/%7Eacme/a_b-c.d"] {
+        assert_eq!(next(path), Some(command(path)));
+    }
+    for path in ["/it's", "/'$(id)'", "/`id`", "/a\\\\b", "/[1-9]", "/{a,b}", "/$HOME", "/a|b", "/!x", "/*"] {
+        assert_eq!(next(path), None, "{path}");
+    }
+}

@@ -359,6 +359,15 @@ async fn packets_so_far_are_hashed_when_evidence_of_their_host_is_saved() {
         let _there_or_not = tokio::net::TcpStream::connect((address, 8443)).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    // Nothing passes by any more: the marker's packet does not come.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let captures = hosts.captures();
+    let mark = |text: &str| captures.marked("2026-11-22T22:00:00Z".parse().expect("a time"), &text.into());
+    let has = |text: &str| {
+        let bytes = std::fs::read(&path).expect("there");
+        bytes.windows(text.len()).any(|here| here == text.as_bytes())
+    };
+    mark("before the evidence");
     assert!(matches!(answer(&hosts, Effect::Evidence { host: web1() }).await, Answer::Evidence(Ok(_))));
     let told = tokio::time::timeout(Duration::from_secs(10), told()).await;
     let (file, over) = told.expect("long before its minute is over").expect("a file");
@@ -366,6 +375,10 @@ async fn packets_so_far_are_hashed_when_evidence_of_their_host_is_saved() {
     let bytes = std::fs::read(&path).expect("there");
     let length = usize::try_from(file.bytes).expect("small");
     assert_eq!(Blake3::of(&bytes[..length]), file.blake3);
+    assert!(has("22:00:00Z before the evidence"), "what is saved has it");
+    mark("at the end");
+    captures.enough().await;
+    assert!(has("22:00:00Z at the end"), "what is left has it");
 }
 
 /// A way to a host that can go silent, as an uplink does that dies: nothing is closed, and nothing comes.

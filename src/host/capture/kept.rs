@@ -73,12 +73,26 @@ impl Kept {
         (self.head, self.anew) = (head.into(), true);
     }
 
-    /// Whole blocks of so many packets.
-    pub(super) fn keep(&mut self, blocks: Vec<u8>, packets: u64) {
-        let piece = Piece { head: Arc::clone(&self.head), blocks, anew: self.anew };
-        match self.to.try_send(Job::Piece(piece)) {
-            Ok(()) => self.anew = false,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.left_out += packets,
+    /// Whether there is a file to add to, or the beginning of one.
+    pub(super) fn begun(&self) -> bool {
+        !self.head.is_empty()
+    }
+
+    fn piece(&self, blocks: Vec<u8>) -> Job {
+        Job::Piece(Piece { head: Arc::clone(&self.head), blocks, anew: self.anew })
+    }
+
+    /// Whole blocks of so many packets; whether they are on their way to the disk.
+    pub(super) fn keep(&mut self, blocks: Vec<u8>, packets: u64) -> bool {
+        match self.to.try_send(self.piece(blocks)) {
+            Ok(()) => {
+                self.anew = false;
+                true
+            }
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.left_out += packets;
+                false
+            }
         }
     }
 
@@ -97,8 +111,12 @@ impl Kept {
         self.told.try_iter().collect()
     }
 
-    /// Nothing more comes: waits for the disk, and says what is left to tell.
-    pub(super) fn end(self) -> Vec<Told> {
+    /// Nothing more comes but these blocks: waits for the disk, and says what is left to tell.
+    pub(super) fn end(self, blocks: Vec<u8>) -> Vec<Told> {
+        if !blocks.is_empty() {
+            // A disk that failed has said so.
+            let _kept_or_not = self.to.send(self.piece(blocks));
+        }
         drop(self.to);
         let _ended_or_not = self.thread.join();
         self.told.try_iter().collect()
@@ -314,6 +332,24 @@ mod tests {
         assert_eq!(names(folder.path()), left);
         let mode = fs::metadata(folder.path().join("web1.pcapng")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    /// What comes last waits for a disk that is behind.
+    #[test]
+    fn the_last_blocks_are_in_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut kept = Kept::new(folder.path(), &"web1".parse().unwrap(), Box::new(|_| {})).unwrap();
+        assert!(!kept.begun());
+        kept.begin(b"head".to_vec());
+        assert!(kept.begun());
+        let taken = (0..5_000).filter(|_| kept.keep(b"b".to_vec(), 1)).count();
+        let told = kept.end(b"last".to_vec());
+        let text = fs::read_to_string(folder.path().join("web1.pcapng")).unwrap();
+        assert_eq!(text, format!("head{}last", "b".repeat(taken)));
+        assert_eq!(
+            told.last().map(|(file, over)| (file.blake3, *over)),
+            Some((Blake3::of(text.as_bytes()), true))
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod begun; // what a capture says before its packets
 mod kept; // captures/HOST.pcapng
+mod steady; // a time that no step of this machine's clock bends
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 
 use self::begun::{Begun, Errors, KIND};
 use self::kept::{Kept, Told};
+use self::steady::Steady;
 use super::act::Clock;
 use super::ask::Asker;
 use super::stream::{Head, Tries};
@@ -25,7 +27,7 @@ use crate::capture::pcapng::{About, Writer};
 use crate::capture::{self, Attempted, Watch};
 use crate::conductor::shell::Outbox;
 use crate::core::event::{
-    Failure, FailureKind, LogLine, LogSource, PacketEvent, ProbeId, ProbeOutcome, Sighting, Vantage,
+    Failure, FailureKind, LogLine, LogSource, PacketEvent, ProbeId, ProbeOutcome, Sighting, Vantage, Whole,
 };
 use crate::core::{ProbeTask, Sample, Subject};
 use crate::plan::ProbeTarget;
@@ -37,6 +39,9 @@ const SNAP: u32 = 128;
 const BUSY: Duration = Duration::from_millis(100);
 /// ... and this often while none do.
 const IDLE: Duration = Duration::from_secs(1);
+/// This machine's clock was set, or it slept, where its time and the steady one come apart by more than this between
+/// two looks; in nanoseconds.
+const STEP: u64 = 100_000_000;
 /// The hash of a file that is written is told this often.
 const TELL: Duration = Duration::from_secs(60);
 
@@ -51,12 +56,21 @@ enum Word {
 }
 
 /// The captures that run, for those who have something to tell them. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct Captures(Arc<Mutex<BTreeMap<HostName, mpsc::UnboundedSender<Word>>>>);
+#[derive(Clone)]
+pub struct Captures {
+    running: Arc<Mutex<BTreeMap<HostName, mpsc::UnboundedSender<Word>>>>,
+    /// By this one time attempts and packets are compared.
+    steady: Arc<Steady>,
+}
 
 impl Captures {
+    /// None yet; `clock` is this machine's.
+    pub fn new(clock: Clock) -> Self {
+        Self { running: Arc::default(), steady: Arc::new(Steady::new(clock)) }
+    }
+
     fn all(&self) -> MutexGuard<'_, BTreeMap<HostName, mpsc::UnboundedSender<Word>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An attempt on a customer of that host has ended: it is looked for in the host's capture, where there
@@ -111,25 +125,24 @@ impl Captures {
 pub struct Registrar {
     captures: Captures,
     probes: BTreeMap<ProbeId, (HostName, Span, bool)>,
-    clock: Clock,
 }
 
 impl Registrar {
     /// For these probes.
-    pub fn new(captures: Captures, probes: &[ProbeTask], clock: Clock) -> Self {
+    pub fn new(captures: Captures, probes: &[ProbeTask]) -> Self {
         let udp = |task: &ProbeTask| matches!(task.probe.target, ProbeTarget::Dns { .. });
         let known = |task: &ProbeTask| match &task.id {
             Subject::Customer(id) => Some((id.clone(), (task.host.clone()?, task.probe.timeout, udp(task)))),
             Subject::Control(_) => None,
         };
-        Self { captures, probes: probes.iter().filter_map(known).collect(), clock }
+        Self { captures, probes: probes.iter().filter_map(known).collect() }
     }
 
     /// An attempt has just ended. One that knows no ends of its own left no packet to look for.
     pub fn ended(&self, probe: &ProbeId, vantage: &Vantage, outcome: &ProbeOutcome, seen: &Sighting) {
         let (Some(local), Some(peer)) = (seen.local, seen.peer) else { return };
         let Some((host, timeout, udp)) = self.probes.get(probe) else { return };
-        let ended = nanos((self.clock)());
+        let (ended, at) = (self.captures.steady.now(), self.captures.steady.clock());
         let took = match outcome {
             ProbeOutcome::Ok { took, .. } => *took,
             // It began no earlier than that.
@@ -138,7 +151,7 @@ impl Registrar {
         };
         let began = ended.saturating_sub(took.as_ms().saturating_mul(1_000_000));
         let (probe, vantage) = (probe.clone(), vantage.clone());
-        let attempt = Attempted { probe, vantage, local, peer, udp: *udp, began, ended };
+        let attempt = Attempted { probe, vantage, local, peer, udp: *udp, began, ended, at };
         self.captures.attempted(host, attempt);
     }
 }
@@ -146,6 +159,15 @@ impl Registrar {
 /// The moment in nanoseconds since 1970.
 fn nanos(at: Time) -> u64 {
     at.timestamp_nanos_opt().and_then(|at| u64::try_from(at).ok()).unwrap_or(0)
+}
+
+/// What is found is told by this machine's clock, as everything else in the journal is.
+fn by_the_clock(event: &mut PacketEvent, ahead: i64) {
+    if let PacketEvent::Tallied { whole: Some(whole), .. } = event {
+        let by = chrono::TimeDelta::nanoseconds(ahead);
+        let moved = |at: Time| at.checked_add_signed(by).unwrap_or(at);
+        *whole = Whole { since: moved(whole.since), until: moved(whole.until) };
+    }
 }
 
 /// One host's capture, over all its streams.
@@ -172,6 +194,7 @@ impl Task {
             watch,
             writer: Writer::default(),
             kept,
+            ahead: self.captures.steady.ahead(),
             said: None,
             tells: Instant::now() + TELL,
         };
@@ -195,7 +218,10 @@ impl Task {
                 Err(failure) => failure,
             };
             running.unseen(&failure).await;
-            let Some(wait) = tries.after(&failure) else { return failure.what };
+            let Some(wait) = tries.after(&failure) else {
+                running.finish(&mut Blocks::default()).await;
+                return failure.what;
+            };
             running.wait(wait).await;
         }
     }
@@ -207,8 +233,9 @@ impl Task {
         kept.inspect_err(|error| self.say(&format!("packets are not kept: {error}"))).ok()
     }
 
+    /// Not by this machine's clock, which may be set.
     fn now(&self) -> u64 {
-        nanos((self.clock)())
+        self.captures.steady.now()
     }
 
     fn say(&self, text: &str) {
@@ -238,6 +265,8 @@ struct Running<'a> {
     watch: Watch,
     writer: Writer,
     kept: Option<Kept>,
+    /// What was to be added to the steady time to have this machine's, in nanoseconds.
+    ahead: i64,
     /// Why packets are not seen, as it was told last; none while they are.
     said: Option<Untrusted>,
     /// When the hash of the file that is written is told next.
@@ -248,23 +277,38 @@ impl Running<'_> {
     async fn word(&mut self, word: Word, blocks: &mut Blocks) {
         match word {
             Word::Enough(done) => {
-                blocks.hand_on(self.kept.as_mut());
-                if let Some(kept) = self.kept.take() {
-                    let told = tokio::task::spawn_blocking(|| kept.end()).await.unwrap_or_default();
-                    self.task.tell_kept(told).await;
-                }
+                self.finish(blocks).await;
                 // Whoever asked may have gone.
                 let _heard_or_not = done.send(());
             }
             Word::Save => {
-                blocks.hand_on(self.kept.as_mut());
-                self.kept.iter().for_each(Kept::tell);
+                if let Some(kept) = self.kept.as_mut().filter(|kept| kept.begun()) {
+                    self.writer.waiting(&mut blocks.bytes);
+                    if blocks.hand_on(Some(kept)) {
+                        self.writer.written();
+                    }
+                    kept.tell();
+                }
             }
             Word::Attempted(attempt) => self.watch.attempted(*attempt),
             Word::Marked(at, note) => {
-                self.writer.mark(&format!("{} {}", at.format("%H:%M:%SZ"), note.shown()))
+                let steady = nanos(at).saturating_add_signed(self.ahead.saturating_neg());
+                let there = steady.saturating_add_signed(self.watch.offset());
+                self.writer.mark(there, &format!("{} {}", at.format("%H:%M:%SZ"), note.shown()));
             }
         }
+    }
+
+    /// Nothing more is kept: the markers that no packet took stand at the end of the file.
+    async fn finish(&mut self, blocks: &mut Blocks) {
+        let Some(kept) = self.kept.take() else { return };
+        let mut last = std::mem::take(&mut blocks.bytes);
+        if kept.begun() {
+            self.writer.waiting(&mut last);
+            self.writer.written();
+        }
+        let told = tokio::task::spawn_blocking(|| kept.end(last)).await.unwrap_or_default();
+        self.task.tell_kept(told).await;
     }
 
     /// Waits, and hears what others say meanwhile.
@@ -280,9 +324,15 @@ impl Running<'_> {
     }
 
     async fn hand_on(&mut self) {
-        let found = self.watch.found(self.task.now());
+        let now = self.task.now();
+        let ahead = self.task.captures.steady.ahead();
+        if std::mem::replace(&mut self.ahead, ahead).abs_diff(ahead) > STEP {
+            self.watch.stepped(now);
+        }
+        let found = self.watch.found(now);
         self.task.outbox.rows(found.rows, found.left_out);
-        for event in found.events {
+        for mut event in found.events {
+            by_the_clock(&mut event, ahead);
             self.task.tell(event).await;
         }
         let Some(kept) = &self.kept else { return };
@@ -372,7 +422,7 @@ impl Running<'_> {
 
     fn take(&mut self, bytes: &[u8], blocks: &mut Blocks) -> Result<(), capture::PcapError> {
         let now = self.task.now();
-        let Self { task, watch, writer, kept, .. } = self;
+        let Self { task, watch, writer, kept, ahead, .. } = self;
         let (offset, host) = (watch.offset(), task.asker.host());
         watch.push(bytes, now, |link, raw| {
             let Some(kept) = kept else { return };
@@ -389,8 +439,8 @@ impl Running<'_> {
                     snap: SNAP,
                     interfaces: &begun.interfaces,
                     filter: &begun.filter,
-                    clock,
-                    offset,
+                    clock: clock.saturating_add_signed(*ahead),
+                    offset: offset.saturating_sub(*ahead),
                     note: &note,
                 };
                 kept.begin(writer.begin(&about));
@@ -422,10 +472,10 @@ struct Blocks {
 }
 
 impl Blocks {
-    fn hand_on(&mut self, kept: Option<&mut Kept>) {
-        if let Some(kept) = kept.filter(|_| !self.bytes.is_empty()) {
-            kept.keep(std::mem::take(&mut self.bytes), std::mem::take(&mut self.packets));
-        }
+    /// Whether all that there was is on its way.
+    fn hand_on(&mut self, kept: Option<&mut Kept>) -> bool {
+        let Some(kept) = kept.filter(|_| !self.bytes.is_empty()) else { return true };
+        kept.keep(std::mem::take(&mut self.bytes), std::mem::take(&mut self.packets))
     }
 }
 
@@ -454,3 +504,6 @@ async fn ended(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
