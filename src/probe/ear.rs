@@ -13,7 +13,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
-use super::echo::{Echo, Heard, behind_header};
+use super::echo::{Echo, Heard, behind_header, destination};
 
 /// More than any message that matters; the rest of a longer one is dropped by the kernel.
 const LONGEST: usize = 2_048;
@@ -23,8 +23,15 @@ const KEPT: usize = 1 << 20;
 /// Requests that are sent before what has come meanwhile is read: the kernel drops what it has no room for.
 const IN_A_ROW: usize = 64;
 
-/// What came of an echo, and who says so.
-pub(super) type News = (Heard, IpAddr);
+/// What came of an echo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct News {
+    pub(super) heard: Heard,
+    /// Who says so.
+    pub(super) from: IpAddr,
+    /// To which of this machine's addresses, where that came with it.
+    pub(super) to: Option<IpAddr>,
+}
 
 type Waiting = Arc<Mutex<HashMap<u16, (Echo, oneshot::Sender<News>)>>>;
 
@@ -83,6 +90,13 @@ impl Drop for Awaited {
 }
 
 impl Ears {
+    /// The socket for that family, where there is one that works.
+    pub(super) fn open(&self, peer: IpAddr) -> Option<Arc<Ear>> {
+        let kept = if peer.is_ipv4() { &self.v4 } else { &self.v6 };
+        let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref().filter(|ear| !ear.reader.is_finished()).map(Arc::clone)
+    }
+
     /// The socket for that family; `open` makes a new one where there is none that works.
     pub(super) fn to<E>(&self, peer: IpAddr, open: impl FnOnce() -> Result<Socket, E>) -> Result<Arc<Ear>, E>
     where
@@ -128,13 +142,14 @@ async fn listen(socket: Arc<UdpSocket>, waiting: Waiting, with_header: bool) {
     while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
         let message = buffer.get(..length).unwrap_or_default();
         // Of IPv4 a raw socket gives the IP header too.
+        let to = if with_header { destination(message) } else { None };
         let message = if with_header { behind_header(message) } else { message };
-        give(message, from.ip(), &waiting);
+        give(message, (from.ip(), to), &waiting);
     }
 }
 
 /// Tells what was heard to whoever waits for it.
-fn give(message: &[u8], from: IpAddr, waiting: &Waiting) {
+fn give(message: &[u8], (from, to): (IpAddr, Option<IpAddr>), waiting: &Waiting) {
     for id in Echo::ids(message).into_iter().flatten() {
         let mut all = waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let heard = all.get(&id).and_then(|(echo, _)| echo.heard(message, from));
@@ -142,7 +157,7 @@ fn give(message: &[u8], from: IpAddr, waiting: &Waiting) {
             && let Some((_, tell)) = all.remove(&id)
         {
             // Whoever waited may have gone.
-            let _ = tell.send((heard, from));
+            let _ = tell.send(News { heard, from, to });
         }
     }
 }
@@ -153,6 +168,8 @@ mod tests {
     use crate::probe::echo::NONCE;
 
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    const NEWS: News = News { heard: Heard::Reply, from: PEER, to: None };
 
     /// What the peer sends back.
     fn reply(echo: &Echo) -> Vec<u8> {
@@ -168,13 +185,13 @@ mod tests {
         let (first, mut answered) = Awaited::new(echo(1), &waiting);
         let (beside, _) = Awaited::new(echo(2), &waiting);
         assert_eq!((first.id, beside.id), (7, 8), "a taken id is not given twice");
-        give(&reply(&first), PEER, &waiting);
-        assert_eq!(answered.news.try_recv(), Ok((Heard::Reply, PEER)));
+        give(&reply(&first), (PEER, None), &waiting);
+        assert_eq!(answered.news.try_recv(), Ok(NEWS));
         let (second, mut awaited) = Awaited::new(echo(3), &waiting);
         assert_eq!(second.id, 7);
         drop(answered);
-        give(&reply(&second), PEER, &waiting);
-        assert_eq!(awaited.news.try_recv(), Ok((Heard::Reply, PEER)));
+        give(&reply(&second), (PEER, None), &waiting);
+        assert_eq!(awaited.news.try_recv(), Ok(NEWS));
     }
 
     #[test]

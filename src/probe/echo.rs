@@ -104,6 +104,12 @@ pub(super) fn behind_header(packet: &[u8]) -> &[u8] {
     packet.get(length..).filter(|_| good).unwrap_or_default()
 }
 
+/// To whom an IPv4 packet is.
+pub(super) fn destination(packet: &[u8]) -> Option<IpAddr> {
+    let octets: [u8; 4] = packet.get(16..20)?.try_into().ok()?;
+    Some(octets.into())
+}
+
 fn unreachable_v4(kind: u8, code: u8) -> Option<&'static str> {
     Some(match (kind, code) {
         (3, 0 | 6 | 11) => "no route to its network",

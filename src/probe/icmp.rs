@@ -9,11 +9,13 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
 use super::dialer::{self, DialError};
+use super::ear::Ear;
 use super::echo::{Echo, Heard, NONCE};
 use super::{Attempt, Deadline, Means};
 use crate::core::event::{Phases, ProbeOutcome, Sighting};
@@ -24,6 +26,9 @@ const LONGEST: usize = 2_048;
 /// EPERM and EACCES mean that this process may not; EPROTONOSUPPORT that this kernel has no such sockets.
 const EPROTONOSUPPORT: i32 = 93;
 
+/// How long an answer may take before the routes are asked for this end's address.
+const AT_ONCE: Duration = Duration::from_millis(20);
+
 /// Sends one echo request to the customer's address and waits for its reply. The port of
 /// `Sighting::local` is the echo's id.
 pub(super) async fn attempt(address: Option<IpAddr>, means: &Means, timeout: Span) -> Attempt {
@@ -32,11 +37,21 @@ pub(super) async fn attempt(address: Option<IpAddr>, means: &Means, timeout: Spa
     };
     let deadline = Deadline::of(timeout);
     let mut sighting = Sighting { peer: Some(SocketAddr::new(address, 0)), ..Sighting::default() };
-    let (by, result) = match unprivileged(address) {
+    // A raw one that is open says that the kernel has no other for this process.
+    let open = means.ears.open(address);
+    let socket = if open.is_some() { Ok(None) } else { unprivileged(address) };
+    let (by, result) = match socket {
         Ok(Some(socket)) => {
             ("echo by an unprivileged socket", by_own(socket, address, &deadline, &mut sighting).await)
         }
-        Ok(None) => ("echo by a raw socket", by_raw(address, means, &deadline, &mut sighting).await),
+        Ok(None) => {
+            let ear = open.map_or_else(|| means.ears.to(address, || raw(address)), Ok);
+            let result = match ear {
+                Ok(ear) => by_raw(address, &ear, &deadline, &mut sighting).await,
+                Err(error) => Err(error),
+            };
+            ("echo by a raw socket", result)
+        }
         Err(error) => ("no echo", Err(Failed::from(error))),
     };
     let took = deadline.gone();
@@ -122,18 +137,22 @@ async fn by_own(
 }
 
 /// By the socket that all such echoes share.
-async fn by_raw(
-    peer: IpAddr,
-    means: &Means,
-    deadline: &Deadline,
-    sighting: &mut Sighting,
-) -> Result<(), Failed> {
-    let ear = means.ears.to(peer, || raw(peer))?;
-    let from = dialer::route(peer)?;
+async fn by_raw(peer: IpAddr, ear: &Ear, deadline: &Deadline, sighting: &mut Sighting) -> Result<(), Failed> {
     let (id, mut awaited) = ear.send(echo(peer)?).await.map_err(|error| dialer::why(&error))?;
-    sighting.local = Some(SocketAddr::new(from, id));
-    match deadline.within(&mut awaited.news).await {
-        Some(Ok((heard, from))) => Ok(outcome(heard, from)?),
+    // What comes at once says itself to which of our addresses; else the routes tell while they are as they were.
+    let mut local = None;
+    let news = match tokio::time::timeout(AT_ONCE, &mut awaited.news).await {
+        Ok(news) => Some(news),
+        Err(_) => {
+            local = dialer::route(peer).ok();
+            deadline.within(&mut awaited.news).await
+        }
+    };
+    let told = news.as_ref().and_then(|news| news.as_ref().ok()?.to);
+    let local = told.or(local).or_else(|| dialer::route(peer).ok());
+    sighting.local = local.map(|from| SocketAddr::new(from, id));
+    match news {
+        Some(Ok(news)) => Ok(outcome(news.heard, news.from)?),
         // The socket is gone; the next echo has another.
         Some(Err(_)) => Err(Failed::Socket("it failed while the reply was waited for".into())),
         None => Err(DialError::TimedOut(deadline.timeout).into()),

@@ -15,7 +15,7 @@ nft-drop-replies   | address | a firewall on the host drops what it answers
 nft-reject         | address | a firewall on the host refuses what comes for it, with a reset
 nft-reject-icmp    | address | the same, with an ICMP error, as nft does where nothing else is said
 upstream           | address | a router before the host drops what comes for it
-path-slow          | address | a link before the host takes 24 kbit/s of what its web server answers
+path-slow          | address | a link before the host takes 16 kbit/s of what its web server answers
 other-address      | host    | nginx listens on the host's main address alone
 nginx-down         | host    | nginx is stopped
 nginx-hung         | host    | nginx takes connections and says nothing (SIGSTOP)
@@ -105,7 +105,7 @@ reach_upstream() {
 }
 reach_path_slow() {
 	case $1 in
-	on) shape "$2" "$4" 443 24kbit ;;
+	on) shape "$2" "$4" 443 16kbit ;;
 	off) unshape "$2" ;;
 	esac
 }
