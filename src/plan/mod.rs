@@ -157,7 +157,7 @@ pub struct Probe {
     /// Whether it must pass (it is never required where it failed before the window).
     pub required: bool,
     /// What the body of an HTTP or HTTPS answer must match somewhere within its first 64 KiB: a regular expression, as
-    /// [`pattern`] makes it ready.
+    /// [`pattern()`] makes it ready.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text::shown")]
     pub body: Option<String>,
 }
