@@ -255,9 +255,11 @@ impl Task {
                     return Ok(answer);
                 }
                 Err(failure) if may_pass(failure.kind) && Instant::now() < deadline => {
-                    // Told once, and again where silence turns into an answer or the other way round.
+                    // Told once, and again where silence turns into an answer or the other way round. Where what is asked
+                    // takes too long, or something else is in its way, the host answers.
                     let answers = failure.kind == FailureKind::NoSession;
-                    if lost.replace(answers) != Some(answers) {
+                    let away = answers || failure.kind == FailureKind::Unreachable;
+                    if away && lost.replace(answers) != Some(answers) {
                         let (host, why) = (host.clone(), failure.what.clone());
                         let sample = if answers {
                             Sample::NoSession { host, why }

@@ -3,7 +3,7 @@
 use regex::bytes::{Regex, RegexBuilder};
 
 /// The most that one takes as it is made ready, in bytes; and the same of what it remembers while it looks.
-const MOST: usize = 1 << 20;
+const MOST: usize = 1 << 18;
 
 /// A body's pattern, made ready. It is looked for in bytes as they came: what is no UTF-8 matches no letter.
 ///

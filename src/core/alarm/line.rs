@@ -162,7 +162,7 @@ fn counts_from(
 /// a line wants could not be done from here before that either, and would then be done to a host that may have been
 /// healthy all along; meanwhile the host's own timer decides.
 pub(super) fn told_from(state: &State, host: &HostName) -> Option<Option<Time>> {
-    if state.is_local(host) {
+    if state.is_here(host) {
         return Some(state.alarms.back);
     }
     let away = matches!(state.live_reached(), Reached::None { .. });
@@ -180,7 +180,7 @@ fn up_since(state: &State, host: &HostName) -> Option<Time> {
 /// there is no outage then. The cockpit's own machine is seen without it; work there that takes that network away is what
 /// lines are for.
 pub(in crate::core) fn is_blind(state: &State, host: &HostName, now: Time) -> bool {
-    if state.is_local(host) {
+    if state.is_here(host) {
         return false;
     }
     state.alarms.raised.contains_key(&Cause::Vantage(Vantage::Cockpit))
@@ -227,7 +227,7 @@ fn is_told(state: &State, plan: &Plan, (host, line): (&HostName, Line), met: &Li
 /// was so before that network came back, or before a sleep, says nothing of now.
 pub(in crate::core) fn is_seen(state: &State, host: &HostName, since: Time, now: Time) -> bool {
     let since = state.alarms.back.map_or(since, |back| since.max(back));
-    state.is_local(host) || now >= since + MISSED || hosts_answer(state, since)
+    state.is_here(host) || now >= since + MISSED || hosts_answer(state, since)
 }
 
 /// Whether a line stands on what is seen from outside.

@@ -88,7 +88,7 @@ fn conditions(state: &State, now: Time) -> BTreeMap<Cause, Said> {
         let words = format!("vantage broken, no outage is seen from it: the cockpit's own network: {why}");
         all.insert(vantage, Said::Words(words));
     }
-    let seen = |id: &ProbeId| !blind || host_of(state, &id.customer).is_some_and(|host| state.is_local(host));
+    let seen = |id: &ProbeId| !blind || host_of(state, &id.customer).is_some_and(|host| state.is_here(host));
     for (id, probe) in failing.into_iter().filter(|(id, _)| seen(id)) {
         if probe.health(now) == Health::Fail && !expected(state, id, probe) {
             all.entry(Cause::Customer(id.customer.clone())).or_insert_with(|| Said::Probe(id.clone()));

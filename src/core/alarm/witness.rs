@@ -21,7 +21,7 @@ pub(super) fn in_the_dark<'s>(
     host: &'s HostName,
     probe: &'s ProbeState,
 ) -> impl Fn(Time) -> bool + use<'s> {
-    let outside = probe.probe.from == VantageKind::Outside && !state.is_local(host);
+    let outside = probe.probe.from == VantageKind::Outside && !state.is_here(host);
     let all: Vec<Witness<'_>> = if outside { witnesses(state, host).collect() } else { Vec::new() };
     let connected = state.reaches_a_host();
     let timeout = std::time::Duration::from(probe.probe.timeout);

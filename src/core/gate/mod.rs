@@ -164,9 +164,9 @@ pub fn judge(state: &State, batch: &Batch, now: Time) -> Vec<Judgement> {
     GATES.iter().map(|gate| judge_one(state, batch, *gate, now)).collect()
 }
 
-/// How many changes of a batch gate rehearsed names; none where it is held for its age alone, say.
-pub fn unrehearsed(batch: &Batch) -> usize {
-    rehearsed::named(batch)
+/// How many changes of a batch gate rehearsed says are not rehearsed; none where it is held for its age, say.
+pub fn unrehearsed(state: &State, batch: &Batch, now: Time) -> usize {
+    rehearsed::named(state, batch, now)
 }
 
 /// What one gate says of a batch now, waivers counted.

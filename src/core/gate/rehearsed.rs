@@ -62,7 +62,11 @@ pub(super) fn judge(state: &State, batch: &Batch, now: Time) -> Finding {
 }
 
 /// How many changes of the batch this gate names as not rehearsed.
-pub(super) fn named(batch: &Batch) -> usize {
+pub(super) fn named(state: &State, batch: &Batch, now: Time) -> usize {
+    let (Some(plan), Some(rehearsal)) = (&state.plan, &state.rehearsal) else { return batch.changes.len() };
+    if Span::between(rehearsal.at, now) > plan.policy.rehearsal_max_age || !rehearsal.identical {
+        return 0;
+    }
     let (against, open) = sorted(batch);
     if against.is_empty() { open.len() } else { against.len() }
 }
@@ -106,4 +110,28 @@ fn line(change: &Change) -> String {
 pub(super) fn few(words: &[&str]) -> String {
     let shown = words.iter().take(4).copied().collect::<Vec<_>>().join(", ");
     if words.len() > 4 { format!("{shown} and {} more", words.len() - 4) } else { shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::fixture;
+    use crate::core::gate::{GateName, judge_one, unrehearsed};
+
+    /// The number that a waiver asks for is one that stands in the gate's own words.
+    #[test]
+    fn the_number_is_in_the_words() {
+        let mut state = fixture::window(4, &["web1"], "");
+        state.rehearsal = None;
+        let mut batch = fixture::batch("b1", "web1", 1);
+        // The baseline is offered the same, and nobody has rehearsed it.
+        let same = |package| Change {
+            standing: Standing::Same,
+            ..fixture::change(package, "1", "2", crate::plan::Class::Leaf)
+        };
+        batch.changes = vec![same("less"), same("rsync")];
+        let now = fixture::opens();
+        let said = judge_one(&state, &batch, GateName::Rehearsed, now).reason;
+        assert_eq!((said.as_str(), unrehearsed(&state, &batch, now)), ("2 changes, none rehearsed", 2));
+    }
 }

@@ -1,6 +1,7 @@
 //! One host: what it is in the plan, whether it is reached, and what it said about itself.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use super::State;
 use crate::core::event::{Failure, FailureKind, HelperState};
@@ -140,6 +141,19 @@ impl State {
         self.reached() == Reached::Some
     }
 
+    /// Whether a host is the cockpit's own machine and all of its customers' addresses are known to be on it: they are
+    /// seen from here without a network. An address that is on a router, or was lost, is not.
+    pub(in crate::core) fn is_here(&self, host: &HostName) -> bool {
+        let network = self.hosts.get(host).and_then(|host| host.facts.network.as_ref()?.known());
+        let own = |address: IpAddr| {
+            address.is_loopback()
+                || network.is_some_and(|network| network.addresses.iter().any(|own| own.address == address))
+        };
+        let mut customers = self.plan.iter().flat_map(|plan| &plan.customers);
+        self.is_local(host)
+            && customers.all(|customer| customer.host != *host || customer.address.is_some_and(own))
+    }
+
     /// Whether a host is the cockpit's own machine.
     pub(in crate::core) fn is_local(&self, host: &HostName) -> bool {
         let Some(plan) = &self.plan else { return false };
@@ -152,12 +166,10 @@ impl State {
 /// One that refused the login or the call, or whose answer could not be read, has answered.
 fn may_be_away(kind: FailureKind) -> bool {
     match kind {
-        FailureKind::Unreachable
-        | FailureKind::NoSession
-        | FailureKind::TimedOut
-        | FailureKind::Local
-        | FailureKind::HostKey => true,
-        FailureKind::Login
+        FailureKind::Unreachable | FailureKind::NoSession | FailureKind::Local | FailureKind::HostKey => true,
+        // What a host is asked has longer than a connection that is gone takes to be missed.
+        FailureKind::TimedOut
+        | FailureKind::Login
         | FailureKind::NotEnrolled
         | FailureKind::Refused
         | FailureKind::Busy

@@ -388,6 +388,10 @@ impl State {
             let Some(batch) = self.batches.get_mut(&id) else { continue };
             batch.disturbed = batch.disturbed.map(|at| now.min(at));
             batch.changed = batch.changed.map(|at| now.min(at));
+            // Its host counts on meanwhile: a bake that is to be waited for anew would end in the host's own rollback.
+            batch.since = now.min(batch.since - by);
+            batch.verified_at = batch.verified_at.map(|at| now.min(at - by));
+            batch.unconfirmed_since = batch.unconfirmed_since.take().map(|(at, why)| (now.min(at - by), why));
         }
         self.logs.values_mut().for_each(|logs| logs.set_back(by, now));
         self.captures.values_mut().for_each(|capture| capture.set_back(now));

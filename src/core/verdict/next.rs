@@ -70,7 +70,7 @@ pub(super) fn of(seen: &Seen<'_>, verdict: Verdict) -> Option<String> {
             // What the probe itself asks for again and again; of the page as much as tells which one it is.
             let path = Some(path).filter(|path| is_plain(path))?;
             Some(format!(
-                "curl -sSi --resolve {name}:{port}:{address} '{scheme}://{name}:{port}{path}' | head -c 600"
+                "curl -sSi --path-as-is --resolve '{name}:{port}:{address}' '{scheme}://{name}:{port}{path}' | head -c 600"
             ))
         }
         Verdict::DatabaseDown => Some("pg_lsclusters".to_owned()),

@@ -140,13 +140,15 @@ impl<'a> Seen<'a> {
         look(&self.probe.own, &self.probe.probe, self.now)
     }
 
-    /// Whether an attempt at this address was lately refused by the host's firewall, by ICMP.
+    /// Whether an attempt at this address and port, from the same place, was lately refused by the host's firewall, by
+    /// ICMP.
     pub(super) fn prohibited(&self) -> bool {
-        let plan = self.state.plan.as_ref();
-        let address = |id: &ProbeId| plan?.customers.iter().find(|c| c.name == id.customer)?.address;
-        let here = self.state.probes.iter().filter(|(id, _)| address(id) == self.customer.address);
-        let mut at = here.flat_map(|(_, probe)| std::iter::once(&probe.own).chain(probe.others.values()));
-        at.any(|series| series.prohibited.is_some_and(|at| Span::between(at, self.now) <= PROHIBITED))
+        let of = |seen: &Seen<'_>| (seen.address(), seen.port(), seen.protocol(), seen.probe.probe.from);
+        let here = self.state.probes_of(self.host()).filter_map(|(id, _)| Seen::of(self.state, id, self.now));
+        let mut same = here.filter(|other| self.address().is_some() && of(other) == of(self));
+        same.any(|other| {
+            other.probe.own.prohibited.is_some_and(|at| Span::between(at, self.now) <= PROHIBITED)
+        })
     }
 
     /// Whether it is judged by what is seen on the host itself.
@@ -407,20 +409,12 @@ impl<'a> Seen<'a> {
             || self.state.hosts.values().any(|host| reached(host))
     }
 
-    fn vantage(&self) -> Vantage {
-        match self.probe.probe.from {
-            // Peers are several; what breaks one is told by what each of them sees.
-            VantageKind::Outside | VantageKind::Peer => Vantage::Cockpit,
-            VantageKind::Inside => Vantage::Inside,
-        }
-    }
-
     /// Why nothing that is seen from where it is judged says anything. The cockpit's own machine is seen from there
     /// without a network.
     pub(super) fn broken(&self) -> Option<String> {
         match self.probe.probe.from {
-            VantageKind::Outside if self.state.is_local(self.host()) => None,
-            VantageKind::Outside => broken(self.state, &self.vantage(), self.now),
+            VantageKind::Outside if self.state.is_here(self.host()) => None,
+            VantageKind::Outside => broken(self.state, &Vantage::Cockpit, self.now),
             VantageKind::Peer => broken(self.state, &Vantage::Peer(self.peer()?), self.now),
             VantageKind::Inside => None,
         }

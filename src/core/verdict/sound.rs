@@ -1,5 +1,7 @@
 //! Whether a place that one looks from works, as far as what is seen from there tells.
 
+use std::collections::BTreeSet;
+
 use super::seen::{Look, answered, counts, look};
 use crate::core::event::{ProbeId, ProbeOutcome, Vantage};
 use crate::core::state::{Batch, Series, State};
@@ -42,6 +44,15 @@ fn unsound(state: &State, vantage: &Vantage, now: Time) -> Option<String> {
         let made = state.probes.iter().filter(|(id, probe)| counts(probe) && looks(id, &probe.probe));
         made.filter_map(|(id, probe)| Some((id, &probe.probe, probe.from(vantage)?)))
     };
+    // One host that nothing comes back from explains itself: without another a peer can't be told from it.
+    if matches!(vantage, Vantage::Peer(_)) {
+        let host = |id: &ProbeId| Some(&customers().find(|customer| customer.name == id.customer)?.host);
+        let hosts: BTreeSet<_> =
+            all().filter(|(_, _, series)| series.last().is_some()).filter_map(|(id, ..)| host(id)).collect();
+        if hosts.len() < 2 {
+            return None;
+        }
+    }
     let (mut controls, mut since, mut why) = (0, None, None);
     for (_, probe, series) in all().filter(|(id, _, series)| series.before == Some(true) && !touched(id)) {
         let words = match look(series, probe, now) {

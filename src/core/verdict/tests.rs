@@ -396,8 +396,8 @@ fn a_peer_that_does_not_work_is_no_fault_of_those_that_it_looks_at() {
             probes = [{{ probe = \"tcp:443\", from = \"peer\" }}]\n"
         );
     }
-    let looked = |outcomes: [ProbeOutcome; 3]| {
-        let mut lab = Lab { state: fixture::window(6, &["web1", "web2", "web3"], &text) };
+    let looked = |text: &str, outcomes: [ProbeOutcome; 3]| {
+        let mut lab = Lab { state: fixture::window(6, &["web1", "web2", "web3"], text) };
         let from = |name: &str| Vantage::Peer(name.parse().expect("a host"));
         // Each by the first host that is another: web1 is looked at from web2.
         let lookers = [("acme", from("web2")), ("hooli", from("web1")), ("initech", from("web1"))];
@@ -418,15 +418,18 @@ fn a_peer_that_does_not_work_is_no_fault_of_those_that_it_looks_at() {
         judge(&lab.state, &id("hooli", 0), now())
     };
     let lost = || fail(FailKind::NoAnswer);
-    let judged = looked([ok(12), lost(), lost()]);
+    let judged = looked(&text, [ok(12), lost(), lost()]);
     assert_eq!(judged.verdict, Verdict::VantageBroken, "{judged:#?}");
     assert!(
         judged.said.contains("the peer web1 does not work: nothing passes from there"),
         "{}",
         judged.said
     );
-    assert_ne!(looked([ok(12), lost(), ok(12)]).verdict, Verdict::VantageBroken);
-    assert_ne!(looked([ok(12), fail(FailKind::Refused), lost()]).verdict, Verdict::VantageBroken);
+    assert_ne!(looked(&text, [ok(12), lost(), ok(12)]).verdict, Verdict::VantageBroken);
+    // A peer that looks at one host alone can't be told from that host.
+    text = text.replace("web3", "web2");
+    assert_ne!(looked(&text, [ok(12), lost(), lost()]).verdict, Verdict::VantageBroken);
+    assert_ne!(looked(&text, [ok(12), fail(FailKind::Refused), lost()]).verdict, Verdict::VantageBroken);
 }
 
 /// What is copied into a shell: the probe's own page, where its path means nothing to a shell.
@@ -441,7 +444,7 @@ fn the_next_look_at_a_wrong_page_is_at_that_page() {
     };
     let command = |path: &str| {
         format!(
-            "curl -sSi --resolve www.globex.example:443:192.0.2.32 'https://www.globex.example:443{path}' | head -c 600"
+            "curl -sSi --path-as-is --resolve 'www.globex.example:443:192.0.2.32' 'https://www.globex.example:443{path}' | head -c 600"
         )
     };
     for path in ["/", "/shop/index.html?lang=de&page=1", "/?x", "/%7Eacme/a_b-c.d"] {

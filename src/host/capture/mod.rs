@@ -121,10 +121,15 @@ impl Captures {
     }
 }
 
+/// What asking another place costs beside the attempts themselves: a program that starts, and the way back.
+const ASKED: Span = Span::secs(5);
+
 /// Tells captures of the attempts of one set of probes, each to the host that serves its customer.
 pub struct Registrar {
     captures: Captures,
     probes: BTreeMap<ProbeId, (HostName, Span, bool)>,
+    /// The longest timeout of them.
+    longest: Span,
 }
 
 impl Registrar {
@@ -135,7 +140,8 @@ impl Registrar {
             Subject::Customer(id) => Some((id.clone(), (task.host.clone()?, task.probe.timeout, udp(task)))),
             Subject::Control(_) => None,
         };
-        Self { captures, probes: probes.iter().filter_map(known).collect() }
+        let longest = probes.iter().map(|task| task.probe.timeout).max().unwrap_or(Span::ZERO);
+        Self { captures, probes: probes.iter().filter_map(known).collect(), longest }
     }
 
     /// An attempt has just ended. One that knows no ends of its own left no packet to look for.
@@ -149,6 +155,8 @@ impl Registrar {
             ProbeOutcome::Fail { .. } => *timeout,
             ProbeOutcome::Broken { .. } => return,
         };
+        // Other places are asked for several at once, and answer when the last is done: it may have been the first.
+        let took = if *vantage == Vantage::Cockpit { took } else { took.max(self.longest + ASKED) };
         let began = ended.saturating_sub(took.as_ms().saturating_mul(1_000_000));
         let (probe, vantage) = (probe.clone(), vantage.clone());
         let attempt = Attempted { probe, vantage, local, peer, udp: *udp, began, ended, at };

@@ -70,7 +70,7 @@ impl GateSheet {
         }
         let waived = gate::judge_one(&view.state, batch, GateName::Rehearsed, now).state == GateState::Waived;
         // A number that the gate itself says; where it says none there is none to read.
-        if waived && gate::unrehearsed(batch) > 0 {
+        if waived && gate::unrehearsed(&view.state, batch, now) > 0 {
             items.push(Item {
                 question: Question::Unrehearsed,
                 text: "type how many changes of this batch were not rehearsed:".to_owned(),
@@ -252,8 +252,11 @@ pub(super) fn type_answer(ui: &mut Ui, view: &View, press: Press) -> Option<Acti
     match press.key {
         Key::Esc => sheet.typing = None,
         Key::Enter => {
-            let right =
-                view.state.batches.get(&sheet.batch).map(|batch| gate::unrehearsed(batch).to_string());
+            let right = view
+                .state
+                .batches
+                .get(&sheet.batch)
+                .map(|batch| gate::unrehearsed(&view.state, batch, press.now).to_string());
             let same = right.is_some_and(|right| right == typing.text().trim());
             sheet.typing = None;
             if same {

@@ -24,6 +24,21 @@ fn after_a_clock_that_is_set_back_lines_are_met_and_fire() {
     }
 }
 
+/// Its host's timer counts by no clock: a bake that began anew would end in the host's own rollback.
+#[test]
+fn a_clock_that_is_set_back_makes_no_bake_longer() {
+    let mut drive = Drive::new("armed", LINE);
+    let baked = |drive: &Drive| {
+        let batch =
+            drive.state.batches.values().find(|batch| batch.verified_at.is_some()).expect("it is watched");
+        drive.now.signed_duration_since(batch.verified_at.expect("verified"))
+    };
+    drive.seen(5, &[]);
+    let before = baked(&drive);
+    stepped(&mut drive, -3_600);
+    assert_eq!(baked(&drive), before);
+}
+
 /// An own network that is gone and back is told by moments too; so is a host that is to be tried again.
 #[test]
 fn a_clock_that_is_set_back_keeps_nothing_waiting_until_it_has_caught_up() {

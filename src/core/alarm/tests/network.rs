@@ -296,21 +296,31 @@ fn what_failed_until_a_host_answers_anything_meets_nothing() {
 /// once, however short the countdown is. Nothing of it is said of hosts that are reached by that network.
 #[test]
 fn customers_of_this_machine_count_without_a_network() {
-    for (local, control, line) in
-        [(true, true, LINE), (true, false, LINE), (true, true, ""), (false, true, LINE), (false, true, "")]
-    {
-        let of = format!("local {local}, control {control}, {line:?}");
+    // Whose address is on no interface of the machine is seen by the network all the same (`here`).
+    for (machine, here, control, line) in [
+        (true, true, true, LINE),
+        (true, true, false, LINE),
+        (true, true, true, ""),
+        (true, false, true, LINE),
+        (true, false, true, ""),
+        (false, true, true, LINE),
+        (false, true, true, ""),
+    ] {
+        let local = machine && here;
+        let of = format!("machine {machine}, here {here}, control {control}, {line:?}");
         let mut drive = Drive::new("armed", &format!("{line}{CONTROL}"));
-        if local {
+        if machine {
             let plan = drive.state.plan.as_mut().map(Arc::make_mut).expect("a plan");
             plan.hosts[0].ssh = "local".into();
+            let own = plan.customers.iter_mut().filter(|customer| here && customer.host == name("web1"));
+            own.for_each(|customer| customer.address = "127.0.0.9".parse().ok());
             assert!(drive.state.is_local(&name("web1")) && !drive.state.is_local(&name("web2")));
         }
         if control {
             drive.controlled(3, true);
         }
         drive.countdown(0);
-        drive.lost(if local { &["web2"] } else { &["web1", "web2"] });
+        drive.lost(if machine { &["web2"] } else { &["web1", "web2"] });
         let mut taken = false;
         for _ in 0..5 {
             if control {
@@ -329,16 +339,19 @@ fn customers_of_this_machine_count_without_a_network() {
     }
 }
 
-/// A host whose words can't be read has answered all the same: customers who fail are told of.
+/// A host whose words can't be read, or that takes too long over a command, has answered by ssh all the same:
+/// customers who fail are told of.
 #[test]
 fn a_host_that_answers_what_nobody_can_read_is_no_lost_network() {
-    let mut drive = Drive::new("armed", LINE);
-    for host in ["web1", "web2"] {
-        let failure = Some(Failure::new(FailureKind::Malformed, "no facts"));
-        drive.add(Event::Host(HostEvent::ReadEnded { host: name(host), started: 0, failure }));
+    for kind in [FailureKind::Malformed, FailureKind::TimedOut] {
+        let mut drive = Drive::new("armed", LINE);
+        for host in ["web1", "web2"] {
+            let failure = Some(Failure::new(kind, "no facts"));
+            drive.add(Event::Host(HostEvent::ReadEnded { host: name(host), started: 0, failure }));
+        }
+        drive.seen(5, &["acme"]);
+        assert!(drive.told().iter().any(|line| line == "web1 abort line 1 met"), "{kind:?}");
     }
-    drive.seen(5, &["acme"]);
-    assert!(drive.told().iter().any(|line| line == "web1 abort line 1 met"));
 }
 
 /// A host that is tried again and again is lost since it was, not since the last try.

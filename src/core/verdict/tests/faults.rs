@@ -319,7 +319,7 @@ fn faults() -> Vec<Row> {
             },
             V::WrongContent,
             "something else than it should",
-            "curl -sSi --resolve www.globex.example:443:192.0.2.32 'https://www.globex.example:443/' | head -c 600",
+            "curl -sSi --path-as-is --resolve 'www.globex.example:443:192.0.2.32' 'https://www.globex.example:443/' | head -c 600",
         ),
         (
             "errors 500",
